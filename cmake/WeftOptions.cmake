@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+# The options of the build. A misspelt one is an error, not a silent nothing.
+
+set(WEFT_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread; empty for none")
+set(WEFT_DEBUG 0 CACHE STRING "Assertion level: 0 none, 1 cheap, 2 internal, 3 whole structures")
+set(WEFT_MUTANT 0 CACHE STRING "Number of the seeded fault to build in; 0 for none")
+set(WEFT_FUZZ_SECONDS 60 CACHE STRING "How long each fuzz target runs, in seconds")
+option(WEFT_FUZZ "Build the fuzz targets with libFuzzer (clang only)" OFF)
+option(WEFT_SERVER "Build the server and the weft binary" ON)
+option(WEFT_TESTS "Build the tests" ON)
+
+set(known_options WEFT_SANITIZE WEFT_DEBUG WEFT_MUTANT WEFT_FUZZ WEFT_FUZZ_SECONDS WEFT_SERVER
+                  WEFT_TESTS)
+get_cmake_property(cached CACHE_VARIABLES)
+foreach(name IN LISTS cached)
+    if(name MATCHES "^WEFT_" AND NOT name IN_LIST known_options)
+        list(JOIN known_options " " known_text)
+        unset(${name} CACHE)
+        message(FATAL_ERROR "unknown option ${name}; weft has: ${known_text}")
+    endif()
+endforeach()
+
+if(NOT WEFT_DEBUG MATCHES "^[0-3]$")
+    message(FATAL_ERROR "WEFT_DEBUG is 0, 1, 2 or 3, not '${WEFT_DEBUG}'")
+endif()
+if(NOT WEFT_MUTANT MATCHES "^[0-9]+$")
+    message(FATAL_ERROR "WEFT_MUTANT is a number, not '${WEFT_MUTANT}'")
+endif()
+if(NOT WEFT_SANITIZE MATCHES "^(|address|undefined|address,undefined|thread)$")
+    message(FATAL_ERROR "WEFT_SANITIZE is address,undefined or thread, not '${WEFT_SANITIZE}'")
+endif()
+if(WEFT_FUZZ AND NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "WEFT_FUZZ needs clang: -DCMAKE_C_COMPILER=clang")
+endif()
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    message(FATAL_ERROR "weft is for Linux; this is ${CMAKE_SYSTEM_NAME}")
+endif()
+
+if(NOT CMAKE_BUILD_TYPE)
+    set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Kind of build" FORCE)
+endif()
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+# The tests, found by their place and name:
+#   tests/{unit,contract,fault,progress}/*_test.c   programs on the ordinary library
+#   tests/lin/*_test.c                              programs on the schedule build of the library
+#   tests/fuzz/*_fuzz.c                             fuzz targets (libFuzzer), or replayers of the corpus
+#   tests/{server,cli,tidy,install}/*_test.py       programs of Python
+# The label of a test is the name of its folder.
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
+pkg_check_modules(hiredis IMPORTED_TARGET hiredis)
+find_program(PYTHON NAMES /usr/bin/python3 python3 REQUIRED)
+
+# The schedule build: the library again, with every atomic operation a point of the scheduler.
+weft_internal_library(weft-sched ${library_sources})
+target_compile_definitions(weft-sched PUBLIC WEFT_SCHED=1)
+
+# What tests share; once for each build of the library.
+weft_sources(harness_sources tests/harness)
+foreach(flavour IN ITEMS "" -sched)
+    if(harness_sources)
+        weft_internal_library(weft-harness${flavour} ${harness_sources})
+    else()
+        add_library(weft-harness${flavour} INTERFACE)
+    endif()
+endforeach()
+if(harness_sources)
+    target_link_libraries(weft-harness PUBLIC weft_static PkgConfig::cmocka)
+    target_link_libraries(weft-harness-sched PUBLIC weft-sched PkgConfig::cmocka)
+endif()
+
+set(test_environment "WEFT_BINARY=${CMAKE_BINARY_DIR}/weft" "WEFT_SOURCE=${CMAKE_SOURCE_DIR}"
+    "WEFT_BUILD=${CMAKE_BINARY_DIR}" "PYTHONDONTWRITEBYTECODE=1"
+    "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
+    "UBSAN_OPTIONS=print_stacktrace=1" "TSAN_OPTIONS=second_deadlock_stack=1")
+
+# weft_register(kind name command...): a test of this kind. Its name is kind/name.
+function(weft_register kind name)
+    add_test(NAME ${kind}/${name} COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_BINARY_DIR}")
+    set_tests_properties(${kind}/${name} PROPERTIES LABELS ${kind} TIMEOUT 900 ENVIRONMENT
+                         "${test_environment}")
+endfunction()
+
+# weft_test_program(kind name source libraries...)
+function(weft_test_program kind name source)
+    string(REPLACE "-" "_" target "${kind}_${name}")
+    add_executable(${target} "${source}")
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
+                          "${CMAKE_BINARY_DIR}/tests/${kind}" OUTPUT_NAME ${name})
+    weft_own_code(${target})
+    target_include_directories(${target} PRIVATE "${CMAKE_SOURCE_DIR}/tests"
+                               "${CMAKE_SOURCE_DIR}/tools")
+    target_link_libraries(${target} PRIVATE ${ARGN} PkgConfig::cmocka)
+endfunction()
+
+set(with_server "")
+if(TARGET weft-server)
+    set(with_server weft-server)
+endif()
+
+foreach(kind IN ITEMS unit contract fault progress lin)
+    set(libraries ${with_server} weft-harness weft_static)
+    if(kind STREQUAL "lin")
+        set(libraries weft-harness-sched weft-sched)
+    endif()
+    file(GLOB files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${kind}/*_test.c")
+    foreach(file IN LISTS files)
+        get_filename_component(name "${file}" NAME_WE)
+        weft_test_program(${kind} ${name} "${file}" ${libraries})
+        weft_register(${kind} ${name} ${kind}_${name})
+    endforeach()
+endforeach()
+
+# Fuzz targets. The corpus of x_fuzz.c is tests/fuzz/corpus/x.
+file(GLOB files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/fuzz/*_fuzz.c")
+foreach(file IN LISTS files)
+    get_filename_component(name "${file}" NAME_WE)
+    string(REGEX REPLACE "_fuzz$" "" unit "${name}")
+    set(corpus "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${unit}")
+    weft_test_program(fuzz ${name} "${file}" ${with_server} weft-harness weft_static)
+    target_compile_options(fuzz_${name} PRIVATE -Wno-missing-prototypes)
+    if(WEFT_FUZZ)
+        target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+        file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/found/${unit}")
+        set(seeds "")
+        if(IS_DIRECTORY "${corpus}")
+            set(seeds "${corpus}")
+        endif()
+        weft_register(fuzz ${name} fuzz_${name} -max_total_time=${WEFT_FUZZ_SECONDS} -print_final_stats=1
+                      -artifact_prefix=${CMAKE_BINARY_DIR}/found/${unit}- "found/${unit}" ${seeds})
+        set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT 0)
+    else()
+        target_sources(fuzz_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c")
+        weft_register(fuzz ${name} fuzz_${name} "${corpus}")
+    endif()
+endforeach()
+
+# Examples: public headers only; each prints what its comment says, and exits with 0.
+weft_sources(examples examples)
+foreach(file IN LISTS examples)
+    get_filename_component(name "${file}" NAME_WE)
+    add_executable(example_${name} "${file}")
+    set_target_properties(example_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
+                          "${CMAKE_BINARY_DIR}/examples" OUTPUT_NAME ${name})
+    target_link_libraries(example_${name} PRIVATE weft weft_flags)
+    weft_register(example ${name} example_${name})
+endforeach()
+
+# Tests in Python.
+foreach(kind IN ITEMS server cli tidy install)
+    file(GLOB files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${kind}/*_test.py")
+    foreach(file IN LISTS files)
+        get_filename_component(name "${file}" NAME_WE)
+        weft_register(${kind} ${name} "${PYTHON}" "${file}")
+    endforeach()
+endforeach()
+
+# Small programs that the server tests start beside the server.
+if(hiredis_FOUND)
+    file(GLOB files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/server/*_client.c")
+    foreach(file IN LISTS files)
+        get_filename_component(name "${file}" NAME_WE)
+        weft_test_program(server ${name} "${file}" PkgConfig::hiredis)
+    endforeach()
+endif()
