@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# A short front for people; the build itself is CMakeLists.txt.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+RUN_ARGS ?=
+CONFIGURE ?=
+
+.PHONY: all run test bench tidy docs install uninstall fresh clean
+
+all:
+	@scripts/build.sh $(BUILD) -DCMAKE_BUILD_TYPE=Release -DWEFT_TESTS=OFF \
+		-DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CONFIGURE)
+
+run:
+	@scripts/packages.sh install build
+	@$(MAKE) --no-print-directory all
+	exec $(BUILD)/weft serve $(RUN_ARGS)
+
+test:
+	@scripts/packages.sh install build test
+	@scripts/test.sh
+
+bench: all
+	@scripts/packages.sh install build bench
+	@bench/run.sh $(BUILD)
+
+tidy:
+	@scripts/packages.sh install tidy
+	@python3 tests/tidy/tidy.py
+
+docs:
+	@python3 scripts/gen_docs.py
+
+install: all
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD)
+
+uninstall:
+	@scripts/uninstall.sh $(BUILD) "$(DESTDIR)"
+
+fresh:
+	@scripts/fresh.sh
+
+clean:
+	rm -rf $(BUILD)
