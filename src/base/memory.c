@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/memory.h"
+
+#include "base/assert.h"
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20 };
+
+/* What fails, and how far the count is. `armed` is the one word that an undisturbed program looks at. */
+static struct {
+    bool armed;
+    bool forever;
+    uint64_t at;
+    uint64_t count;
+} fault;
+
+void weft_memory_fail_at(uint64_t n, bool forever) {
+    __atomic_store_n(&fault.armed, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fault.at, n, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fault.forever, forever, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fault.count, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fault.armed, true, __ATOMIC_SEQ_CST);
+}
+
+void weft_memory_fail_off(void) {
+    __atomic_store_n(&fault.armed, false, __ATOMIC_SEQ_CST);
+}
+
+uint64_t weft_memory_count(void) {
+    return __atomic_load_n(&fault.count, __ATOMIC_SEQ_CST);
+}
+
+static WEFT_COLD bool fault_strikes(void) {
+    uint64_t number = __atomic_add_fetch(&fault.count, 1, __ATOMIC_SEQ_CST);
+    uint64_t at = __atomic_load_n(&fault.at, __ATOMIC_SEQ_CST);
+    if (at == 0 || number < at) {
+        return false;
+    }
+    return number == at || __atomic_load_n(&fault.forever, __ATOMIC_SEQ_CST);
+}
+
+static inline bool must_fail(void) {
+    return WEFT_UNLIKELY(__atomic_load_n(&fault.armed, __ATOMIC_RELAXED)) && fault_strikes();
+}
+
+static void *default_alloc(void *ctx, size_t size, size_t align) {
+    (void)ctx;
+    if (align <= _Alignof(max_align_t)) {
+        return malloc(size ? size : 1);
+    }
+    size_t rounded = (size + align - 1) & ~(align - 1);
+    if (rounded < size) {
+        return NULL;
+    }
+    return aligned_alloc(align, rounded ? rounded : align);
+}
+
+static void default_free(void *ctx, void *memory, size_t size, size_t align) {
+    (void)ctx;
+    (void)size;
+    (void)align;
+    free(memory);
+}
+
+const weft_allocator weft_memory_default = {.alloc = default_alloc, .free = default_free};
+
+void *weft_memory_alloc(const weft_allocator *allocator, size_t size, size_t align) {
+    WEFT_ASSERT(align != 0 && (align & (align - 1)) == 0);
+    if (must_fail()) {
+        return NULL;
+    }
+    if (!allocator) {
+        return default_alloc(NULL, size, align);
+    }
+    return allocator->alloc(allocator->ctx, size, align);
+}
+
+void weft_memory_free(const weft_allocator *allocator, void *memory, size_t size, size_t align) {
+    if (!memory) {
+        return;
+    }
+    if (!allocator) {
+        default_free(NULL, memory, size, align);
+        return;
+    }
+    allocator->free(allocator->ctx, memory, size, align);
+}
+
+void *weft_pages_map(size_t size) {
+    WEFT_ASSERT(size != 0);
+    if (must_fail()) {
+        return NULL;
+    }
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    if (size >= HUGE_PAGE) {
+        /* A wish: without huge pages the mapping works as well, only slower. */
+        (void)madvise(memory, size, MADV_HUGEPAGE);
+    }
+    return memory;
+}
+
+void weft_pages_unmap(void *memory, size_t size) {
+    if (memory) {
+        (void)munmap(memory, size);
+    }
+}

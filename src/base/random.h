@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The randomness seam: unpredictable numbers from the operating system. */
+#ifndef WEFT_BASE_RANDOM_H
+#define WEFT_BASE_RANDOM_H
+
+#include "base/platform.h"
+
+/* Fill memory. False if the operating system refused; the bytes then come from clock and addresses:
+ * different from run to run, but guessable. */
+bool weft_random_bytes(void *memory, size_t size);
+
+uint64_t weft_random_u64(void);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads as the library sees them: one pointer that belongs to the thread, its exit, and fork.
+ * In the schedule build a fiber counts as a thread. */
+#ifndef WEFT_BASE_THREAD_H
+#define WEFT_BASE_THREAD_H
+
+#include "base/platform.h"
+#include "base/sched.h"
+
+#if defined(WEFT_SCHED) && WEFT_SCHED
+/* The calling thread's own pointer, NULL at first. Its address also identifies the thread. */
+void **weft_thread_slot(void);
+#else
+extern __thread void *weft_thread_slot_value
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline void **weft_thread_slot(void) {
+    return &weft_thread_slot_value;
+}
+#endif
+
+/* Set the slot, and have `value` (not NULL) handed to the exit function when this thread ends, if the
+ * slot is still not NULL then. False without memory: the slot is set, the thread's exit is not noticed. */
+bool weft_thread_set_slot(void *value);
+
+/* The one function that is called on an exiting thread with what its slot holds; the slot is NULL then,
+ * and may be set again by it, or by other exit functions of the program. False if the system has no
+ * thread-specific key left. */
+bool weft_thread_at_exit(void (*fn)(void *value));
+
+/* Call fn in the child after each fork. False without memory. */
+bool weft_thread_at_fork_child(void (*fn)(void));
+
+#endif
