@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The caller's allocator. */
+#ifndef WEFT_ALLOC_H
+#define WEFT_ALLOC_H
+
+#include <stddef.h>
+#include <weft/export.h>
+
+/* weft_allocator — where a map takes its memory from.
+ *
+ * Both functions may be called from any thread that uses the map, and from whichever thread frees what
+ * others retired. `alloc` may return NULL: the operation then answers WEFT_E_NOMEM and changes nothing.
+ * `align` is a power of two; `size` and `align` of `free` are those of the `alloc`.
+ * `alloc_zeroed` is optional; where it is NULL, tables of 64 KiB and more come from the operating
+ * system's zero pages, so that no call ever has to clear a large table.
+ * The struct is copied; `ctx` must outlive the map.
+ */
+typedef struct weft_allocator {
+    void *ctx;
+    void *(*alloc)(void *ctx, size_t size, size_t align);
+    void (*free)(void *ctx, void *memory, size_t size, size_t align);
+    void *(*alloc_zeroed)(void *ctx, size_t size, size_t align);
+} weft_allocator;
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* L2: what an engine is. An engine maps a key to a cell of 64 bits, and changes cells by compare and swap.
+ *
+ * Both shapes are one thing seen through this interface: in the bytes shape a cell is the address of an
+ * immutable entry that holds the key; in the u64 shape it is the value itself. Everything that the public
+ * API offers is built in src/map from `find` and `swing`, so no engine ever runs a user's callback, and
+ * none can hold a lock while one runs.
+ *
+ * The caller is inside a guard for every call but open and close.
+ */
+#ifndef WEFT_ENGINE_ENGINE_H
+#define WEFT_ENGINE_ENGINE_H
+
+#include "engine/entry.h"
+#include "reclaim/epoch.h"
+#include <weft/map.h>
+
+typedef enum weft_shape { WEFT_SHAPE_BYTES = 0, WEFT_SHAPE_U64 = 1 } weft_shape;
+
+/* Counters that are written often, one line per stripe. */
+typedef struct weft_core_stripe {
+    int64_t entries; /* inserted minus removed */
+    int64_t entry_bytes; /* likewise, bytes shape */
+    uint64_t retries;
+    uint64_t stamps; /* for engines: numbers that are given out once */
+} WEFT_LINE_ALIGNED weft_core_stripe;
+
+/* One era of a map: what clear replaces as a whole. Made by src/map, used by the engine. */
+typedef struct weft_core {
+    const struct weft_engine *engine;
+    void *table; /* the engine's own */
+    weft_shape shape;
+    bool grow_only;
+    uint32_t stripe_count; /* a power of two */
+    weft_core_stripe *stripes;
+    uint64_t expected_entries;
+    uint64_t era;
+    weft_allocator allocator;
+    weft_limbo limbo;
+    uint64_t hash_seed;
+    uint64_t (*hash)(void *ctx, weft_bytes key, uint64_t seed); /* NULL: keyed XXH3 with `secret` */
+    void *hash_ctx;
+    unsigned char secret[192];
+} weft_core;
+
+/* A key on its way: for the u64 shape `hash` is a bijection of the key and `bytes` is unused. */
+typedef struct weft_key {
+    uint64_t hash;
+    weft_bytes bytes;
+    uint64_t number; /* u64 shape: the key */
+} weft_key;
+
+/* Where a key is, or would go, as one find saw it; only good for one swing. */
+typedef struct weft_position {
+    bool present;
+    uint64_t cell; /* the entry's address, or the value; meaningless if absent */
+    uint64_t version; /* bytes shape, out of swing: the version that this write got */
+    uint64_t at_least; /* bytes shape, in: the version must be greater than this; 0 usually */
+    uint64_t words[8]; /* the engine's own */
+} weft_position;
+
+/* A step of a walk: visit the part of the hash space that begins at `from`, one bucket at the most.
+ * The space is the hash with its bits reversed, read as a fraction; an engine's bucket is an interval. */
+typedef struct weft_step {
+    uint64_t from; /* in: where to begin */
+    uint64_t next; /* out: where the next step begins; 0 = the end was reached */
+    /* Called by the engine, with no lock held, for each key in [from, next), each key once. Returns
+     * nothing; src/map collects them and runs the user's callbacks afterwards. */
+    void (*emit)(struct weft_step *step, uint64_t key_number, uint64_t cell);
+    void *ctx;
+} weft_step;
+
+typedef enum weft_engine_cap {
+    WEFT_CAP_LOCK_FREE = 1, /* no operation waits for another thread */
+    WEFT_CAP_SHRINK = 2,
+} weft_engine_cap;
+
+typedef struct weft_engine {
+    const char *name;
+    weft_engine_id id;
+    uint32_t caps;
+    const char *choose; /* the card: where it is the right choice */
+    const char *do_not_choose; /* … and where it is not */
+
+    /* Make an empty table in core->table: no memory for buckets before the first swing. */
+    int (*open)(weft_core *core);
+    /* Free up to `budget` buckets of a table that no thread can reach any more, calling `drop` for each
+     * cell; true when all is freed and core->table is gone. */
+    bool (*close)(weft_core *core, size_t budget, void (*drop)(weft_core *core, uint64_t cell));
+
+    void (*find)(weft_core *core, const weft_key *key, weft_position *position);
+    /* Change the cell found at `position` to `desired` (keep = true), or remove it (keep = false).
+     *   WEFT_OK        done; in the bytes shape the entry has got its version before it became visible,
+     *                  greater than position->at_least and than every version of this key before
+     *   WEFT_MISMATCH  the key's cell is not what find saw, or might not be: find again
+     *   WEFT_E_NOMEM, WEFT_E_FULL  nothing changed
+     * The caller owns what was replaced, and retires it. Removing never fails for memory. */
+    int (*swing)(weft_core *core, const weft_key *key, weft_position *position, bool keep,
+                 uint64_t desired);
+
+    void (*walk)(weft_core *core, weft_step *step);
+    int (*reserve)(weft_core *core, uint64_t entries);
+    int (*shrink)(weft_core *core);
+    bool (*maintain)(weft_core *core, size_t budget); /* true: nothing left to do */
+    void (*stats)(weft_core *core,
+                  weft_map_stats *stats); /* fills the table's fields, adds to others */
+    int (*check)(weft_core *core, char *text, size_t capacity);
+    void (*dump)(weft_core *core, void (*print)(void *ctx, const char *line), void *ctx);
+} weft_engine;
+
+/* engines.def, as a table; NULL for an unknown id. AUTO gives the default engine. */
+const weft_engine *weft_engine_of(weft_engine_id id);
+
+/* Entries in the core, summed over the stripes; never below 0. (src/map/core.c) */
+uint64_t weft_core_entries(const weft_core *core);
+
+/* The hash of an entry's key, as src/map computed it when the key came in. (src/map/core.c) */
+uint64_t weft_core_hash_bytes(const weft_core *core, weft_bytes key);
+/* The bijection of the u64 shape, and its inverse. */
+uint64_t weft_core_hash_u64(const weft_core *core, uint64_t key);
+uint64_t weft_core_unhash_u64(const weft_core *core, uint64_t hash);
+
+/* Memory for an engine's objects, through the map's allocator. Blocks are retired with
+ * weft_core_retire_block: then `destroy` runs after the grace period. (src/map/core.c) */
+typedef struct weft_block {
+    weft_limbo_link link;
+    void (*destroy)(weft_core *core, struct weft_block *block);
+    size_t bytes;
+} weft_block;
+
+void *weft_core_alloc(weft_core *core, size_t size, size_t align);
+void weft_core_free(weft_core *core, void *memory, size_t size, size_t align);
+/* Zeroed, line-aligned; from the operating system's zero pages where it is large. */
+void *weft_core_alloc_table(weft_core *core, size_t size);
+void weft_core_free_table(weft_core *core, void *memory, size_t size);
+void weft_core_retire_block(weft_core *core, weft_block *block);
+
+/* This thread's stripe. */
+static inline weft_core_stripe *weft_core_my_stripe(weft_core *core) {
+    return &core->stripes[weft_epoch_thread_number() & (core->stripe_count - 1)];
+}
+
+#endif

@@ -1,0 +1,1187 @@
+/* SPDX-License-Identifier: MIT */
+/* Engine "lockfree": reads without stores, writes by compare and swap, resizing by everybody in passing.
+ *
+ * Design
+ *   An array of buckets, each one cache line, indexed by the low bits of the hash. A key lives in its
+ *   bucket's slots or, when these are taken, in the bucket's overflow block. The bucket's head says which
+ *   slots are valid; its version changes with every change of that set. So there is one point that
+ *   serialises inserts of a key, and a reader that finds the head unchanged has seen one moment.
+ *   Values change in place, by a compare and swap of the slot alone.
+ *   A resize publishes a next generation. Buckets move one by one: the sources are frozen, every helper
+ *   computes the same image of the targets from them, and writes it into slots that are still zero. A
+ *   helper that stops blocks nobody. docs/design/{bucket,update,growth}.md have the states, each CAS, the
+ *   linearization points and the reasons for the memory orders.
+ *
+ * Layout
+ *   bucket    0         8        16                                        64
+ *             +---------+---------+----------------------------------------+
+ *             |  state  |  link   |  bytes: 6 words · u64: 3 pairs         |
+ *             +---------+---------+----------------------------------------+
+ *   state     63                                  8   7     6    5         0
+ *             | version, 56 bits                   |FROZEN|LIVE| valid slots|      0 = untouched
+ *   link      63      48 47                        0
+ *             | dying  | overflow block            |      dying = index + 1 of a cell being removed
+ *   word      | 16 bits of hash | address of entry   | 000 plain, 001 FROZEN |      bytes shape
+ *             | version of the removal << 3          | 010 GONE              |
+ *   pair      | hash without its low 6 bits          | USED, FROZEN, GONE | value |  u64 shape
+ *             the low bits of the hash are those of the bucket's index, as there are 64 buckets or more
+ *
+ * Concurrency
+ *   Lock-free: a failed CAS means that another operation took effect, or that a resize moved on.
+ *   insert   CAS slot (reserve, not valid yet) · CAS state (valid: the linearization point)
+ *   update   CAS slot (linearization point)
+ *   remove   CAS slot to GONE (linearization point) · CAS state (the slot is free)
+ *   find     no store; the head is read before and after the slots
+ *   overflow every change is one CAS of {state, link}; blocks are immutable but for a dead mark
+ *   move     CAS state FROZEN · CAS each valid slot FROZEN · CAS target slots 0 → image · CAS target head
+ *
+ * Rejected
+ *   Reserving slots through the head (two CASes on one word and plain stores between): the same number
+ *   of CASes, and two more states. A link arena with indices: its size caps the load, and a chain longer
+ *   than it can hold has no place to go. A removal counter for growth: the length is known from stripes,
+ *   and is read only when a bucket overflows.
+ *
+ * Credits
+ *   DLHT (bounded cache-line buckets, headers with slot states), CLHT (snapshot words), growt (marked
+ *   migration), picos Htbl (idempotent helpers), junction (invertible hashes in place of keys),
+ *   parlayhash (growth by bucket pressure).
+ */
+#include "engine/lockfree_layout.h"
+
+enum {
+    BUCKET_BITS_MAX = 44,
+    MOVE_FACTOR = 2, /* a next generation is so much larger or smaller */
+    GROUPS_PER_CHUNK = 4, /* what one writer moves in passing */
+    CHUNKS_CHECKED = 64, /* flags one writer looks at when all chunks were handed out */
+    SHRINK_ASK_MASK = 127,
+    SHRINK_DIVISOR = 8, /* shrink below 1/8 of the load at which it grows */
+};
+
+/* What a find leaves for the swing, in weft_position.words. */
+enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE };
+enum { SLOT_OVERFLOW = 64, SLOT_NONE = 255 };
+
+static bucket *bucket_at(const generation *gen, uint64_t hash) {
+    return &gen->buckets[hash & gen->mask];
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+/* ---- overflow blocks ---------------------------------------------------------------------------- */
+
+static size_t overflow_bytes(uint32_t capacity) {
+    return sizeof(overflow) + capacity * sizeof(cell) + (capacity + 63) / 64 * sizeof(uint64_t);
+}
+
+static void overflow_destroy(weft_core *core, weft_block *block) {
+    weft_core_free(core, block, block->bytes, 16);
+}
+
+/* Room for `capacity` cells; NULL without memory, or for none. */
+static overflow *overflow_new(weft_core *core, uint32_t capacity) {
+    if (capacity == 0) {
+        return NULL;
+    }
+    overflow *block = weft_core_alloc(core, overflow_bytes(capacity), 16);
+    if (block == NULL) {
+        return NULL;
+    }
+    WEFT_ASSERT(((uintptr_t)block & ~LINK_ADDRESS) == 0);
+    block->block = (weft_block){.destroy = overflow_destroy, .bytes = overflow_bytes(capacity)};
+    block->count = 0;
+    block->capacity = capacity;
+    block->dead = (uint64_t *)&block->cells[capacity];
+    memset(block->dead, 0, (capacity + 63) / 64 * sizeof(uint64_t));
+    return block;
+}
+
+static void overflow_drop(weft_core *core, overflow *block) {
+    if (block != NULL) {
+        overflow_destroy(core, &block->block);
+    }
+}
+
+static void overflow_retire(weft_core *core, overflow *block) {
+    if (block != NULL) {
+        weft_core_retire_block(core, &block->block);
+    }
+}
+
+static void overflow_add(overflow *block, cell what) {
+    WEFT_ASSERT(block->count < block->capacity);
+    block->cells[block->count++] = what;
+}
+
+static bool overflow_has_key(const weft_core *core, const cell *at, const weft_key *key) {
+    if (core->shape == WEFT_SHAPE_U64) {
+        return at->hash == key->hash;
+    }
+    return (at->value & WORD_TAG) == (key->hash & WORD_TAG) &&
+           weft_entry_has_key(word_entry(at->value), key->bytes);
+}
+
+/* The index of the key's cell, or the count. */
+static uint32_t overflow_find(const weft_core *core, uint64_t link, const weft_key *key) {
+    const overflow *block = overflow_of(link);
+    uint32_t count = block == NULL ? 0 : block->count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (overflow_has_key(core, &block->cells[i], key) && !overflow_is_dead(block, link, i)) {
+            return i;
+        }
+    }
+    return count;
+}
+
+/* Copies the live cells, without number `but`, into a block with room for `more`. */
+static overflow *overflow_copy(weft_core *core, uint64_t link, uint32_t but, uint32_t more) {
+    const overflow *from = overflow_of(link);
+    uint32_t count = from == NULL ? 0 : from->count;
+    overflow *copy = overflow_new(core, count + more);
+    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+        if (i != but && !overflow_is_dead(from, link, i)) {
+            overflow_add(copy, from->cells[i]);
+        }
+    }
+    return copy;
+}
+
+/* Finish the removal that the link announces: mark the cell dead, then take the announcement back. */
+static void overflow_bury(weft_core *core, bucket *at, uint64_t state, uint64_t link) {
+    overflow *block = overflow_of(link);
+    uint32_t i = (uint32_t)(link >> LINK_DYING_SHIFT) - 1;
+    /* Release: whoever sees the announcement gone sees the mark. Pairs with the CAS below. */
+    weft_fetch_or_acq_rel(&block->dead[i / 64], (uint64_t)1 << (i % 64));
+    bool empty = true;
+    for (uint32_t k = 0; k < block->count && empty; k++) {
+        empty = overflow_is_dead(block, link, k);
+    }
+    weft_pair was = {state, link};
+    weft_pair becomes = {state + ((uint64_t)1 << VERSION_SHIFT), empty ? 0 : link & LINK_ADDRESS};
+    if (weft_cas_pair_seq_cst(&at->head, was, becomes) && empty) {
+        overflow_retire(core, block);
+    }
+}
+
+/* ---- generations -------------------------------------------------------------------------------- */
+
+static void generation_free(weft_core *core, generation *gen) {
+    weft_core_free_table(core, gen->buckets, (gen->mask + 1) * sizeof(bucket));
+    if (gen->chunks != 0) {
+        weft_core_free_table(core, gen->flags, gen->chunks);
+    }
+    weft_core_free(core, gen, sizeof *gen, WEFT_CACHE_LINE);
+}
+
+static void generation_destroy(weft_core *core, weft_block *block) {
+    generation_free(core, WEFT_CONTAINER(block, generation, block));
+}
+
+/* An untouched generation that takes what `from` holds (NULL: nothing). NULL without memory. */
+static generation *generation_new(weft_core *core, uint64_t buckets, const generation *from) {
+    generation *gen = weft_core_alloc(core, sizeof *gen, WEFT_CACHE_LINE);
+    if (gen == NULL) {
+        return NULL;
+    }
+    memset(gen, 0, sizeof *gen);
+    gen->mask = buckets - 1;
+    gen->block.destroy = generation_destroy;
+    gen->block.bytes = buckets * sizeof(bucket);
+    gen->buckets = weft_core_alloc_table(core, buckets * sizeof(bucket));
+    if (gen->buckets != NULL && from != NULL) {
+        uint64_t fewer = from->mask < gen->mask ? from->mask : gen->mask;
+        gen->groups = fewer + 1;
+        gen->chunks = gen->groups / GROUPS_PER_CHUNK;
+        gen->flags = weft_core_alloc_table(core, gen->chunks);
+    }
+    if (gen->buckets == NULL || (from != NULL && gen->flags == NULL)) {
+        if (gen->buckets != NULL) {
+            weft_core_free_table(core, gen->buckets, buckets * sizeof(bucket));
+        }
+        weft_core_free(core, gen, sizeof *gen, WEFT_CACHE_LINE);
+        return NULL;
+    }
+    return gen;
+}
+
+/* The fewest buckets that hold so many entries below the load at which the table grows. */
+static uint64_t buckets_for(const weft_core *core, uint64_t entries) {
+    unsigned bits = weft_bits_for(entries * 2 / load_in_halves(core) + 1);
+    uint64_t buckets = (uint64_t)1 << (bits < BUCKET_BITS_MAX ? bits : BUCKET_BITS_MAX);
+    return max_u64(buckets, BUCKETS_MIN);
+}
+
+static generation *first_generation(weft_core *core) {
+    lockfree_table *table = table_of(core);
+    generation *none = NULL;
+    uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
+    generation *gen = generation_new(core, floor, NULL);
+    if (gen == NULL && floor > BUCKETS_MIN) {
+        gen = generation_new(core, BUCKETS_MIN, NULL);
+    }
+    if (gen == NULL) {
+        return weft_load_acquire(&table->root); /* pairs with the CAS below, of another thread */
+    }
+    /* Release: the generation's fields. Pairs with the acquire of root in find and swing. */
+    if (weft_cas_acq_rel(&table->root, &none, gen)) {
+        return gen;
+    }
+    generation_free(core, gen);
+    return none;
+}
+
+/* Publish a next generation of `buckets` behind the root. False if there is one, or no memory. */
+static bool begin_move(weft_core *core, generation *root, uint64_t buckets) {
+    lockfree_table *table = table_of(core);
+    generation *none = NULL;
+    if (weft_load_relaxed(&root->next) != NULL || buckets == root->mask + 1) {
+        return false;
+    }
+    generation *next = generation_new(core, buckets, root);
+    if (next == NULL) {
+        weft_fetch_add_relaxed(&table->failures, 1);
+        return false;
+    }
+    /* Release: the generation's fields. Pairs with the acquire loads of next. */
+    if (!weft_cas_acq_rel(&root->next, &none, next)) {
+        generation_free(core, next);
+        return false;
+    }
+    weft_fetch_add_relaxed(buckets > root->mask + 1 ? &table->growths : &table->shrinks, 1);
+    return true;
+}
+
+/* ---- moving buckets ----------------------------------------------------------------------------- */
+
+/* Most cells that a bucket with this head can hold. */
+static uint32_t cells_at_most(uint64_t state, uint64_t link) {
+    const overflow *block = overflow_of(link);
+    return (uint32_t)__builtin_popcountll(state & VALID_MASK) + (block == NULL ? 0 : block->count);
+}
+
+/* Mark each valid slot of a frozen bucket, so that no update can change it any more. */
+static void freeze_slots(weft_core *core, bucket *at, uint64_t state) {
+    for (unsigned i = 0; i < slots_of(core->shape); i++) {
+        if ((state >> i & 1) == 0) {
+            continue;
+        }
+        if (core->shape == WEFT_SHAPE_BYTES) {
+            uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
+            while ((word & (WORD_FROZEN | WORD_GONE)) == 0 &&
+                   !weft_cas_acq_rel(&at->words[i], &word,
+                                     word | WORD_FROZEN)) { /* pairs with swing */
+            }
+            continue;
+        }
+        for (;;) {
+            weft_pair pair = {weft_load_acquire(&at->pairs[i].first), /* pairs with swing's CAS */
+                              weft_load_acquire(&at->pairs[i].second)};
+            weft_pair marked = {pair.first | PAIR_FROZEN, pair.second};
+            if ((pair.first & (PAIR_FROZEN | PAIR_GONE)) != 0 ||
+                weft_cas_pair_seq_cst(&at->pairs[i], pair, marked)) {
+                break;
+            }
+        }
+    }
+}
+
+/* A group of buckets that move together: 1 to T when growing, S to 1 when shrinking. */
+typedef struct group {
+    generation *from;
+    generation *to;
+    uint64_t index;
+    uint64_t groups;
+} group;
+
+static bucket *group_source(const group *g, uint64_t i) {
+    return &g->from->buckets[g->index + i * g->groups];
+}
+
+static uint64_t group_sources(const group *g) {
+    return (g->from->mask + 1) / g->groups;
+}
+
+static uint64_t group_targets(const group *g) {
+    return (g->to->mask + 1) / g->groups;
+}
+
+/* Cells of all sources as they stand; an upper bound until they are frozen. */
+static uint32_t group_cells_at_most(const group *g) {
+    uint32_t cells = 0;
+    for (uint64_t i = 0; i < group_sources(g); i++) {
+        bucket *at = group_source(g, i);
+        uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+        cells += cells_at_most(state, weft_load_acquire(&at->head.second)); /* pairs with it too */
+    }
+    return cells;
+}
+
+/* Memory for the part of each target's image that its slots cannot hold; taken before anything freezes,
+ * so that a thread that runs out of memory leaves the bucket as it was. */
+static bool group_spare(weft_core *core, const group *g, overflow **spare) {
+    uint32_t cells = group_cells_at_most(g);
+    uint32_t slots = slots_of(core->shape);
+    uint32_t need = cells > slots ? cells - slots : 0;
+    for (uint64_t t = 0; t < group_targets(g) && need != 0; t++) {
+        if (spare[t] == NULL || spare[t]->capacity < need) {
+            overflow_drop(core, spare[t]);
+            spare[t] = overflow_new(core, need);
+        }
+        if (spare[t] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Freeze every source. What the spare was measured for is what gets frozen, or it is measured again. */
+static bool group_freeze(weft_core *core, const group *g, overflow **spare) {
+    for (uint64_t i = 0; i < group_sources(g); i++) {
+        bucket *at = group_source(g, i);
+        for (;;) {
+            uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+            if ((state & FROZEN) != 0) {
+                freeze_slots(core, at, state);
+                break;
+            }
+            if (!group_spare(core, g, spare)) {
+                return false;
+            }
+            /* Acquire: what the slots hold. Release: readers that see FROZEN see next. */
+            if (weft_cas_acq_rel(&at->head.first, &state, state | FROZEN)) { /* pairs with find */
+                freeze_slots(core, at, state | FROZEN);
+                break;
+            }
+        }
+    }
+    return group_spare(core, g, spare);
+}
+
+/* Calls `take` for each live cell of a bucket whose head is {state, link}. */
+typedef void (*take_fn)(void *ctx, const weft_core *core, cell what);
+
+static void each_frozen_cell(const weft_core *core, const group *g, uint64_t source, take_fn take,
+                             void *ctx) {
+    bucket *at = group_source(g, source);
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
+    uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
+    uint64_t low_bits = (g->index + source * g->groups) & ~PAIR_HASH;
+    cell what;
+    for (unsigned i = 0; i < slots_of(core->shape); i++) {
+        if ((state >> i & 1) != 0 && live_slot(core, at, low_bits, i, &what)) {
+            take(ctx, core, what);
+        }
+    }
+    const overflow *block = overflow_of(link);
+    for (uint32_t i = 0; block != NULL && i < block->count; i++) {
+        if (!overflow_is_dead(block, link, i)) {
+            take(ctx, core, block->cells[i]);
+        }
+    }
+}
+
+/* The image of one target, as every helper builds it: cells in the order of the sources. */
+typedef struct image {
+    uint64_t target; /* index of the target's bucket */
+    uint64_t mask;
+    bool one_target; /* every cell belongs to it: no need to hash */
+    bucket *at;
+    unsigned used;
+    overflow *spare;
+} image;
+
+static void image_fill_slot(const weft_core *core, image *into, cell what) {
+    bucket *at = into->at;
+    if (core->shape == WEFT_SHAPE_BYTES) {
+        uint64_t none = 0;
+        /* Release: the entry behind the word. Pairs with the acquire of readers of the target. */
+        weft_cas_acq_rel(&at->words[into->used], &none, what.value);
+    } else {
+        weft_pair filled = {(what.hash & PAIR_HASH) | PAIR_USED, what.value};
+        weft_cas_pair_seq_cst(&at->pairs[into->used], (weft_pair){0, 0}, filled);
+    }
+}
+
+static void image_take(void *ctx, const weft_core *core, cell what) {
+    image *into = ctx;
+    if (!into->one_target && (cell_hash(core, &what) & into->mask) != into->target) {
+        return;
+    }
+    if (into->used < slots_of(core->shape)) {
+        image_fill_slot(core, into, what);
+    } else {
+        overflow_add(into->spare, what);
+    }
+    into->used++;
+}
+
+/* No version in the target may be behind one of the sources'. */
+static uint64_t group_version(const weft_core *core, const group *g) {
+    uint64_t version = 1;
+    for (uint64_t s = 0; s < group_sources(g); s++) {
+        bucket *at = group_source(g, s);
+        uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
+        version = max_u64(version, version_of(state));
+        for (unsigned i = 0; core->shape == WEFT_SHAPE_BYTES && i < WORDS; i++) {
+            uint64_t word = weft_load_relaxed(&at->words[i]);
+            if ((state >> i & 1) != 0 && (word & WORD_GONE) != 0) {
+                version = max_u64(version, word >> 3);
+            }
+        }
+    }
+    return version;
+}
+
+/* Fill and publish one target, unless that was done. The spare is used up if it was needed. */
+static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **spare) {
+    image into = {.target = g->index + t * g->groups,
+                  .mask = g->to->mask,
+                  .one_target = group_targets(g) == 1,
+                  .at = &g->to->buckets[g->index + t * g->groups],
+                  .spare = *spare};
+    if (*spare != NULL) {
+        (*spare)->count = 0;
+    }
+    for (uint64_t s = 0; s < group_sources(g); s++) {
+        each_frozen_cell(core, g, s, image_take, &into);
+    }
+    unsigned slots = slots_of(core->shape);
+    unsigned in_slots = into.used < slots ? into.used : slots;
+    bool spilled = into.used > slots;
+    weft_pair head = {((uint64_t)1 << in_slots) - 1, spilled ? (uintptr_t)*spare : 0};
+    head.first |= LIVE | group_version(core, g) << VERSION_SHIFT;
+    /* Publishes the image: from here on the target is where its keys live. */
+    if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head) && spilled) {
+        *spare = NULL;
+    }
+}
+
+/* Move one group, or make sure that it has moved. False only without memory. */
+static bool move_group(weft_core *core, const group *g) {
+    overflow *spare[MOVE_FACTOR] = {NULL};
+    bool frozen = group_freeze(core, g, spare);
+    for (uint64_t t = 0; t < group_targets(g); t++) {
+        bucket *at = &g->to->buckets[g->index + t * g->groups];
+        if (frozen && weft_load_acquire(&at->head.first) == 0) { /* pairs with the publishing CAS */
+            fill_target(core, g, t, &spare[t]);
+        }
+        overflow_drop(core, spare[t]);
+    }
+    return frozen;
+}
+
+static bool move_chunk(weft_core *core, generation *from, generation *to, uint64_t chunk) {
+    for (uint64_t i = 0; i < GROUPS_PER_CHUNK; i++) {
+        group g = {from, to, chunk * GROUPS_PER_CHUNK + i, to->groups};
+        if (!move_group(core, &g)) {
+            return false;
+        }
+    }
+    /* Release: the moved buckets. Pairs with the acquire in verify_moved. */
+    weft_store_release(&to->flags[chunk], 1);
+    return true;
+}
+
+/* All chunks are handed out: look through the flags, and move again what a stopped helper left. */
+static void verify_moved(weft_core *core, generation *from, generation *to) {
+    uint64_t done = weft_load_acquire(&to->done); /* pairs with the CAS below */
+    uint64_t at = done;
+    bool worked = false;
+    for (; at < to->chunks && at < done + CHUNKS_CHECKED; at++) {
+        if (weft_load_acquire(&to->flags[at]) == 0) { /* pairs with move_chunk */
+            if (worked || !move_chunk(core, from, to, at)) {
+                break;
+            }
+            worked = true;
+        }
+    }
+    if (at > done && !weft_cas_acq_rel(&to->done, &done, at)) { /* pairs with the load above */
+        return;
+    }
+    if (at < to->chunks) {
+        return;
+    }
+    /* Everything is in `to`. Release: pairs with the acquire of root. */
+    generation *expected = from;
+    if (weft_cas_acq_rel(&table_of(core)->root, &expected, to)) {
+        weft_core_retire_block(core, &from->block);
+    }
+}
+
+/* A resize's share of one writer: at most GROUPS_PER_CHUNK groups, twice. True if none is going on. */
+static bool help_move(weft_core *core) {
+    generation *from = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    generation *to =
+        from == NULL ? NULL : weft_load_acquire(&from->next); /* pairs with begin_move */
+    if (to == NULL) {
+        return true;
+    }
+    if (weft_load_relaxed(&to->claimed) < to->chunks) {
+        uint64_t chunk = weft_fetch_add_relaxed(&to->claimed, 1);
+        if (chunk < to->chunks) {
+            move_chunk(core, from, to, chunk);
+        }
+    }
+    if (weft_load_relaxed(&to->claimed) >= to->chunks) {
+        verify_moved(core, from, to);
+    }
+    return false;
+}
+
+/* ---- resize policy ------------------------------------------------------------------------------ */
+
+/* A bucket had to overflow. Many entries: grow. Few: the keys hash badly, and growing would not help. */
+static void consider_growth(weft_core *core, uint32_t in_bucket) {
+    lockfree_table *table = table_of(core);
+    if (in_bucket > weft_load_relaxed(&table->longest)) {
+        weft_store_relaxed(&table->longest, in_bucket);
+    }
+    generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+    if (weft_load_relaxed(&root->next) != NULL) {
+        return;
+    }
+    uint64_t buckets = root->mask + 1;
+    if (weft_core_entries(core) * 2 >= buckets * load_in_halves(core) &&
+        buckets < (uint64_t)1 << BUCKET_BITS_MAX) {
+        begin_move(core, root, buckets * MOVE_FACTOR);
+    }
+}
+
+static void consider_shrink(weft_core *core) {
+    lockfree_table *table = table_of(core);
+    generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+    uint64_t buckets = root->mask + 1;
+    uint64_t least = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
+    if (core->grow_only || buckets <= least || weft_load_relaxed(&root->next) != NULL) {
+        return;
+    }
+    if (weft_core_entries(core) * 2 * SHRINK_DIVISOR < buckets * load_in_halves(core)) {
+        begin_move(core, root, buckets / MOVE_FACTOR);
+    }
+}
+
+/* ---- find --------------------------------------------------------------------------------------- */
+
+static void found(weft_position *position, unsigned slot, uint64_t word, uint64_t value) {
+    position->present = true;
+    position->cell = value;
+    position->words[AT_SLOT] = slot;
+    position->words[AT_WORD] = word;
+    position->words[AT_VALUE] = value;
+}
+
+/* Looks through the slots that `state` calls valid. */
+static inline void find_in_slots(weft_core *core, bucket *at, uint64_t state, const weft_key *key,
+                                 weft_position *position) {
+    if (core->shape == WEFT_SHAPE_U64) {
+        uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
+        for (unsigned i = 0; i < PAIRS; i++) {
+            uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with swing's CAS */
+            if ((state >> i & 1) != 0 && (first & ~PAIR_FROZEN) == wanted) {
+                uint64_t value = weft_load_acquire(&at->pairs[i].second); /* likewise */
+                found(position, i, first, value);
+                return;
+            }
+        }
+        return;
+    }
+    for (uint64_t valid = state & VALID_MASK; valid != 0; valid &= valid - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(valid);
+        uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with swing's CAS: the entry */
+        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 &&
+            weft_entry_has_key(word_entry(word), key->bytes)) {
+            found(position, i, word, (uintptr_t)word_entry(word));
+            return;
+        }
+    }
+}
+
+static void find_in_overflow(weft_core *core, uint64_t link, const weft_key *key,
+                             weft_position *position) {
+    uint32_t i = overflow_find(core, link, key);
+    const overflow *block = overflow_of(link);
+    if (block != NULL && i < block->count) {
+        uint64_t value = block->cells[i].value;
+        found(position, SLOT_OVERFLOW, i,
+              core->shape == WEFT_SHAPE_U64 ? value : (uintptr_t)word_entry(value));
+    }
+}
+
+/* One consistent look at a bucket. False if it changed meanwhile, in a way that matters. */
+static inline bool look(weft_core *core, bucket *at, const weft_key *key, weft_position *position) {
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    uint64_t link = weft_load_acquire(&at->head.second); /* likewise: the block */
+    position->present = false;
+    position->words[AT_BUCKET] = (uintptr_t)at;
+    position->words[AT_STATE] = state;
+    position->words[AT_LINK] = link;
+    position->words[AT_SLOT] = SLOT_NONE;
+    find_in_slots(core, at, state, key, position);
+    if (WEFT_UNLIKELY(link != 0) && !position->present) {
+        find_in_overflow(core, link, key, position);
+    }
+    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
+    return weft_load_acquire(&at->head.first) == state;
+}
+
+/* Where do the keys of a frozen bucket live? In the next generation, if its bucket there is live;
+ * otherwise still in the frozen one. True if `gen` has moved on. */
+static bool follow(generation **gen, uint64_t hash) {
+    generation *next = weft_load_acquire(&(*gen)->next); /* pairs with begin_move */
+    /* Acquire: the image. Pairs with the publishing CAS of fill_target. */
+    if (weft_load_acquire(&bucket_at(next, hash)->head.first) == 0) {
+        return false;
+    }
+    *gen = next;
+    return true;
+}
+
+static WEFT_HOT void lockfree_find(weft_core *core, const weft_key *key, weft_position *position) {
+    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    if (WEFT_UNLIKELY(gen == NULL)) {
+        position->present = false;
+        position->words[AT_BUCKET] = 0;
+        return;
+    }
+    for (;;) {
+        if (WEFT_UNLIKELY(!look(core, bucket_at(gen, key->hash), key, position))) {
+            continue;
+        }
+        if (WEFT_LIKELY((position->words[AT_STATE] & FROZEN) == 0)) {
+            return;
+        }
+        if (!follow(&gen, key->hash)) {
+            return; /* not moved, after the look: what it saw was the truth then */
+        }
+    }
+}
+
+/* ---- swing -------------------------------------------------------------------------------------- */
+
+/* State with another set of valid slots; the version goes up, to `at_least` at least. */
+static uint64_t next_state(uint64_t state, uint64_t valid, uint64_t at_least) {
+    uint64_t version = max_u64(version_of(state) + 1, at_least);
+    return version << VERSION_SHIFT | LIVE | valid;
+}
+
+/* Slots that are valid in `state` but whose keys are gone; *version rises to that of the removals. */
+static uint64_t gone_slots(const weft_core *core, bucket *at, uint64_t state, uint64_t *version) {
+    uint64_t gone = 0;
+    for (unsigned i = 0; i < slots_of(core->shape); i++) {
+        if ((state >> i & 1) == 0) {
+            continue;
+        }
+        if (core->shape == WEFT_SHAPE_U64) {
+            gone |= (uint64_t)((weft_load_relaxed(&at->pairs[i].first) & PAIR_GONE) != 0) << i;
+            continue;
+        }
+        uint64_t word = weft_load_relaxed(&at->words[i]);
+        if ((word & WORD_GONE) != 0) {
+            gone |= (uint64_t)1 << i;
+            *version = max_u64(*version, word >> 3);
+        }
+    }
+    return gone;
+}
+
+/* Free the slots of removed keys. Anyone may; whoever removes does, and whoever needs a slot. */
+static void sweep_slots(weft_core *core, bucket *at) {
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    while ((state & FROZEN) == 0) {
+        uint64_t version = 0;
+        uint64_t gone = gone_slots(core, at, state, &version);
+        /* Release: the removal. Pairs with the acquire of head in look. */
+        if (gone == 0 ||
+            weft_cas_acq_rel(&at->head.first, &state,
+                             next_state(state, (state & VALID_MASK) & ~gone, version))) {
+            return;
+        }
+    }
+}
+
+/* The version that a write of this key gets: greater than all that the key had. */
+static uint64_t stamp(weft_core *core, weft_position *position, uint64_t floor, uint64_t desired) {
+    if (core->shape == WEFT_SHAPE_U64) {
+        return 0;
+    }
+    uint64_t version = max_u64(floor, position->at_least) + 1;
+    position->version = version;
+    if (desired != 0) {
+        weft_store_relaxed(&((weft_entry *)(uintptr_t)desired)->version, version);
+    }
+    return version;
+}
+
+static uint64_t old_version(const weft_core *core, const weft_position *position) {
+    if (core->shape == WEFT_SHAPE_U64) {
+        return 0;
+    }
+    return weft_load_relaxed(&((const weft_entry *)(uintptr_t)position->cell)->version);
+}
+
+/* What a removed pair leaves in its first word. No two removals leave the same: an insert that looked at
+ * the slot before it was filled and emptied again must not find what it saw. */
+static uint64_t gone_stamp(weft_core *core) {
+    weft_core_stripe *stripe = weft_core_my_stripe(core);
+    uint64_t turn = weft_fetch_add_relaxed(&stripe->stamps, 1) + 1;
+    uint64_t stamp = turn * core->stripe_count + (uint64_t)(stripe - core->stripes);
+    return stamp << 6 | PAIR_USED | PAIR_GONE;
+}
+
+/* Change or remove a key that is in a slot. */
+static int swing_slot(weft_core *core, const weft_key *key, weft_position *position, bool keep,
+                      uint64_t desired) {
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    unsigned i = (unsigned)position->words[AT_SLOT];
+    uint64_t word = position->words[AT_WORD];
+    uint64_t version = stamp(core, position, old_version(core, position), keep ? desired : 0);
+    bool done;
+    if (core->shape == WEFT_SHAPE_U64) {
+        weft_pair was = {word, position->words[AT_VALUE]};
+        weft_pair becomes = keep ? (weft_pair){word, desired}
+                                 : (weft_pair){gone_stamp(core), position->words[AT_VALUE]};
+        done = (word & PAIR_FROZEN) == 0 && weft_cas_pair_seq_cst(&at->pairs[i], was, becomes);
+    } else {
+        uint64_t becomes = keep ? word_of(desired, key->hash) : version << 3 | WORD_GONE;
+#if WEFT_MUTANT == 1 /* loses updates */
+        weft_store_release(&at->words[i], becomes);
+        done = true;
+#else
+        /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_slots.
+         * Sequentially consistent: comes before the epoch that the old entry is retired with. */
+        done = (word & WORD_FROZEN) == 0 && weft_cas_seq_cst(&at->words[i], &word, becomes);
+#endif
+    }
+    if (done && !keep) {
+        sweep_slots(core, at);
+    }
+    return done ? WEFT_OK : WEFT_MISMATCH;
+}
+
+/* A slot that is not valid, and holds nothing or what was removed; SLOT_NONE if there is none. */
+static unsigned free_slot(const weft_core *core, bucket *at, uint64_t state, weft_pair *content) {
+    for (unsigned i = 0; i < slots_of(core->shape); i++) {
+        if ((state >> i & 1) != 0) {
+            continue;
+        }
+        if (core->shape == WEFT_SHAPE_BYTES) {
+            content->first = weft_load_relaxed(&at->words[i]);
+            if (content->first == 0 || (content->first & WORD_GONE) != 0) {
+                return i;
+            }
+            continue;
+        }
+        content->first = weft_load_relaxed(&at->pairs[i].first);
+        content->second = weft_load_relaxed(&at->pairs[i].second);
+        if (content->first == 0 || (content->first & PAIR_GONE) != 0) {
+            return i;
+        }
+    }
+    return SLOT_NONE;
+}
+
+static bool reserve_slot(weft_core *core, bucket *at, unsigned i, weft_pair content,
+                         weft_pair filled) {
+    if (core->shape == WEFT_SHAPE_U64) {
+        return weft_cas_pair_seq_cst(&at->pairs[i], content, filled);
+    }
+    /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_slots. */
+    return weft_cas_acq_rel(&at->words[i], &content.first, filled.first);
+}
+
+/* A reserved slot is this thread's alone, as it is not valid: a store gives it back. */
+static void give_slot_back(weft_core *core, bucket *at, unsigned i) {
+    if (core->shape == WEFT_SHAPE_U64) {
+        weft_store_release(&at->pairs[i].first, PAIR_USED | PAIR_GONE); /* pairs with free_slot */
+    } else {
+        weft_store_release(&at->words[i], WORD_GONE); /* pairs with free_slot */
+    }
+}
+
+/* Insert into the overflow block: a copy with one cell more. */
+static int insert_overflow(weft_core *core, const weft_key *key, weft_position *position,
+                           uint64_t desired) {
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    weft_pair head = {position->words[AT_STATE], position->words[AT_LINK]};
+    overflow *block = overflow_copy(core, head.second, UINT32_MAX, 1);
+    if (block == NULL) {
+        return WEFT_E_NOMEM;
+    }
+    bool bytes = core->shape == WEFT_SHAPE_BYTES;
+    overflow_add(block,
+                 (cell){bytes ? 0 : key->hash, bytes ? word_of(desired, key->hash) : desired});
+    weft_pair becomes = {next_state(head.first, head.first & VALID_MASK, 0), (uintptr_t)block};
+    uint32_t cells = block->count + slots_of(core->shape);
+    if (!weft_cas_pair_seq_cst(&at->head, head, becomes)) {
+        overflow_drop(core, block);
+        return WEFT_MISMATCH;
+    }
+    overflow_retire(core, overflow_of(head.second));
+    consider_growth(core, cells);
+    return WEFT_OK;
+}
+
+/* Insert a key that the find did not see; valid only while the head is what it saw. */
+static int swing_absent(weft_core *core, const weft_key *key, weft_position *position,
+                        uint64_t desired) {
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    uint64_t state = position->words[AT_STATE];
+    uint64_t floor = version_of(state);
+    uint64_t gone = gone_slots(core, at, state, &floor);
+    stamp(core, position, floor, desired);
+    weft_pair content = {0, 0};
+    unsigned i = free_slot(core, at, state, &content);
+    if (i == SLOT_NONE) {
+        if (gone != 0) {
+            sweep_slots(core, at);
+            return WEFT_MISMATCH;
+        }
+        return insert_overflow(core, key, position, desired);
+    }
+    weft_pair filled = {core->shape == WEFT_SHAPE_U64 ? (key->hash & PAIR_HASH) | PAIR_USED
+                                                      : word_of(desired, key->hash),
+                        desired};
+    if (!reserve_slot(core, at, i, content, filled)) {
+        return WEFT_MISMATCH;
+    }
+    /* The linearization point of an insert. Release: the slot. Pairs with the acquire in look. */
+    if (!weft_cas_acq_rel(&at->head.first, &state,
+                          next_state(state, (state & VALID_MASK) | (uint64_t)1 << i, 0))) {
+        give_slot_back(core, at, i);
+        return WEFT_MISMATCH;
+    }
+    return WEFT_OK;
+}
+
+/* Change or remove a key that is in the overflow block. */
+static int swing_overflow(weft_core *core, const weft_key *key, weft_position *position, bool keep,
+                          uint64_t desired) {
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    weft_pair head = {position->words[AT_STATE], position->words[AT_LINK]};
+    uint32_t i = (uint32_t)position->words[AT_WORD];
+    uint64_t version = stamp(core, position, old_version(core, position), keep ? desired : 0);
+    uint64_t valid = head.first & VALID_MASK;
+    if (!keep) {
+        weft_pair dying = {next_state(head.first, valid, version),
+                           head.second | (uint64_t)(i + 1) << LINK_DYING_SHIFT};
+        if (!weft_cas_pair_seq_cst(&at->head, head, dying)) {
+            return WEFT_MISMATCH;
+        }
+        overflow_bury(core, at, dying.first, dying.second);
+        return WEFT_OK;
+    }
+    overflow *block = overflow_copy(core, head.second, i, 0);
+    if (block == NULL) {
+        return WEFT_E_NOMEM;
+    }
+    bool bytes = core->shape == WEFT_SHAPE_BYTES;
+    overflow_add(block,
+                 (cell){bytes ? 0 : key->hash, bytes ? word_of(desired, key->hash) : desired});
+    weft_pair becomes = {next_state(head.first, valid, 0), (uintptr_t)block};
+    if (!weft_cas_pair_seq_cst(&at->head, head, becomes)) {
+        overflow_drop(core, block);
+        return WEFT_MISMATCH;
+    }
+    overflow_retire(core, overflow_of(head.second));
+    return WEFT_OK;
+}
+
+/* The bucket that find saw cannot be written as it stands: make it, or its successor, writable. */
+static int prepare(weft_core *core, const weft_key *key, weft_position *position) {
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    if (at == NULL) {
+        return first_generation(core) == NULL ? WEFT_E_NOMEM : WEFT_MISMATCH;
+    }
+    uint64_t state = position->words[AT_STATE];
+    uint64_t link = position->words[AT_LINK];
+    if ((state & FROZEN) == 0) {
+        overflow_bury(core, at, state, link);
+        return WEFT_MISMATCH;
+    }
+    generation *from = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    while (bucket_at(from, key->hash) != at) {
+        from = weft_load_acquire(&from->next); /* pairs with begin_move */
+        if (from == NULL) {
+            return WEFT_MISMATCH; /* the root moved past that bucket */
+        }
+    }
+    generation *to = weft_load_acquire(&from->next); /* pairs with begin_move */
+    group g = {from, to, key->hash & (to->groups - 1), to->groups};
+    return move_group(core, &g) ? WEFT_MISMATCH : WEFT_E_NOMEM;
+}
+
+static WEFT_HOT int lockfree_swing(weft_core *core, const weft_key *key, weft_position *position,
+                                   bool keep, uint64_t desired) {
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    if (!keep && !position->present) {
+        return WEFT_OK;
+    }
+    if (WEFT_UNLIKELY(at == NULL || (position->words[AT_STATE] & FROZEN) != 0 ||
+                      position->words[AT_LINK] >> LINK_DYING_SHIFT != 0)) {
+        return prepare(core, key, position);
+    }
+    int status;
+    if (!position->present) {
+        status = swing_absent(core, key, position, desired);
+    } else if (position->words[AT_SLOT] == SLOT_OVERFLOW) {
+        status = swing_overflow(core, key, position, keep, desired);
+    } else {
+        status = swing_slot(core, key, position, keep, desired);
+    }
+    help_move(core);
+    if (status == WEFT_OK && !keep &&
+        (weft_load_relaxed(&weft_core_my_stripe(core)->entries) & SHRINK_ASK_MASK) == 0) {
+        consider_shrink(core);
+    }
+    return status;
+}
+
+/* ---- walk --------------------------------------------------------------------------------------- */
+
+/* A walk of one interval of the reversed hash. */
+typedef struct visit {
+    weft_core *core;
+    weft_step *step;
+    uint64_t last; /* the interval's last point */
+    bool filter; /* buckets may hold keys outside the interval */
+} visit;
+
+static void visit_emit(visit *v, cell what) {
+    if (v->filter) {
+        uint64_t point = weft_reverse_bits(cell_hash(v->core, &what));
+        if (point < v->step->from || point > v->last) {
+            return;
+        }
+    }
+    if (v->core->shape == WEFT_SHAPE_U64) {
+        v->step->emit(v->step, weft_core_unhash_u64(v->core, what.hash), what.value);
+    } else {
+        v->step->emit(v->step, 0, (uintptr_t)word_entry(what.value));
+    }
+}
+
+/* The live cells in the slots of a bucket, at one moment; SIZE_MAX in *count if it has changed. */
+static void snapshot_slots(weft_core *core, bucket *at, uint64_t index, uint64_t state, cell *cells,
+                           unsigned *count) {
+    *count = 0;
+    for (unsigned i = 0; i < slots_of(core->shape); i++) {
+        if ((state >> i & 1) != 0 && live_slot(core, at, index & ~PAIR_HASH, i, &cells[*count])) {
+            (*count)++;
+        }
+    }
+}
+
+static void emit_bucket(visit *v, const cell *cells, unsigned count, uint64_t link) {
+    for (unsigned i = 0; i < count; i++) {
+        visit_emit(v, cells[i]);
+    }
+    const overflow *block = overflow_of(link);
+    for (uint32_t i = 0; block != NULL && i < block->count; i++) {
+        if (!overflow_is_dead(block, link, i)) {
+            visit_emit(v, block->cells[i]);
+        }
+    }
+}
+
+static void visit_bucket(visit *v, generation *gen, uint64_t index);
+
+/* A frozen bucket's keys: from each target that is live, else from the source itself. */
+static void visit_moved(visit *v, generation *gen, uint64_t index, const cell *cells,
+                        unsigned count, uint64_t link) {
+    generation *next = weft_load_acquire(&gen->next); /* pairs with begin_move */
+    uint64_t step = gen->mask + 1;
+    bool shrinking = next->mask < gen->mask;
+    for (uint64_t t = index & next->mask; t <= next->mask; t += step) {
+        visit part = *v;
+        weft_step part_step = *v->step;
+        part.step = &part_step;
+        unsigned bits = weft_bits_for(next->mask + 1);
+        if (!shrinking) { /* the target's interval is a part of this one */
+            uint64_t first = weft_reverse_bits(t);
+            uint64_t last = bits == 0 ? UINT64_MAX : first | UINT64_MAX >> bits;
+            part_step.from = max_u64(v->step->from, first);
+            part.last = last < v->last ? last : v->last;
+        }
+        /* Acquire: the image. Pairs with the publishing CAS of fill_target. */
+        if (weft_load_acquire(&next->buckets[t].head.first) != 0) {
+            part.filter = part.filter || shrinking;
+            visit_bucket(&part, next, t);
+        } else if (part_step.from <= part.last) {
+            part.filter = true;
+            emit_bucket(&part, cells, count, link);
+        }
+        if (shrinking) {
+            break;
+        }
+    }
+}
+
+static void visit_bucket(visit *v, generation *gen, uint64_t index) {
+    bucket *at = &gen->buckets[index];
+    cell cells[WORDS];
+    unsigned count;
+    uint64_t state;
+    uint64_t link;
+    if (v->step->from > v->last) {
+        return;
+    }
+    do {
+        state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+        link = weft_load_acquire(&at->head.second); /* likewise: the block */
+        snapshot_slots(v->core, at, index, state, cells, &count);
+    } while (weft_load_acquire(&at->head.first) != state); /* pairs with the CAS of head */
+    if ((state & FROZEN) != 0) {
+        visit_moved(v, gen, index, cells, count, link);
+    } else {
+        emit_bucket(v, cells, count, link);
+    }
+}
+
+static void lockfree_walk(weft_core *core, weft_step *step) {
+    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    step->next = 0;
+    if (gen == NULL) {
+        return;
+    }
+    unsigned bits = weft_bits_for(gen->mask + 1);
+    uint64_t rest = UINT64_MAX >> bits;
+    visit v = {.core = core, .step = step, .last = step->from | rest};
+    v.filter = (step->from & rest) != 0;
+    step->next = v.last + 1;
+    visit_bucket(&v, gen, weft_reverse_bits(step->from) & gen->mask);
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------- */
+
+static int lockfree_open(weft_core *core) {
+    lockfree_table *made = weft_core_alloc(core, sizeof *made, WEFT_CACHE_LINE);
+    if (made == NULL) {
+        return WEFT_E_NOMEM;
+    }
+    memset(made, 0, sizeof *made);
+    core->table = made;
+    made->floor = core->expected_entries == 0 ? 0 : buckets_for(core, core->expected_entries);
+    return WEFT_OK;
+}
+
+/* Free a bucket that no thread can reach; `moved` says which of its cells live elsewhere. */
+static void close_bucket(weft_core *core, generation *gen, uint64_t index,
+                         void (*drop)(weft_core *core, uint64_t cell)) {
+    bucket *at = &gen->buckets[index];
+    generation *next = (at->head.first & FROZEN) != 0 ? gen->next : NULL;
+    const overflow *block = overflow_of(at->head.second);
+    uint32_t more = block == NULL ? 0 : block->count;
+    for (uint32_t i = 0; i < slots_of(core->shape) + more; i++) {
+        cell what;
+        bool slot = i < slots_of(core->shape);
+        uint32_t k = slot ? 0 : i - slots_of(core->shape);
+        if (slot ? (at->head.first >> i & 1) == 0 ||
+                       !live_slot(core, at, index & ~PAIR_HASH, i, &what)
+                 : overflow_is_dead(block, at->head.second, k)) {
+            continue;
+        }
+        what = slot ? what : block->cells[k];
+        if (next == NULL || bucket_at(next, cell_hash(core, &what))->head.first == 0) {
+            drop(core,
+                 core->shape == WEFT_SHAPE_U64 ? what.value : (uintptr_t)word_entry(what.value));
+        }
+    }
+    overflow_drop(core, overflow_of(at->head.second));
+}
+
+static bool lockfree_close(weft_core *core, size_t budget,
+                           void (*drop)(weft_core *core, uint64_t cell)) {
+    lockfree_table *table = table_of(core);
+    for (generation *gen = table->root; gen != NULL; gen = table->root) {
+        for (; table->closing <= gen->mask; table->closing++, budget--) {
+            if (budget == 0) {
+                return false;
+            }
+            close_bucket(core, gen, table->closing, drop);
+        }
+        table->root = gen->next;
+        table->closing = 0;
+        generation_free(core, gen);
+    }
+    weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
+    core->table = NULL;
+    return true;
+}
+
+/* Move what is being moved, to the end or until memory is short. */
+static bool finish_move(weft_core *core, size_t budget) {
+    lockfree_table *table = table_of(core);
+    uint64_t failures_before = 0;
+    while (budget-- > 0) {
+        generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+        generation *to = root == NULL ? NULL : weft_load_acquire(&root->next); /* with begin_move */
+        if (to == NULL) {
+            return true;
+        }
+        uint64_t done = weft_load_relaxed(&to->done) + weft_load_relaxed(&to->claimed);
+        help_move(core);
+        if (weft_load_relaxed(&to->done) + weft_load_relaxed(&to->claimed) == done &&
+            weft_load_relaxed(&table->root) == root && ++failures_before > 2) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static int lockfree_reserve(weft_core *core, uint64_t entries) {
+    lockfree_table *table = table_of(core);
+    uint64_t wanted = buckets_for(core, entries);
+    weft_store_relaxed(&table->floor, wanted);
+    for (;;) {
+        generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+        if (root == NULL || root->mask + 1 >= wanted) {
+            return WEFT_OK;
+        }
+        uint64_t failures = weft_load_relaxed(&table->failures);
+        begin_move(core, root, (root->mask + 1) * MOVE_FACTOR);
+        if (!finish_move(core, SIZE_MAX) || weft_load_relaxed(&table->failures) != failures) {
+            return WEFT_E_NOMEM;
+        }
+    }
+}
+
+static int lockfree_shrink(weft_core *core) {
+    lockfree_table *table = table_of(core);
+    uint64_t wanted = buckets_for(core, weft_core_entries(core));
+    weft_store_relaxed(&table->floor, 0);
+    for (int status = WEFT_UNCHANGED;; status = WEFT_OK) {
+        generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+        if (root == NULL || root->mask + 1 <= wanted) {
+            return status;
+        }
+        uint64_t failures = weft_load_relaxed(&table->failures);
+        begin_move(core, root, (root->mask + 1) / MOVE_FACTOR);
+        if (!finish_move(core, SIZE_MAX) || weft_load_relaxed(&table->failures) != failures) {
+            return WEFT_E_NOMEM;
+        }
+    }
+}
+
+static bool lockfree_maintain(weft_core *core, size_t budget) {
+    return finish_move(core, budget / GROUPS_PER_CHUNK + 1);
+}
+
+const weft_engine weft_engine_lockfree = {
+    .name = "lockfree",
+    .id = WEFT_ENGINE_LOCKFREE,
+    .caps = WEFT_CAP_LOCK_FREE | WEFT_CAP_SHRINK,
+    .choose = "many threads, any mix of reads and writes, any size, tail latency that matters",
+    .do_not_choose = "one thread only, or a few hundred entries that hardly change",
+    .open = lockfree_open,
+    .close = lockfree_close,
+    .find = lockfree_find,
+    .swing = lockfree_swing,
+    .walk = lockfree_walk,
+    .reserve = lockfree_reserve,
+    .shrink = lockfree_shrink,
+    .maintain = lockfree_maintain,
+    .stats = weft_lockfree_stats,
+    .check = weft_lockfree_check,
+    .dump = weft_lockfree_dump,
+};

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* Engine "lockfree" looked at from outside: statistics, the invariants, a printout. */
+#include "engine/lockfree_layout.h"
+#include <stdio.h>
+
+void weft_lockfree_stats(weft_core *core, weft_map_stats *stats) {
+    lockfree_table *table = table_of(core);
+    generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+    stats->growths += weft_load_relaxed(&table->growths);
+    stats->shrinks += weft_load_relaxed(&table->shrinks);
+    stats->growth_failures += weft_load_relaxed(&table->failures);
+    stats->longest_bucket = weft_load_relaxed(&table->longest);
+    stats->buckets = root == NULL ? 0 : root->mask + 1;
+    for (generation *gen = root; gen != NULL;
+         gen = weft_load_acquire(&gen->next)) { /* pairs with begin_move */
+        stats->table_bytes += (gen->mask + 1) * sizeof(bucket) + gen->chunks + sizeof *gen;
+        if (gen != root) {
+            uint64_t claimed = weft_load_relaxed(&gen->claimed);
+            uint64_t chunks = claimed < gen->chunks ? claimed : gen->chunks;
+            stats->moved_buckets = chunks * (gen->groups / gen->chunks);
+            stats->remaining_buckets = gen->groups - stats->moved_buckets;
+        }
+    }
+}
+
+/* ---- invariants --------------------------------------------------------------------------------- */
+
+typedef struct verdict {
+    weft_core *core;
+    char *text;
+    size_t capacity;
+    uint64_t entries;
+    bool broken;
+} verdict;
+
+static void require(verdict *v, bool holds, const char *invariant, uint64_t index) {
+    if (!holds && !v->broken) {
+        v->broken = true;
+        if (v->text != NULL && v->capacity > 0) {
+            snprintf(v->text, v->capacity, "lockfree: %s (bucket %llu)", invariant,
+                     (unsigned long long)index);
+        }
+    }
+}
+
+static bool same_key(const weft_core *core, const cell *a, const cell *b) {
+    if (core->shape == WEFT_SHAPE_U64) {
+        return a->hash == b->hash;
+    }
+    const weft_entry *other = word_entry(b->value);
+    return weft_entry_has_key(word_entry(a->value),
+                              weft_bytes_of(weft_entry_key(other), weft_entry_key_size(other)));
+}
+
+/* Live cell number i of a bucket, slots first, then the overflow block; false if there is none. */
+static bool cell_at(const weft_core *core, bucket *at, uint64_t index, uint32_t i, cell *what) {
+    unsigned slots = slots_of(core->shape);
+    if (i < slots) {
+        return (at->head.first >> i & 1) != 0 && live_slot(core, at, index & ~PAIR_HASH, i, what);
+    }
+    const overflow *block = overflow_of(at->head.second);
+    if (overflow_is_dead(block, at->head.second, i - slots)) {
+        return false;
+    }
+    *what = block->cells[i - slots];
+    return true;
+}
+
+static uint32_t cells_of(const weft_core *core, const bucket *at) {
+    const overflow *block = overflow_of(at->head.second);
+    return slots_of(core->shape) + (block == NULL ? 0 : block->count);
+}
+
+static bool lives_in_target(const weft_core *core, const generation *gen, const bucket *at,
+                            const cell *what) {
+    return (at->head.first & FROZEN) != 0 &&
+           gen->next->buckets[cell_hash(core, what) & gen->next->mask].head.first != 0;
+}
+
+static void check_bucket(verdict *v, generation *gen, uint64_t index) {
+    bucket *at = &gen->buckets[index];
+    uint32_t count = cells_of(v->core, at);
+    cell what;
+    cell other;
+    require(v, (at->head.first & FROZEN) == 0 || gen->next != NULL,
+            "L1 a frozen bucket has a next generation", index);
+    require(v, (at->head.first & VALID_MASK) == 0 || (at->head.first & LIVE) != 0,
+            "L2 a bucket with valid slots is live", index);
+    require(v, (at->head.first & VALID_MASK) >> slots_of(v->core->shape) == 0,
+            "L3 only slots that exist are valid", index);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!cell_at(v->core, at, index, i, &what)) {
+            continue;
+        }
+        require(v, v->core->shape == WEFT_SHAPE_U64 || word_entry(what.value) != NULL,
+                "L4 a valid slot holds an entry", index);
+        require(v, (cell_hash(v->core, &what) & gen->mask) == index,
+                "L5 a key is in the bucket of its hash", index);
+        for (uint32_t k = i + 1; k < count; k++) {
+            require(v, !cell_at(v->core, at, index, k, &other) || !same_key(v->core, &what, &other),
+                    "L6 no key is in a bucket twice", index);
+        }
+        v->entries += !lives_in_target(v->core, gen, at, &what);
+    }
+}
+
+int weft_lockfree_check(weft_core *core, char *text, size_t capacity) {
+    verdict v = {.core = core, .text = text, .capacity = capacity};
+    generation *gen = table_of(core)->root;
+    for (; gen != NULL && !v.broken; gen = gen->next) {
+        for (uint64_t i = 0; i <= gen->mask && !v.broken; i++) {
+            check_bucket(&v, gen, i);
+        }
+    }
+    require(&v, v.entries == weft_core_entries(core), "L7 the stripes count the entries", 0);
+    return v.broken ? WEFT_E_CORRUPT : WEFT_OK;
+}
+
+/* ---- printout ----------------------------------------------------------------------------------- */
+
+void weft_lockfree_dump(weft_core *core, void (*print)(void *ctx, const char *line), void *ctx) {
+    char line[160];
+    unsigned number = 0;
+    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    for (; gen != NULL; gen = weft_load_acquire(&gen->next), number++) { /* pairs with begin_move */
+        snprintf(line, sizeof line, "generation %u: %llu buckets", number,
+                 (unsigned long long)gen->mask + 1);
+        print(ctx, line);
+        for (uint64_t i = 0; i <= gen->mask; i++) {
+            uint64_t state =
+                weft_load_acquire(&gen->buckets[i].head.first); /* pairs with its CAS */
+            uint64_t link = weft_load_acquire(&gen->buckets[i].head.second); /* likewise */
+            const overflow *block = overflow_of(link);
+            if (state != 0) {
+                snprintf(line, sizeof line, "  %llu: version %llu%s%s slots %#llx overflow %u",
+                         (unsigned long long)i, (unsigned long long)version_of(state),
+                         (state & LIVE) != 0 ? " live" : "", (state & FROZEN) != 0 ? " frozen" : "",
+                         (unsigned long long)(state & VALID_MASK),
+                         block == NULL ? 0 : block->count);
+                print(ctx, line);
+            }
+        }
+    }
+}

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT */
+/* Epoch reclamation without registration.
+ *
+ * Design
+ *   A global epoch counts up. A thread inside a guard has the epoch that it saw on entry in its record.
+ *   The epoch moves from E to E+1 only when every record that is inside says E. What was retired while
+ *   the epoch was T is freed when it is T+2: whoever could still hold it entered at T or before, and has
+ *   left. Garbage hangs on the map that retired it, in bags by epoch mod 4, not on threads: a thread may
+ *   exit or fork at any time.
+ * Layout
+ *   One record per thread on a line of its own, in a static block and then in chunks that are never
+ *   freed, only reused. A thread that finds no memory for a record pins through four shared counters.
+ * Concurrency
+ *   docs/design/reclamation.md has the argument. In short: entering is a store and a light barrier; the
+ *   mover of the epoch pays with a heavy barrier (membarrier), after which each record either shows its
+ *   pin or belongs to a reader that cannot find what was unlinked before. A bag is taken only from inside
+ *   a guard: then the epoch can run at most one ahead, and bag (E+2) mod 4 cannot get anything younger
+ *   than E-2.
+ * Rejected
+ *   Garbage lists per thread: they need a hand-over at exit and fork, and a map cannot be emptied when it
+ *   is closed. Hazard pointers: a store and a heavy fence per pointer, twice per lookup here.
+ *   Quiescent states: they need the callers' help.
+ * Credits
+ *   K. Fraser, Practical lock-freedom (2004); M. Desnoyers, liburcu (membarrier);
+ *   G. Blelloch, Y. Wei (constant-time steps).
+ */
+#include "reclaim/epoch.h"
+
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "base/barrier.h"
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include <string.h>
+
+enum {
+    STATIC_RECORDS = 64,
+    CHUNK_RECORDS = 64,
+    ADVANCE_EVERY = 32, /* retired objects between two attempts to move the epoch */
+    BYTES_AS_OBJECT = 8192, /* a large object counts as several */
+    FREE_PER_RETIRE = 3, /* more than one, so that a backlog shrinks */
+    SHARED_NUMBER = 0,
+};
+
+typedef struct weft_record {
+    uint64_t pinned; /* 0: outside; else the epoch seen on entry */
+    uint32_t nest; /* guards entered and not left; the owner's */
+    uint32_t number;
+    uint32_t taken; /* 1: a thread or a movable guard owns it */
+    uint32_t freeing; /* inside a release callback: do not start another */
+    uint64_t retired_objects; /* counted by the owner; sums are read by anyone */
+    uint64_t retired_bytes;
+    uint64_t freed_objects;
+    uint64_t freed_bytes;
+} WEFT_LINE_ALIGNED weft_record;
+
+typedef struct weft_record_chunk {
+    weft_record records[CHUNK_RECORDS];
+    struct weft_record_chunk *next;
+} weft_record_chunk;
+
+_Static_assert(sizeof(weft_record) == WEFT_CACHE_LINE, "a record has its line for itself");
+
+static struct {
+    uint64_t epoch WEFT_LINE_ALIGNED;
+    uint64_t advances;
+    uint64_t stalled_record; /* the record that held the epoch back at the last attempt; 0 none */
+    uint64_t stalled_epoch;
+    uint64_t stalled_since_ns;
+    uint64_t
+        shared_pins[WEFT_LIMBO_BAGS] WEFT_LINE_ALIGNED; /* threads without a record, by epoch */
+    weft_record_chunk *chunks WEFT_LINE_ALIGNED;
+    uint32_t records; /* made so far, for numbers */
+    uint32_t hooked; /* exit and fork hooks are in place */
+    weft_record shared; /* counters of threads without a record */
+    weft_record first[STATIC_RECORDS];
+} global = {.epoch = WEFT_LIMBO_BAGS};
+
+/* ---- records ------------------------------------------------------------------------------------ */
+
+/* Calls `fn` for each record until it returns false. */
+static bool each_record(bool (*fn)(weft_record *record, void *ctx), void *ctx) {
+    for (int i = 0; i < STATIC_RECORDS; i++) {
+        if (!fn(&global.first[i], ctx)) {
+            return false;
+        }
+    }
+    /* Acquire: pairs with the release in add_chunk. */
+    weft_record_chunk *chunk = weft_load_acquire(&global.chunks);
+    for (; chunk != NULL; chunk = chunk->next) {
+        for (int i = 0; i < CHUNK_RECORDS; i++) {
+            if (!fn(&chunk->records[i], ctx)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool take_if_free(weft_record *record, void *ctx) {
+    uint32_t free = 0;
+    if (weft_load_relaxed(&record->taken) != 0) {
+        return true;
+    }
+    /* Acquire: pairs with the release in record_release, the last owner's writes come first. */
+    if (!weft_cas_acq_rel(&record->taken, &free, 1)) {
+        return true;
+    }
+    *(weft_record **)ctx = record;
+    return false;
+}
+
+static void record_release(void *opaque) {
+    weft_record *record = opaque;
+    record->nest = 0;
+    record->freeing = 0;
+    /* Release: pairs with the acquire in scan_record; what the owner read comes first. */
+    weft_store_release(&record->pinned, 0);
+    weft_store_release(&record->taken, 0); /* pairs with take_if_free */
+}
+
+static bool orphan_unless_mine(weft_record *record, void *mine) {
+    if (record != mine && record->taken != 0) {
+        record_release(record);
+    }
+    return true;
+}
+
+/* In the child of a fork only this thread exists: every other record's owner is gone. */
+static void after_fork_in_child(void) {
+    each_record(orphan_unless_mine, *weft_thread_slot());
+    if (*weft_thread_slot() != NULL) {
+        for (int i = 0; i < WEFT_LIMBO_BAGS; i++) {
+            weft_store_relaxed(&global.shared_pins[i], 0);
+        }
+    }
+}
+
+static void install_hooks(void) {
+    uint32_t none = 0;
+    /* Release: whoever sees the hooks in place sees the numbers. Pairs with the load in record_take. */
+    if (weft_cas_acq_rel(&global.hooked, &none, 1)) {
+        for (uint32_t i = 0; i < STATIC_RECORDS; i++) {
+            global.first[i].number = i + 1;
+        }
+        weft_thread_at_exit(record_release);
+        weft_thread_at_fork_child(after_fork_in_child);
+    }
+}
+
+static bool add_chunk(void) {
+    weft_record_chunk *chunk =
+        weft_memory_alloc(&weft_memory_default, sizeof *chunk, WEFT_CACHE_LINE);
+    if (chunk == NULL) {
+        return false;
+    }
+    memset(chunk, 0, sizeof *chunk);
+    uint32_t base = STATIC_RECORDS + weft_fetch_add_relaxed(&global.records, CHUNK_RECORDS);
+    for (uint32_t i = 0; i < CHUNK_RECORDS; i++) {
+        chunk->records[i].number = base + i + 1;
+    }
+    chunk->next = weft_load_relaxed(&global.chunks);
+    /* Release: pairs with the acquire in each_record. */
+    while (!weft_cas_acq_rel(&global.chunks, &chunk->next, chunk)) {
+    }
+    return true;
+}
+
+/* A record for this thread or guard; NULL without memory. */
+static weft_record *record_take(void) {
+    if (WEFT_UNLIKELY(weft_load_acquire(&global.hooked) == 0)) { /* pairs with install_hooks */
+        install_hooks();
+    }
+    for (;;) {
+        weft_record *record = NULL;
+        each_record(take_if_free, &record);
+        if (record != NULL || !add_chunk()) {
+            return record;
+        }
+    }
+}
+
+static WEFT_COLD weft_record *my_record_slow(void) {
+    weft_record *record = record_take();
+    *weft_thread_slot() = record;
+    return record;
+}
+
+/* This thread's record; NULL only without memory. */
+static inline weft_record *my_record(void) {
+    weft_record *record = *weft_thread_slot();
+    return WEFT_LIKELY(record != NULL) ? record : my_record_slow();
+}
+
+uint32_t weft_epoch_thread_number(void) {
+    weft_record *record = my_record();
+    return record != NULL ? record->number : SHARED_NUMBER;
+}
+
+bool weft_epoch_inside(void) {
+    weft_record *record = *weft_thread_slot();
+    return record != NULL && record->nest != 0;
+}
+
+/* ---- guards ------------------------------------------------------------------------------------- */
+
+/* A thread without a record is counted in shared_pins; its guard holds the counter's index, marked. */
+static void *shared_enter(void) {
+    for (;;) {
+        uint64_t epoch = weft_load_seq_cst(&global.epoch);
+        unsigned bag = epoch % WEFT_LIMBO_BAGS;
+        weft_fetch_add_seq_cst(&global.shared_pins[bag], 1);
+        /* Counted before the epoch could move on from it, or try again. */
+        if (weft_load_seq_cst(&global.epoch) == epoch) {
+            return (void *)(uintptr_t)(bag << 1 | 1);
+        }
+        weft_fetch_add_seq_cst(&global.shared_pins[bag], (uint64_t)-1);
+    }
+}
+
+static void shared_leave(uintptr_t mark) {
+    weft_fetch_add_seq_cst(&global.shared_pins[mark >> 1], (uint64_t)-1);
+}
+
+static inline void pin(weft_record *record) {
+    /* Acquire: keeps the caller's reads behind the epoch that stands for them. Pairs with advance. */
+    uint64_t epoch = weft_load_acquire(&global.epoch);
+#if WEFT_BARRIER_ASYMMETRIC
+    weft_store_relaxed(&record->pinned, epoch);
+    weft_barrier_light(); /* pairs with weft_barrier_heavy in advance */
+#else
+    weft_store_seq_cst(&record->pinned, epoch);
+#endif
+}
+
+void weft_guard_enter(weft_guard *guard) {
+    weft_record *record = my_record();
+    if (WEFT_UNLIKELY(record == NULL)) {
+        guard->record = shared_enter();
+        return;
+    }
+    guard->record = record;
+    if (record->nest++ == 0) {
+        pin(record);
+    }
+}
+
+void weft_guard_enter_movable(weft_guard *guard) {
+    weft_record *record = record_take();
+    if (record == NULL) {
+        guard->record = shared_enter();
+        return;
+    }
+    guard->record = record;
+    record->nest = 1;
+    pin(record);
+}
+
+void weft_guard_leave(weft_guard *guard) {
+    uintptr_t mark = (uintptr_t)guard->record;
+    if (WEFT_UNLIKELY((mark & 1) != 0)) {
+        shared_leave(mark);
+        return;
+    }
+    weft_record *record = guard->record;
+    WEFT_ASSERT(record != NULL && record->nest > 0);
+    if (--record->nest > 0) {
+        return;
+    }
+    if (record == *weft_thread_slot()) {
+        /* Release: pairs with the acquire in scan_record; the stretch's reads come before freeing. */
+        weft_store_release(&record->pinned, 0);
+    } else {
+        record_release(record);
+    }
+}
+
+/* ---- moving the epoch --------------------------------------------------------------------------- */
+
+static bool scan_record(weft_record *record, void *ctx) {
+    uint64_t epoch = *(uint64_t *)ctx;
+    /* Acquire: pairs with the release in leave. */
+    uint64_t pinned = weft_load_acquire(&record->pinned);
+    if (pinned == 0 || pinned == epoch) {
+        return true;
+    }
+    if (weft_load_relaxed(&global.stalled_record) != (uintptr_t)record ||
+        weft_load_relaxed(&global.stalled_epoch) != pinned) {
+        weft_store_relaxed(&global.stalled_record, (uintptr_t)record);
+        weft_store_relaxed(&global.stalled_epoch, pinned);
+        weft_store_relaxed(&global.stalled_since_ns, weft_clock_monotonic_ns());
+    }
+    return false;
+}
+
+/* Moves the epoch on if every record that is inside has seen it. */
+static bool advance(void) {
+    uint64_t epoch = weft_load_seq_cst(&global.epoch);
+    weft_barrier_heavy(); /* pairs with weft_barrier_light in pin */
+    if (weft_load_seq_cst(&global.shared_pins[(epoch - 1) % WEFT_LIMBO_BAGS]) != 0 ||
+        !each_record(scan_record, &epoch)) {
+        return false;
+    }
+    if (weft_cas_seq_cst(&global.epoch, &epoch, epoch + 1)) {
+        weft_store_relaxed(&global.stalled_record, 0);
+        weft_fetch_add_relaxed(&global.advances, 1);
+    }
+    return true;
+}
+
+bool weft_epoch_synchronize(void) {
+    if (weft_epoch_inside()) {
+        return false;
+    }
+    uint64_t goal = weft_load_seq_cst(&global.epoch) + 2;
+    for (unsigned turn = 0; weft_load_seq_cst(&global.epoch) < goal; turn++) {
+        if (!advance()) {
+            weft_pause();
+            if (turn > 16) {
+                weft_yield();
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- limbo -------------------------------------------------------------------------------------- */
+
+static weft_limbo_link *link_at(uint64_t tagged) {
+    return (weft_limbo_link *)(uintptr_t)(tagged & ~(uint64_t)7);
+}
+
+static void count_up(uint64_t *counter, uint64_t amount) {
+    weft_store_relaxed(counter, weft_load_relaxed(counter) + amount);
+}
+
+static weft_record *counting_record(void) {
+    weft_record *record = my_record();
+    return record != NULL ? record : &global.shared;
+}
+
+static void push(uint64_t *head, uint64_t link) {
+    uint64_t first = weft_load_relaxed(head);
+    do {
+        weft_store_relaxed(link_at(link), first);
+        /* Release: the object's last state is visible to whoever takes the bag. Pairs with take_bag. */
+    } while (!weft_cas_acq_rel(head, &first, link));
+}
+
+/* Frees at most `budget` objects of the chain; returns what is left of it. */
+static uint64_t free_chain(weft_limbo *limbo, weft_limbo_stripe *stripe, uint64_t chain,
+                           size_t budget) {
+    weft_record *record = counting_record();
+    record->freeing = 1;
+    for (; chain != 0 && budget > 0; budget--) {
+        uint64_t link = chain;
+        chain = weft_load_relaxed(link_at(link));
+        size_t bytes = limbo->release(limbo->ctx, link);
+        weft_fetch_add_relaxed(&stripe->objects, (uint64_t)-1);
+        weft_fetch_add_relaxed(&stripe->bytes, (uint64_t)-bytes);
+        count_up(&record->freed_objects, 1);
+        count_up(&record->freed_bytes, bytes);
+    }
+    record->freeing = 0;
+    return chain;
+}
+
+/* Takes the bag that has become free. The caller is inside a guard. */
+static uint64_t take_bag(weft_limbo_stripe *stripe) {
+    uint64_t epoch = weft_load_seq_cst(&global.epoch);
+#if WEFT_MUTANT == 2 /* frees one epoch early */
+    uint64_t *head = &stripe->heads[(epoch + 3) % WEFT_LIMBO_BAGS];
+#else
+    uint64_t *head = &stripe->heads[(epoch + 2) % WEFT_LIMBO_BAGS];
+#endif
+    /* Acquire: pairs with the release in push. */
+    return weft_load_relaxed(head) == 0 ? 0 : weft_exchange_acq_rel(head, 0);
+}
+
+/* Frees at most `budget` of what is free on this stripe; the caller is inside a guard. */
+static void collect_stripe(weft_limbo *limbo, weft_limbo_stripe *stripe, size_t budget) {
+    uint64_t chain = weft_load_relaxed(&stripe->ready) == 0
+                         ? take_bag(stripe)
+                         : weft_exchange_acq_rel(&stripe->ready, 0); /* pairs with the CAS below */
+    chain = free_chain(limbo, stripe, chain, budget);
+    uint64_t none = 0;
+    /* Release: pairs with the exchange above. Another thread's remainder is in the way only when threads
+     * share a stripe and meet here; then this one is freed at once. */
+    if (chain != 0 && !weft_cas_acq_rel(&stripe->ready, &none, chain)) {
+        free_chain(limbo, stripe, chain, SIZE_MAX);
+    }
+}
+
+void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
+    weft_record *record = counting_record();
+    uint32_t mask = limbo->stripe_count - 1;
+    weft_limbo_stripe *stripe = &limbo->stripes[record->number & mask];
+    WEFT_ASSERT((limbo->stripe_count & mask) == 0);
+
+    /* Sequentially consistent: behind the caller's unlinking, so that the bag is not too old a one. */
+    uint64_t epoch = weft_load_seq_cst(&global.epoch);
+    push(&stripe->heads[epoch % WEFT_LIMBO_BAGS], link);
+    weft_fetch_add_relaxed(&stripe->objects, 1);
+    weft_fetch_add_relaxed(&stripe->bytes, bytes);
+    count_up(&record->retired_objects, 1);
+    count_up(&record->retired_bytes, bytes);
+
+    if (record->freeing != 0) {
+        return;
+    }
+    uint64_t since = weft_load_relaxed(&stripe->since_advance) + 1 + bytes / BYTES_AS_OBJECT;
+    weft_store_relaxed(&stripe->since_advance, since);
+    if (since >= ADVANCE_EVERY) {
+        weft_store_relaxed(&stripe->since_advance, 0);
+        advance();
+        collect_stripe(limbo, &limbo->stripes[epoch & mask], FREE_PER_RETIRE);
+    }
+    collect_stripe(limbo, stripe, FREE_PER_RETIRE);
+}
+
+bool weft_limbo_collect(weft_limbo *limbo, size_t budget) {
+    for (int turn = 0; turn < 3; turn++) {
+        advance();
+        weft_guard guard;
+        weft_guard_enter(&guard);
+        for (uint32_t i = 0; i < limbo->stripe_count; i++) {
+            collect_stripe(limbo, &limbo->stripes[i], budget);
+        }
+        weft_guard_leave(&guard);
+    }
+    uint64_t objects;
+    uint64_t bytes;
+    weft_limbo_pending(limbo, &objects, &bytes);
+    return objects == 0;
+}
+
+void weft_limbo_drain(weft_limbo *limbo) {
+    for (bool again = true; again;) {
+        again = false;
+        for (uint32_t i = 0; i < limbo->stripe_count; i++) {
+            weft_limbo_stripe *stripe = &limbo->stripes[i];
+            for (int bag = 0; bag <= WEFT_LIMBO_BAGS; bag++) {
+                uint64_t *head = bag == WEFT_LIMBO_BAGS ? &stripe->ready : &stripe->heads[bag];
+                uint64_t chain = weft_exchange_acq_rel(head, 0); /* pairs with push */
+                again = again || chain != 0;
+                free_chain(limbo, stripe, chain, SIZE_MAX);
+            }
+        }
+    }
+}
+
+void weft_limbo_pending(const weft_limbo *limbo, uint64_t *objects, uint64_t *bytes) {
+    *objects = 0;
+    *bytes = 0;
+    for (uint32_t i = 0; i < limbo->stripe_count; i++) {
+        *objects += weft_load_relaxed(&limbo->stripes[i].objects);
+        *bytes += weft_load_relaxed(&limbo->stripes[i].bytes);
+    }
+}
+
+/* ---- statistics --------------------------------------------------------------------------------- */
+
+static bool add_record(weft_record *record, void *ctx) {
+    weft_reclaim_stats *stats = ctx;
+    stats->pending_objects +=
+        weft_load_relaxed(&record->retired_objects) - weft_load_relaxed(&record->freed_objects);
+    stats->pending_bytes +=
+        weft_load_relaxed(&record->retired_bytes) - weft_load_relaxed(&record->freed_bytes);
+    stats->guards += weft_load_relaxed(&record->pinned) != 0;
+    return true;
+}
+
+void weft_reclaim_stats_get(weft_reclaim_stats *stats) {
+    memset(stats, 0, sizeof *stats);
+    advance(); /* so that a guard that holds things back is noticed even when nobody retires */
+    each_record(add_record, stats);
+    add_record(&global.shared, stats);
+    for (int i = 0; i < WEFT_LIMBO_BAGS; i++) {
+        stats->guards += weft_load_relaxed(&global.shared_pins[i]);
+    }
+    stats->epoch = weft_load_relaxed(&global.epoch);
+    stats->advances = weft_load_relaxed(&global.advances);
+    weft_record *stalled = (weft_record *)(uintptr_t)weft_load_relaxed(&global.stalled_record);
+    if (stalled != NULL &&
+        weft_load_relaxed(&stalled->pinned) == weft_load_relaxed(&global.stalled_epoch)) {
+        uint64_t now = weft_clock_monotonic_ns();
+        uint64_t since = weft_load_relaxed(&global.stalled_since_ns);
+        stats->oldest_guard_ns = now > since ? now - since : 1;
+    }
+}
+
+#if defined(WEFT_SCHED) && WEFT_SCHED
+static bool forget_record(weft_record *record, void *ctx) {
+    (void)ctx;
+    uint32_t number = record->number;
+    memset(record, 0, sizeof *record);
+    record->number = number;
+    return true;
+}
+
+/* Each schedule starts from the same state, so that a seed means the same thing anywhere. */
+void weft_epoch_reset(void) {
+    each_record(forget_record, NULL);
+    memset(global.shared_pins, 0, sizeof global.shared_pins);
+    global.epoch = WEFT_LIMBO_BAGS;
+    *weft_thread_slot() = NULL;
+}
+#endif
