@@ -14,25 +14,27 @@
 
 typedef enum weft_sched_strategy {
     WEFT_SCHED_UNIFORM = 0, /* at each point any fiber, by chance */
-    WEFT_SCHED_PCT = 1,     /* fixed random priorities, `depth` - 1 changes (Burckhardt and others 2010) */
-    WEFT_SCHED_DFS = 2,     /* all schedules with at most `depth` preemptions, one after the other */
+    WEFT_SCHED_PCT =
+        1, /* fixed random priorities, `depth` - 1 changes (Burckhardt and others 2010) */
+    WEFT_SCHED_DFS = 2, /* all schedules with at most `depth` preemptions, one after the other */
 } weft_sched_strategy;
 
 typedef struct weft_sched_options {
     weft_sched_strategy strategy;
     uint64_t seed;
-    unsigned depth;       /* PCT: the bug depth d; DFS: preemptions; else unused */
-    uint64_t length;      /* PCT: expected number of points; change points are drawn below it. 0: 1000 */
-    uint64_t step_limit;  /* points after which the run is given up as a livelock. 0: 1 000 000 */
+    unsigned depth; /* PCT: the bug depth d; DFS: preemptions; else unused */
+    uint64_t length; /* PCT: expected number of points; change points are drawn below it. 0: 1000 */
+    uint64_t step_limit; /* points after which the run is given up as a livelock. 0: 1 000 000 */
     struct weft_sched_tree *tree; /* DFS: where it is; made with weft_sched_tree_new */
 } weft_sched_options;
 
 enum { WEFT_SCHED_FIBERS_MAX = 16 };
 
 typedef enum weft_sched_result {
-    WEFT_SCHED_DONE = 0,     /* every fiber returned */
-    WEFT_SCHED_LIVELOCK = 1, /* the step limit was reached; the fibers are abandoned where they are */
-    WEFT_SCHED_NOMEM = 2,    /* no memory for fibers; nothing ran */
+    WEFT_SCHED_DONE = 0, /* every fiber returned */
+    WEFT_SCHED_LIVELOCK =
+        1, /* the step limit was reached; the fibers are abandoned where they are */
+    WEFT_SCHED_NOMEM = 2, /* no memory for fibers; nothing ran */
 } weft_sched_result;
 
 typedef void (*weft_sched_fn)(void *ctx);
