@@ -21,8 +21,8 @@
  *             | version, 56 bits                   |FROZEN|LIVE| valid slots|      0 = untouched
  *   link      63      48 47                        0
  *             | dying  | overflow block            |      dying = index + 1 of a cell being removed
- *   word      | 16 bits of hash | address of entry   | 000 plain, 001 FROZEN |      bytes shape
- *             | version of the removal << 3          | 010 GONE              |
+ *   word      | 16 bits of hash | address of entry | 000, frozen 001 or 101 (UPPER) |  bytes shape
+ *             | version of the removal << 3        | 010 GONE                       |
  *   pair      | hash without its low 6 bits          | USED, FROZEN, GONE | value |  u64 shape
  *             the low bits of the hash are those of the bucket's index, as there are 64 buckets or more
  *
@@ -63,10 +63,6 @@ enum { SLOT_OVERFLOW = 64, SLOT_NONE = 255 };
 
 static bucket *bucket_at(const generation *gen, uint64_t hash) {
     return &gen->buckets[hash & gen->mask];
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b) {
-    return a > b ? a : b;
 }
 
 /* ---- overflow blocks ---------------------------------------------------------------------------- */
@@ -114,12 +110,15 @@ static void overflow_add(overflow *block, cell what) {
     block->cells[block->count++] = what;
 }
 
-static bool overflow_has_key(const weft_core *core, const cell *at, const weft_key *key) {
-    if (core->shape == WEFT_SHAPE_U64) {
-        return at->hash == key->hash;
+/* A dead cell's entry may have been freed: look at the mark before the entry. */
+static bool overflow_has_key(const weft_core *core, uint64_t link, uint32_t i,
+                             const weft_key *key) {
+    const overflow *block = overflow_of(link);
+    const cell *at = &block->cells[i];
+    if (at->hash != key->hash || overflow_is_dead(block, link, i)) {
+        return false;
     }
-    return (at->value & WORD_TAG) == (key->hash & WORD_TAG) &&
-           weft_entry_has_key(word_entry(at->value), key->bytes);
+    return core->shape == WEFT_SHAPE_U64 || weft_entry_has_key(word_entry(at->value), key->bytes);
 }
 
 /* The index of the key's cell, or the count. */
@@ -127,7 +126,7 @@ static uint32_t overflow_find(const weft_core *core, uint64_t link, const weft_k
     const overflow *block = overflow_of(link);
     uint32_t count = block == NULL ? 0 : block->count;
     for (uint32_t i = 0; i < count; i++) {
-        if (overflow_has_key(core, &block->cells[i], key) && !overflow_is_dead(block, link, i)) {
+        if (overflow_has_key(core, link, i, key)) {
             return i;
         }
     }
@@ -260,32 +259,6 @@ static uint32_t cells_at_most(uint64_t state, uint64_t link) {
     return (uint32_t)__builtin_popcountll(state & VALID_MASK) + (block == NULL ? 0 : block->count);
 }
 
-/* Mark each valid slot of a frozen bucket, so that no update can change it any more. */
-static void freeze_slots(weft_core *core, bucket *at, uint64_t state) {
-    for (unsigned i = 0; i < slots_of(core->shape); i++) {
-        if ((state >> i & 1) == 0) {
-            continue;
-        }
-        if (core->shape == WEFT_SHAPE_BYTES) {
-            uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
-            while ((word & (WORD_FROZEN | WORD_GONE)) == 0 &&
-                   !weft_cas_acq_rel(&at->words[i], &word,
-                                     word | WORD_FROZEN)) { /* pairs with swing */
-            }
-            continue;
-        }
-        for (;;) {
-            weft_pair pair = {weft_load_acquire(&at->pairs[i].first), /* pairs with swing's CAS */
-                              weft_load_acquire(&at->pairs[i].second)};
-            weft_pair marked = {pair.first | PAIR_FROZEN, pair.second};
-            if ((pair.first & (PAIR_FROZEN | PAIR_GONE)) != 0 ||
-                weft_cas_pair_seq_cst(&at->pairs[i], pair, marked)) {
-                break;
-            }
-        }
-    }
-}
-
 /* A group of buckets that move together: 1 to T when growing, S to 1 when shrinking. */
 typedef struct group {
     generation *from;
@@ -304,6 +277,39 @@ static uint64_t group_sources(const group *g) {
 
 static uint64_t group_targets(const group *g) {
     return (g->to->mask + 1) / g->groups;
+}
+
+/* A word as it is frozen: with the half of the next generation to which its entry belongs. */
+static uint64_t frozen_word(const weft_core *core, const group *g, uint64_t word) {
+    cell what = {0, word};
+    bool upper = group_targets(g) > 1 && (cell_hash(core, &what) & g->groups) != 0;
+    return word | WORD_FROZEN | (upper ? WORD_UPPER : 0);
+}
+
+/* Mark each valid slot of a frozen bucket, so that no update can change it any more. */
+static void freeze_slots(weft_core *core, const group *g, bucket *at, uint64_t state) {
+    for (unsigned i = 0; i < slots_of(core->shape); i++) {
+        if ((state >> i & 1) == 0) {
+            continue;
+        }
+        if (core->shape == WEFT_SHAPE_BYTES) {
+            uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
+            while ((word & (WORD_FROZEN | WORD_GONE)) == 0 &&
+                   !weft_cas_acq_rel(&at->words[i], &word, frozen_word(core, g, word))) {
+                /* Acquire: the entry that took its place. Pairs with the CAS in swing_slot. */
+            }
+            continue;
+        }
+        for (;;) {
+            weft_pair pair = {weft_load_acquire(&at->pairs[i].first), /* pairs with swing's CAS */
+                              weft_load_acquire(&at->pairs[i].second)};
+            weft_pair marked = {pair.first | PAIR_FROZEN, pair.second};
+            if ((pair.first & (PAIR_FROZEN | PAIR_GONE)) != 0 ||
+                weft_cas_pair_seq_cst(&at->pairs[i], pair, marked)) {
+                break;
+            }
+        }
+    }
 }
 
 /* Cells of all sources as they stand; an upper bound until they are frozen. */
@@ -342,7 +348,7 @@ static bool group_freeze(weft_core *core, const group *g, overflow **spare) {
         for (;;) {
             uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
             if ((state & FROZEN) != 0) {
-                freeze_slots(core, at, state);
+                freeze_slots(core, g, at, state);
                 break;
             }
             if (!group_spare(core, g, spare)) {
@@ -350,7 +356,7 @@ static bool group_freeze(weft_core *core, const group *g, overflow **spare) {
             }
             /* Acquire: what the slots hold. Release: readers that see FROZEN see next. */
             if (weft_cas_acq_rel(&at->head.first, &state, state | FROZEN)) { /* pairs with find */
-                freeze_slots(core, at, state | FROZEN);
+                freeze_slots(core, g, at, state | FROZEN);
                 break;
             }
         }
@@ -358,60 +364,61 @@ static bool group_freeze(weft_core *core, const group *g, overflow **spare) {
     return group_spare(core, g, spare);
 }
 
-/* Calls `take` for each live cell of a bucket whose head is {state, link}. */
-typedef void (*take_fn)(void *ctx, const weft_core *core, cell what);
-
-static void each_frozen_cell(const weft_core *core, const group *g, uint64_t source, take_fn take,
-                             void *ctx) {
-    bucket *at = group_source(g, source);
-    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
-    uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
-    uint64_t low_bits = (g->index + source * g->groups) & ~PAIR_HASH;
-    cell what;
-    for (unsigned i = 0; i < slots_of(core->shape); i++) {
-        if ((state >> i & 1) != 0 && live_slot(core, at, low_bits, i, &what)) {
-            take(ctx, core, what);
-        }
-    }
-    const overflow *block = overflow_of(link);
-    for (uint32_t i = 0; block != NULL && i < block->count; i++) {
-        if (!overflow_is_dead(block, link, i)) {
-            take(ctx, core, block->cells[i]);
-        }
-    }
-}
-
 /* The image of one target, as every helper builds it: cells in the order of the sources. */
 typedef struct image {
+    const group *g;
     uint64_t target; /* index of the target's bucket */
-    uint64_t mask;
-    bool one_target; /* every cell belongs to it: no need to hash */
     bucket *at;
     unsigned used;
     overflow *spare;
 } image;
+
+static void image_take(weft_core *core, image *into, uint64_t source, cell what);
+
+/* Gives each live cell of a frozen source to the image. */
+static void image_take_source(weft_core *core, image *into, uint64_t i) {
+    bucket *at = group_source(into->g, i);
+    uint64_t index = into->g->index + i * into->g->groups;
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
+    uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
+    cell what;
+    for (unsigned k = 0; k < slots_of(core->shape); k++) {
+        if ((state >> k & 1) != 0 && live_slot(core, at, index, k, &what)) {
+            image_take(core, into, index, what);
+        }
+    }
+    const overflow *block = overflow_of(link);
+    for (uint32_t k = 0; block != NULL && k < block->count; k++) {
+        if (!overflow_is_dead(block, link, k)) {
+            image_take(core, into, index, block->cells[k]);
+        }
+    }
+}
 
 static void image_fill_slot(const weft_core *core, image *into, cell what) {
     bucket *at = into->at;
     if (core->shape == WEFT_SHAPE_BYTES) {
         uint64_t none = 0;
         /* Release: the entry behind the word. Pairs with the acquire of readers of the target. */
-        weft_cas_acq_rel(&at->words[into->used], &none, what.value);
+        weft_cas_acq_rel(&at->words[into->used], &none, what.value & ~WORD_FLAGS);
     } else {
         weft_pair filled = {(what.hash & PAIR_HASH) | PAIR_USED, what.value};
         weft_cas_pair_seq_cst(&at->pairs[into->used], (weft_pair){0, 0}, filled);
     }
 }
 
-static void image_take(void *ctx, const weft_core *core, cell what) {
-    image *into = ctx;
-    if (!into->one_target && (cell_hash(core, &what) & into->mask) != into->target) {
+static void image_take(weft_core *core, image *into, uint64_t source, cell what) {
+    if (cell_target(core, into->g->from, into->g->to, source, &what) != into->target) {
         return;
     }
     if (into->used < slots_of(core->shape)) {
         image_fill_slot(core, into, what);
     } else {
-        overflow_add(into->spare, what);
+        /* Only when buckets merge can this be a slot's cell; then nothing of the group has moved yet,
+         * and its entry may be looked at. */
+        overflow_add(into->spare,
+                     (cell){cell_hash(core, &what),
+                            core->shape == WEFT_SHAPE_U64 ? what.value : what.value & ~WORD_FLAGS});
     }
     into->used++;
 }
@@ -435,16 +442,13 @@ static uint64_t group_version(const weft_core *core, const group *g) {
 
 /* Fill and publish one target, unless that was done. The spare is used up if it was needed. */
 static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **spare) {
-    image into = {.target = g->index + t * g->groups,
-                  .mask = g->to->mask,
-                  .one_target = group_targets(g) == 1,
-                  .at = &g->to->buckets[g->index + t * g->groups],
-                  .spare = *spare};
+    uint64_t target = g->index + t * g->groups;
+    image into = {.g = g, .target = target, .at = &g->to->buckets[target], .spare = *spare};
     if (*spare != NULL) {
         (*spare)->count = 0;
     }
     for (uint64_t s = 0; s < group_sources(g); s++) {
-        each_frozen_cell(core, g, s, image_take, &into);
+        image_take_source(core, &into, s);
     }
     unsigned slots = slots_of(core->shape);
     unsigned in_slots = into.used < slots ? into.used : slots;
@@ -454,6 +458,19 @@ static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **
     /* Publishes the image: from here on the target is where its keys live. */
     if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head) && spilled) {
         *spare = NULL;
+    }
+}
+
+/* The targets are live: nobody needs the sources' overflow blocks any more. A helper that comes late and
+ * misses them builds a shorter image, none of which can take effect. */
+static void group_retire_overflow(weft_core *core, const group *g) {
+    for (uint64_t i = 0; i < group_sources(g); i++) {
+        bucket *at = group_source(g, i);
+        uint64_t link = weft_load_acquire(&at->head.second); /* pairs with the CAS of head */
+        weft_pair head = {weft_load_relaxed(&at->head.first), link};
+        if (link != 0 && weft_cas_pair_seq_cst(&at->head, head, (weft_pair){head.first, 0})) {
+            overflow_retire(core, overflow_of(link));
+        }
     }
 }
 
@@ -467,6 +484,9 @@ static bool move_group(weft_core *core, const group *g) {
             fill_target(core, g, t, &spare[t]);
         }
         overflow_drop(core, spare[t]);
+    }
+    if (frozen) {
+        group_retire_overflow(core, g);
     }
     return frozen;
 }
@@ -645,14 +665,21 @@ static WEFT_HOT void lockfree_find(weft_core *core, const weft_key *key, weft_po
         return;
     }
     for (;;) {
-        if (WEFT_UNLIKELY(!look(core, bucket_at(gen, key->hash), key, position))) {
+        bucket *at = bucket_at(gen, key->hash);
+        /* Before the look: entries that have moved on may be freed. Pairs with the freezing CAS. */
+        bool frozen = (weft_load_acquire(&at->head.first) & FROZEN) != 0;
+        if (WEFT_UNLIKELY(frozen) && follow(&gen, key->hash)) {
+            continue;
+        }
+        if (WEFT_UNLIKELY(!look(core, at, key, position))) {
             continue;
         }
         if (WEFT_LIKELY((position->words[AT_STATE] & FROZEN) == 0)) {
             return;
         }
-        if (!follow(&gen, key->hash)) {
-            return; /* not moved, after the look: what it saw was the truth then */
+        /* After the look: if the keys have still not moved, what it saw was the truth. */
+        if (frozen && !follow(&gen, key->hash)) {
+            return;
         }
     }
 }
@@ -809,8 +836,7 @@ static int insert_overflow(weft_core *core, const weft_key *key, weft_position *
         return WEFT_E_NOMEM;
     }
     bool bytes = core->shape == WEFT_SHAPE_BYTES;
-    overflow_add(block,
-                 (cell){bytes ? 0 : key->hash, bytes ? word_of(desired, key->hash) : desired});
+    overflow_add(block, (cell){key->hash, bytes ? word_of(desired, key->hash) : desired});
     weft_pair becomes = {next_state(head.first, head.first & VALID_MASK, 0), (uintptr_t)block};
     uint32_t cells = block->count + slots_of(core->shape);
     if (!weft_cas_pair_seq_cst(&at->head, head, becomes)) {
@@ -876,8 +902,7 @@ static int swing_overflow(weft_core *core, const weft_key *key, weft_position *p
         return WEFT_E_NOMEM;
     }
     bool bytes = core->shape == WEFT_SHAPE_BYTES;
-    overflow_add(block,
-                 (cell){bytes ? 0 : key->hash, bytes ? word_of(desired, key->hash) : desired});
+    overflow_add(block, (cell){key->hash, bytes ? word_of(desired, key->hash) : desired});
     weft_pair becomes = {next_state(head.first, valid, 0), (uintptr_t)block};
     if (!weft_cas_pair_seq_cst(&at->head, head, becomes)) {
         overflow_drop(core, block);
@@ -937,121 +962,6 @@ static WEFT_HOT int lockfree_swing(weft_core *core, const weft_key *key, weft_po
     return status;
 }
 
-/* ---- walk --------------------------------------------------------------------------------------- */
-
-/* A walk of one interval of the reversed hash. */
-typedef struct visit {
-    weft_core *core;
-    weft_step *step;
-    uint64_t last; /* the interval's last point */
-    bool filter; /* buckets may hold keys outside the interval */
-} visit;
-
-static void visit_emit(visit *v, cell what) {
-    if (v->filter) {
-        uint64_t point = weft_reverse_bits(cell_hash(v->core, &what));
-        if (point < v->step->from || point > v->last) {
-            return;
-        }
-    }
-    if (v->core->shape == WEFT_SHAPE_U64) {
-        v->step->emit(v->step, weft_core_unhash_u64(v->core, what.hash), what.value);
-    } else {
-        v->step->emit(v->step, 0, (uintptr_t)word_entry(what.value));
-    }
-}
-
-/* The live cells in the slots of a bucket, at one moment; SIZE_MAX in *count if it has changed. */
-static void snapshot_slots(weft_core *core, bucket *at, uint64_t index, uint64_t state, cell *cells,
-                           unsigned *count) {
-    *count = 0;
-    for (unsigned i = 0; i < slots_of(core->shape); i++) {
-        if ((state >> i & 1) != 0 && live_slot(core, at, index & ~PAIR_HASH, i, &cells[*count])) {
-            (*count)++;
-        }
-    }
-}
-
-static void emit_bucket(visit *v, const cell *cells, unsigned count, uint64_t link) {
-    for (unsigned i = 0; i < count; i++) {
-        visit_emit(v, cells[i]);
-    }
-    const overflow *block = overflow_of(link);
-    for (uint32_t i = 0; block != NULL && i < block->count; i++) {
-        if (!overflow_is_dead(block, link, i)) {
-            visit_emit(v, block->cells[i]);
-        }
-    }
-}
-
-static void visit_bucket(visit *v, generation *gen, uint64_t index);
-
-/* A frozen bucket's keys: from each target that is live, else from the source itself. */
-static void visit_moved(visit *v, generation *gen, uint64_t index, const cell *cells,
-                        unsigned count, uint64_t link) {
-    generation *next = weft_load_acquire(&gen->next); /* pairs with begin_move */
-    uint64_t step = gen->mask + 1;
-    bool shrinking = next->mask < gen->mask;
-    for (uint64_t t = index & next->mask; t <= next->mask; t += step) {
-        visit part = *v;
-        weft_step part_step = *v->step;
-        part.step = &part_step;
-        unsigned bits = weft_bits_for(next->mask + 1);
-        if (!shrinking) { /* the target's interval is a part of this one */
-            uint64_t first = weft_reverse_bits(t);
-            uint64_t last = bits == 0 ? UINT64_MAX : first | UINT64_MAX >> bits;
-            part_step.from = max_u64(v->step->from, first);
-            part.last = last < v->last ? last : v->last;
-        }
-        /* Acquire: the image. Pairs with the publishing CAS of fill_target. */
-        if (weft_load_acquire(&next->buckets[t].head.first) != 0) {
-            part.filter = part.filter || shrinking;
-            visit_bucket(&part, next, t);
-        } else if (part_step.from <= part.last) {
-            part.filter = true;
-            emit_bucket(&part, cells, count, link);
-        }
-        if (shrinking) {
-            break;
-        }
-    }
-}
-
-static void visit_bucket(visit *v, generation *gen, uint64_t index) {
-    bucket *at = &gen->buckets[index];
-    cell cells[WORDS];
-    unsigned count;
-    uint64_t state;
-    uint64_t link;
-    if (v->step->from > v->last) {
-        return;
-    }
-    do {
-        state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-        link = weft_load_acquire(&at->head.second); /* likewise: the block */
-        snapshot_slots(v->core, at, index, state, cells, &count);
-    } while (weft_load_acquire(&at->head.first) != state); /* pairs with the CAS of head */
-    if ((state & FROZEN) != 0) {
-        visit_moved(v, gen, index, cells, count, link);
-    } else {
-        emit_bucket(v, cells, count, link);
-    }
-}
-
-static void lockfree_walk(weft_core *core, weft_step *step) {
-    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
-    step->next = 0;
-    if (gen == NULL) {
-        return;
-    }
-    unsigned bits = weft_bits_for(gen->mask + 1);
-    uint64_t rest = UINT64_MAX >> bits;
-    visit v = {.core = core, .step = step, .last = step->from | rest};
-    v.filter = (step->from & rest) != 0;
-    step->next = v.last + 1;
-    visit_bucket(&v, gen, weft_reverse_bits(step->from) & gen->mask);
-}
-
 /* ---- the rest ----------------------------------------------------------------------------------- */
 
 static int lockfree_open(weft_core *core) {
@@ -1076,13 +986,13 @@ static void close_bucket(weft_core *core, generation *gen, uint64_t index,
         cell what;
         bool slot = i < slots_of(core->shape);
         uint32_t k = slot ? 0 : i - slots_of(core->shape);
-        if (slot ? (at->head.first >> i & 1) == 0 ||
-                       !live_slot(core, at, index & ~PAIR_HASH, i, &what)
+        if (slot ? (at->head.first >> i & 1) == 0 || !live_slot(core, at, index, i, &what)
                  : overflow_is_dead(block, at->head.second, k)) {
             continue;
         }
         what = slot ? what : block->cells[k];
-        if (next == NULL || bucket_at(next, cell_hash(core, &what))->head.first == 0) {
+        if (next == NULL ||
+            next->buckets[cell_target(core, gen, next, index, &what)].head.first == 0) {
             drop(core,
                  core->shape == WEFT_SHAPE_U64 ? what.value : (uintptr_t)word_entry(what.value));
         }
@@ -1177,7 +1087,7 @@ const weft_engine weft_engine_lockfree = {
     .close = lockfree_close,
     .find = lockfree_find,
     .swing = lockfree_swing,
-    .walk = lockfree_walk,
+    .walk = weft_lockfree_walk,
     .reserve = lockfree_reserve,
     .shrink = lockfree_shrink,
     .maintain = lockfree_maintain,

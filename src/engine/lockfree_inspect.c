@@ -56,7 +56,7 @@ static bool same_key(const weft_core *core, const cell *a, const cell *b) {
 static bool cell_at(const weft_core *core, bucket *at, uint64_t index, uint32_t i, cell *what) {
     unsigned slots = slots_of(core->shape);
     if (i < slots) {
-        return (at->head.first >> i & 1) != 0 && live_slot(core, at, index & ~PAIR_HASH, i, what);
+        return (at->head.first >> i & 1) != 0 && live_slot(core, at, index, i, what);
     }
     const overflow *block = overflow_of(at->head.second);
     if (overflow_is_dead(block, at->head.second, i - slots)) {
@@ -71,10 +71,11 @@ static uint32_t cells_of(const weft_core *core, const bucket *at) {
     return slots_of(core->shape) + (block == NULL ? 0 : block->count);
 }
 
-static bool lives_in_target(const weft_core *core, const generation *gen, const bucket *at,
+static bool lives_in_target(const weft_core *core, const generation *gen, uint64_t index,
                             const cell *what) {
-    return (at->head.first & FROZEN) != 0 &&
-           gen->next->buckets[cell_hash(core, what) & gen->next->mask].head.first != 0;
+    const generation *next = gen->next;
+    return (gen->buckets[index].head.first & FROZEN) != 0 &&
+           next->buckets[cell_target(core, gen, next, index, what)].head.first != 0;
 }
 
 static void check_bucket(verdict *v, generation *gen, uint64_t index) {
@@ -89,7 +90,7 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
     require(v, (at->head.first & VALID_MASK) >> slots_of(v->core->shape) == 0,
             "L3 only slots that exist are valid", index);
     for (uint32_t i = 0; i < count; i++) {
-        if (!cell_at(v->core, at, index, i, &what)) {
+        if (!cell_at(v->core, at, index, i, &what) || lives_in_target(v->core, gen, index, &what)) {
             continue;
         }
         require(v, v->core->shape == WEFT_SHAPE_U64 || word_entry(what.value) != NULL,
@@ -97,10 +98,13 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
         require(v, (cell_hash(v->core, &what) & gen->mask) == index,
                 "L5 a key is in the bucket of its hash", index);
         for (uint32_t k = i + 1; k < count; k++) {
-            require(v, !cell_at(v->core, at, index, k, &other) || !same_key(v->core, &what, &other),
+            require(v,
+                    !cell_at(v->core, at, index, k, &other) ||
+                        lives_in_target(v->core, gen, index, &other) ||
+                        !same_key(v->core, &what, &other),
                     "L6 no key is in a bucket twice", index);
         }
-        v->entries += !lives_in_target(v->core, gen, at, &what);
+        v->entries++;
     }
 }
 

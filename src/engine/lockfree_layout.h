@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The layout of engine "lockfree": what its two files, lockfree.c and lockfree_inspect.c, share. The
+/* The layout of engine "lockfree": what its files share: lockfree.c (the
+ * protocol), lockfree_walk.c and lockfree_inspect.c (readers of it). The
  * drawing is in the essay of lockfree.c. */
 #ifndef WEFT_ENGINE_LOCKFREE_LAYOUT_H
 #define WEFT_ENGINE_LOCKFREE_LAYOUT_H
@@ -18,6 +19,7 @@ enum { WORDS = 6, PAIRS = 3, BUCKETS_MIN = 64 };
 
 #define WORD_FROZEN ((uint64_t)1)
 #define WORD_GONE ((uint64_t)2)
+#define WORD_UPPER ((uint64_t)4)
 #define WORD_FLAGS ((uint64_t)7)
 #define WORD_TAG ((uint64_t)0xffff << 48)
 
@@ -40,7 +42,8 @@ typedef struct bucket {
 _Static_assert(sizeof(bucket) == WEFT_CACHE_LINE, "a bucket is one cache line");
 _Static_assert(offsetof(bucket, pairs) == 16, "slots follow the head");
 
-/* A key and its cell on the move. bytes: hash is unused, value is the word; u64: hash and value. */
+/* A key and its cell on the move: the key's hash (bytes shape: 0 if it is not at hand), and the word or
+ * the value. */
 typedef struct cell {
     uint64_t hash;
     uint64_t value;
@@ -81,6 +84,10 @@ static inline lockfree_table *table_of(weft_core *core) {
     return core->table;
 }
 
+static inline uint64_t max_u64(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 static inline unsigned slots_of(weft_shape shape) {
     return shape == WEFT_SHAPE_U64 ? PAIRS : WORDS;
 }
@@ -114,26 +121,44 @@ static inline bool overflow_is_dead(const overflow *block, uint64_t link, uint32
 
 /* What slot i, which is valid, holds; false if its key is gone. The index of a bucket supplies the hash's
  * low bits. */
-static inline bool live_slot(const weft_core *core, bucket *at, uint64_t low_bits, unsigned i,
+static inline bool live_slot(const weft_core *core, bucket *at, uint64_t index, unsigned i,
                              cell *out) {
     if (core->shape == WEFT_SHAPE_BYTES) {
-        uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
-        *out = (cell){0, word & ~WORD_FROZEN};
-        return (word & WORD_GONE) == 0;
+        *out = (cell){0, weft_load_acquire(&at->words[i])}; /* pairs with the CAS of its writer */
+        return (out->value & WORD_GONE) == 0;
     }
     uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with the CAS of its writer */
-    *out = (cell){(first & PAIR_HASH) | low_bits, weft_load_acquire(&at->pairs[i].second)};
-    return (first & PAIR_GONE) == 0; /* the second is acquired for the same reason */
+    uint64_t second = weft_load_acquire(&at->pairs[i].second); /* likewise */
+    *out = (cell){(first & PAIR_HASH) | (index & ~PAIR_HASH), second};
+    return (first & PAIR_GONE) == 0;
 }
 
+/* The hash of a cell's key. Looks at the entry if need be: it must be in the map, or under a guard that
+ * is older than its removal. */
 static inline uint64_t cell_hash(const weft_core *core, const cell *what) {
-    if (core->shape == WEFT_SHAPE_U64) {
+    if (core->shape == WEFT_SHAPE_U64 || what->hash != 0) {
         return what->hash;
     }
     const weft_entry *entry = word_entry(what->value);
     return weft_core_hash_bytes(core,
                                 weft_bytes_of(weft_entry_key(entry), weft_entry_key_size(entry)));
 }
+
+/* The bucket of the next generation to which a cell of bucket `index` belongs. A frozen word says so by
+ * itself: its entry may have been removed there, and freed, since. */
+static inline uint64_t cell_target(const weft_core *core, const generation *gen,
+                                   const generation *next, uint64_t index, const cell *what) {
+    if (next->mask < gen->mask) {
+        return index & next->mask;
+    }
+    if (core->shape == WEFT_SHAPE_BYTES && what->hash == 0 && (what->value & WORD_FROZEN) != 0) {
+        return index + ((what->value & WORD_UPPER) != 0 ? gen->mask + 1 : 0);
+    }
+    return cell_hash(core, what) & next->mask;
+}
+
+/* lockfree_walk.c */
+void weft_lockfree_walk(weft_core *core, weft_step *step);
 
 /* lockfree_inspect.c */
 void weft_lockfree_stats(weft_core *core, weft_map_stats *stats);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Engine "lockfree": walks. A step visits one bucket of the oldest generation, which is an interval of the
+ * reversed hash; while it moves, each of its parts is taken from where its keys live at that moment. */
+#include "engine/lockfree_layout.h"
+
+/* A walk of one interval of the reversed hash. */
+typedef struct visit {
+    weft_core *core;
+    weft_step *step;
+    uint64_t last; /* the interval's last point */
+    bool filter; /* buckets may hold keys outside the interval */
+} visit;
+
+static void visit_emit(visit *v, cell what) {
+    if (v->filter) {
+        uint64_t point = weft_reverse_bits(cell_hash(v->core, &what));
+        if (point < v->step->from || point > v->last) {
+            return;
+        }
+    }
+    if (v->core->shape == WEFT_SHAPE_U64) {
+        v->step->emit(v->step, weft_core_unhash_u64(v->core, what.hash), what.value);
+    } else {
+        v->step->emit(v->step, 0, (uintptr_t)word_entry(what.value));
+    }
+}
+
+/* The live cells in the slots that `state` calls valid. */
+static void snapshot_slots(weft_core *core, bucket *at, uint64_t index, uint64_t state, cell *cells,
+                           unsigned *count) {
+    *count = 0;
+    for (unsigned i = 0; i < slots_of(core->shape); i++) {
+        if ((state >> i & 1) != 0 && live_slot(core, at, index, i, &cells[*count])) {
+            (*count)++;
+        }
+    }
+}
+
+/* What visit_bucket saw of a bucket at one moment. */
+typedef struct seen {
+    generation *gen;
+    uint64_t index;
+    uint64_t link;
+    unsigned count;
+    cell cells[WORDS];
+} seen;
+
+/* Emits the cells of `from`; with a `next` generation, only those that belong to its bucket `target`. */
+static void emit_seen(visit *v, const seen *from, const generation *next, uint64_t target) {
+    const overflow *block = overflow_of(from->link);
+    uint32_t more = block == NULL ? 0 : block->count;
+    for (uint32_t i = 0; i < from->count + more; i++) {
+        if (i >= from->count && overflow_is_dead(block, from->link, i - from->count)) {
+            continue;
+        }
+        cell what = i < from->count ? from->cells[i] : block->cells[i - from->count];
+        if (next == NULL || cell_target(v->core, from->gen, next, from->index, &what) == target) {
+            visit_emit(v, what);
+        }
+    }
+}
+
+static void visit_bucket(visit *v, generation *gen, uint64_t index);
+
+/* The part of a walk's interval that belongs to bucket t of a larger generation. */
+static weft_step part_of(const visit *v, const generation *next, uint64_t t, uint64_t *last) {
+    weft_step part = *v->step;
+    uint64_t first = weft_reverse_bits(t);
+    uint64_t end = first | UINT64_MAX >> weft_bits_for(next->mask + 1);
+    part.from = max_u64(v->step->from, first);
+    *last = end < v->last ? end : v->last;
+    return part;
+}
+
+/* A frozen bucket's keys: from each target that is live, else from the source itself. */
+static void visit_moved(visit *v, const seen *from) {
+    generation *next = weft_load_acquire(&from->gen->next); /* pairs with begin_move */
+    bool shrinking = next->mask < from->gen->mask;
+    uint64_t step = shrinking ? next->mask + 1 : from->gen->mask + 1;
+    for (uint64_t t = from->index & next->mask; t <= next->mask; t += step) {
+        visit part = *v;
+        weft_step part_step = *v->step;
+        if (!shrinking) {
+            part_step = part_of(v, next, t, &part.last);
+        }
+        part.step = &part_step;
+        /* Acquire: the image. Pairs with the publishing CAS of fill_target. */
+        if (weft_load_acquire(&next->buckets[t].head.first) != 0) {
+            part.filter = part.filter || shrinking;
+            visit_bucket(&part, next, t);
+        } else if (part_step.from <= part.last) {
+            emit_seen(&part, from, next, t);
+        }
+    }
+}
+
+static void visit_bucket(visit *v, generation *gen, uint64_t index) {
+    bucket *at = &gen->buckets[index];
+    seen now = {.gen = gen, .index = index};
+    uint64_t state;
+    if (v->step->from > v->last) {
+        return;
+    }
+    do {
+        state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+        now.link = weft_load_acquire(&at->head.second); /* likewise: the block */
+        snapshot_slots(v->core, at, index, state, now.cells, &now.count);
+    } while (weft_load_acquire(&at->head.first) != state); /* pairs with the CAS of head */
+    if ((state & FROZEN) != 0) {
+        visit_moved(v, &now);
+    } else {
+        emit_seen(v, &now, NULL, 0);
+    }
+}
+
+void weft_lockfree_walk(weft_core *core, weft_step *step) {
+    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    step->next = 0;
+    if (gen == NULL) {
+        return;
+    }
+    unsigned bits = weft_bits_for(gen->mask + 1);
+    uint64_t rest = UINT64_MAX >> bits;
+    visit v = {.core = core, .step = step, .last = step->from | rest};
+    v.filter = (step->from & rest) != 0;
+    step->next = v.last + 1;
+    visit_bucket(&v, gen, weft_reverse_bits(step->from) & gen->mask);
+}
