@@ -352,18 +352,23 @@ static void push(uint64_t *head, uint64_t link) {
 /* Frees at most `budget` objects of the chain; returns what is left of it. */
 static uint64_t free_chain(weft_limbo *limbo, weft_limbo_stripe *stripe, uint64_t chain,
                            size_t budget) {
+    if (chain == 0) {
+        return 0;
+    }
     weft_record *record = counting_record();
+    uint64_t objects = 0;
+    uint64_t bytes = 0;
     record->freeing = 1;
-    for (; chain != 0 && budget > 0; budget--) {
+    for (; chain != 0 && objects < budget; objects++) {
         uint64_t link = chain;
         chain = weft_load_relaxed(link_at(link));
-        size_t bytes = limbo->release(limbo->ctx, link);
-        weft_fetch_add_relaxed(&stripe->objects, (uint64_t)-1);
-        weft_fetch_add_relaxed(&stripe->bytes, (uint64_t)-bytes);
-        count_up(&record->freed_objects, 1);
-        count_up(&record->freed_bytes, bytes);
+        bytes += limbo->release(limbo->ctx, link);
     }
     record->freeing = 0;
+    weft_fetch_add_relaxed(&stripe->objects, -objects);
+    weft_fetch_add_relaxed(&stripe->bytes, -bytes);
+    count_up(&record->freed_objects, objects);
+    count_up(&record->freed_bytes, bytes);
     return chain;
 }
 
