@@ -38,7 +38,7 @@
 enum {
     STATIC_RECORDS = 64,
     CHUNK_RECORDS = 64,
-    ADVANCE_EVERY = 32, /* retired objects between two attempts to move the epoch */
+    ADVANCE_EVERY = 512, /* retired objects between two attempts to move the epoch */
     BYTES_AS_OBJECT = 8192, /* a large object counts as several */
     FREE_PER_RETIRE = 3, /* more than one, so that a backlog shrinks */
     SHARED_NUMBER = 0,
@@ -184,7 +184,9 @@ static weft_record *record_take(void) {
 
 static WEFT_COLD weft_record *my_record_slow(void) {
     weft_record *record = record_take();
-    *weft_thread_slot() = record;
+    if (record != NULL) {
+        weft_thread_set_slot(record);
+    }
     return record;
 }
 
