@@ -60,7 +60,7 @@ typedef enum weft_file_op {
 typedef struct weft_file_call {
     weft_file_op op;
     const char *path; /* NULL for calls on a descriptor */
-    int fd; /* -1 for calls on a path */
+    int fd;           /* -1 for calls on a path */
     const void *data; /* pwrite */
     uint64_t offset;
     size_t size; /* pwrite, pread: in, and out: less makes it a short transfer, as a disc may do */
@@ -72,7 +72,7 @@ typedef struct weft_file_call {
 typedef struct weft_file_fault {
     uint64_t at;
     uint32_t ops; /* 0: all */
-    int error; /* positive errno */
+    int error;    /* positive errno */
     bool forever;
     size_t short_size;
 } weft_file_fault;

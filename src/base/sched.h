@@ -22,7 +22,7 @@ typedef enum weft_sched_strategy {
 typedef struct weft_sched_options {
     weft_sched_strategy strategy;
     uint64_t seed;
-    unsigned depth; /* PCT: the bug depth d; DFS: preemptions; else unused */
+    unsigned depth;  /* PCT: the bug depth d; DFS: preemptions; else unused */
     uint64_t length; /* PCT: expected number of points; change points are drawn below it. 0: 1000 */
     uint64_t step_limit; /* points after which the run is given up as a livelock. 0: 1 000 000 */
     struct weft_sched_tree *tree; /* DFS: where it is; made with weft_sched_tree_new */
@@ -33,7 +33,7 @@ enum { WEFT_SCHED_FIBERS_MAX = 16 };
 typedef enum weft_sched_result {
     WEFT_SCHED_DONE = 0, /* every fiber returned */
     WEFT_SCHED_LIVELOCK =
-        1, /* the step limit was reached; the fibers are abandoned where they are */
+        1,                /* the step limit was reached; the fibers are abandoned where they are */
     WEFT_SCHED_NOMEM = 2, /* no memory for fibers; nothing ran */
 } weft_sched_result;
 
@@ -46,6 +46,8 @@ weft_sched_result weft_sched_run(const weft_sched_options *options, const weft_s
 /* The DFS: run until weft_sched_tree_next says false; each run takes the next schedule. */
 struct weft_sched_tree *weft_sched_tree_new(void);
 bool weft_sched_tree_next(struct weft_sched_tree *tree);
+/* Did the search note every choice? False if it ran out of memory. */
+bool weft_sched_tree_complete(const struct weft_sched_tree *tree);
 void weft_sched_tree_free(struct weft_sched_tree *tree);
 
 /* The options of a run as text, for a line that replays it: "strategy=pct seed=7 depth=3 …". */
