@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory seam: alignment, zero pages, and failure on cue. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include <string.h>
+
+static void memory_is_aligned(void **state) {
+    (void)state;
+    for (size_t align = 1; align <= 4096; align *= 2) {
+        for (size_t size = 0; size <= 300; size += 37) {
+            unsigned char *memory = weft_memory_alloc(NULL, size, align);
+            assert_non_null(memory);
+            assert_int_equal((uintptr_t)memory % align, 0);
+            memset(memory, 0xa5, size);
+            weft_memory_free(NULL, memory, size, align);
+        }
+    }
+    weft_memory_free(NULL, NULL, 1, 1);
+    assert_null(weft_memory_alloc(NULL, SIZE_MAX - 8, 64));
+}
+
+typedef struct meter {
+    size_t bytes;
+    size_t align;
+} meter;
+
+static void *metered_alloc(void *ctx, size_t size, size_t align) {
+    meter *m = ctx;
+    m->bytes += size;
+    m->align = align;
+    return weft_memory_default.alloc(NULL, size, align);
+}
+
+static void metered_free(void *ctx, void *memory, size_t size, size_t align) {
+    meter *m = ctx;
+    m->bytes -= size;
+    assert_int_equal(m->align, align);
+    weft_memory_default.free(NULL, memory, size, align);
+}
+
+static void allocator_of_caller_is_used(void **state) {
+    (void)state;
+    meter m = {0};
+    weft_allocator allocator = {.ctx = &m, .alloc = metered_alloc, .free = metered_free};
+    void *memory = weft_memory_alloc(&allocator, 100, 32);
+    assert_non_null(memory);
+    assert_int_equal(m.bytes, 100);
+    weft_memory_free(&allocator, memory, 100, 32);
+    assert_int_equal(m.bytes, 0);
+}
+
+static void pages_are_zero(void **state) {
+    (void)state;
+    static const size_t sizes[] = {1, 4096, 65536, 4 << 20};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *pages = weft_pages_map(sizes[i]);
+        assert_non_null(pages);
+        assert_int_equal((uintptr_t)pages % 4096, 0);
+        for (size_t at = 0; at < sizes[i]; at += 1021) {
+            assert_int_equal(pages[at], 0);
+            pages[at] = 1;
+        }
+        weft_pages_unmap(pages, sizes[i]);
+    }
+    assert_null(weft_pages_map(SIZE_MAX / 2));
+}
+
+/* Five allocations of three kinds; bit i of the answer: the i-th failed. */
+static unsigned allocate_five(void) {
+    unsigned failed = 0;
+    for (unsigned i = 0; i < 5; i++) {
+        if (i == 2) {
+            void *pages = weft_pages_map(4096);
+            failed |= pages ? 0 : 1u << i;
+            weft_pages_unmap(pages, 4096);
+            continue;
+        }
+        const weft_allocator *allocator = i == 3 ? &weft_memory_default : NULL;
+        void *memory = weft_memory_alloc(allocator, 16, 8);
+        failed |= memory ? 0 : 1u << i;
+        weft_memory_free(allocator, memory, 16, 8);
+    }
+    return failed;
+}
+
+static void nth_allocation_fails(void **state) {
+    (void)state;
+    assert_int_equal(allocate_five(), 0);
+    for (unsigned n = 1; n <= 6; n++) {
+        weft_memory_fail_at(n, false);
+        assert_int_equal(allocate_five(), 1u << (n - 1) & 31);
+        assert_int_equal(weft_memory_count(), 5);
+        weft_memory_fail_at(n, true);
+        assert_int_equal(allocate_five(), 31u << (n - 1) & 31);
+    }
+    weft_memory_fail_at(0, true);
+    assert_int_equal(allocate_five(), 0);
+    assert_int_equal(weft_memory_count(), 5);
+    weft_memory_fail_off();
+    assert_int_equal(allocate_five(), 0);
+    assert_int_equal(weft_memory_count(), 5);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_is_aligned),
+        cmocka_unit_test(allocator_of_caller_is_used),
+        cmocka_unit_test(pages_are_zero),
+        cmocka_unit_test(nth_allocation_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
