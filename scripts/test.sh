@@ -81,12 +81,12 @@ step_clang() {
 
 step_asan() {
     build asan -DWEFT_DEBUG=1 -DWEFT_SANITIZE=address,undefined &&
-        WEFT_TEST_SHORT=1 WEFT_TEST_WORDS_MAX=200000 check asan -L 'unit|contract|fault|server|fuzz'
+        WEFT_TEST_KILLS=10 WEFT_TEST_WORDS_MAX=200000 check asan -L 'unit|contract|fault|server|fuzz'
 }
 
 step_tsan() {
     build tsan -DWEFT_SANITIZE=thread &&
-        WEFT_TEST_SHORT=1 check tsan -L 'unit|contract'
+        check tsan -L 'unit|contract'
 }
 
 step_fuzz() {
