@@ -70,7 +70,8 @@ function(weft_public_library target)
     endif()
 endfunction()
 
-# The binary `name` in the root of the build folder. jemalloc, where it is and no sanitizer wants malloc.
+# The binary `name` in the root of the build folder. jemalloc, where it is and no sanitizer wants
+# malloc.
 function(weft_tool target name)
     add_executable(${target} ${ARGN})
     set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY

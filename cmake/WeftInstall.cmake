@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What `make install` installs: headers, both libraries, pkg-config and CMake packages, manual pages,
-# and the binary.
+# What `make install` installs: headers, both libraries, pkg-config and CMake packages, manual
+# pages, and the binary.
 
 include(CMakePackageConfigHelpers)
 

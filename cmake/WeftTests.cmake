@@ -2,7 +2,7 @@
 # The tests, found by their place and name:
 #   tests/{unit,contract,fault,progress}/*_test.c   programs on the ordinary library
 #   tests/lin/*_test.c                              programs on the schedule build of the library
-#   tests/fuzz/*_fuzz.c                             fuzz targets (libFuzzer), or replayers of the corpus
+#   tests/fuzz/*_fuzz.c                             fuzz targets, or replayers of the corpus
 #   tests/{server,cli,tidy,install}/*_test.py       programs of Python
 # The label of a test is the name of its folder.
 
@@ -86,8 +86,8 @@ foreach(file IN LISTS files)
         if(IS_DIRECTORY "${corpus}")
             set(seeds "${corpus}")
         endif()
-        weft_register(fuzz ${name} fuzz_${name} -max_total_time=${WEFT_FUZZ_SECONDS} -print_final_stats=1
-                      -artifact_prefix=${CMAKE_BINARY_DIR}/found/${unit}- "found/${unit}" ${seeds})
+        weft_register(fuzz ${name} fuzz_${name} -max_total_time=${WEFT_FUZZ_SECONDS}
+                      -print_final_stats=1 -artifact_prefix=${CMAKE_BINARY_DIR}/found/${unit}- "found/${unit}" ${seeds})
         set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT 0)
     else()
         target_sources(fuzz_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c")

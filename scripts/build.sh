@@ -8,8 +8,8 @@ folder=$1
 shift
 for tool in cmake pkg-config; do
     command -v $tool >/dev/null || {
-        echo "build.sh: $tool is not installed; 'make run' and 'make test' install what they need," >&2
-        echo "or: scripts/packages.sh install build" >&2
+        echo "build.sh: $tool is not installed; 'make run' and 'make test' install what they" >&2
+        echo "need, or: scripts/packages.sh install build" >&2
         exit 3
     }
 done

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Proves the README on a bare machine: makes a bare Debian root in a temporary folder, puts a clone of
-# HEAD into it, and runs there `make run` until the server answers, then `make test`.
+# Proves the README on a bare machine: makes a bare Debian root in a temporary folder, puts a clone
+# of HEAD into it, and runs there `make run` until the server answers, then `make test`.
 #   scripts/fresh.sh [SUITE]    SUITE is a Debian release, bookworm without
 #   FRESH_TEST=none             leave `make test` out; FRESH_KEEP=1 keeps the folder
 # Needs root. Mounts and processes live in namespaces of their own, and end with the script.
@@ -25,7 +25,8 @@ inside() {
     mount --make-rslave "$root/dev"
     mount -t sysfs -o ro sysfs "$root/sys" 2>/dev/null || true
     in_root() { chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-        LANG=C.UTF-8 ${http_proxy:+http_proxy=$http_proxy} ${https_proxy:+https_proxy=$https_proxy} \
+        LANG=C.UTF-8 ${http_proxy:+http_proxy=$http_proxy} \
+        ${https_proxy:+https_proxy=$https_proxy} \
         bash -c "$1"; }
 
     echo "fresh: installing make and git, and redis-cli for the check"
@@ -94,7 +95,8 @@ debootstrap --variant=minbase "$SUITE" "$root" "$mirror" >"$root.log" 2>&1 || {
 }
 rm -f "$root.log"
 echo "fresh: a bare root after $((SECONDS - begun)) s, $(du -sm "$root" | cut -f1) MB"
-apt-config dump | grep -E '^Acquire::(http|https)::.*[Pp]roxy' >"$root/etc/apt/apt.conf.d/90proxy" || true
+apt-config dump | grep -E '^Acquire::(http|https)::.*[Pp]roxy' \
+    >"$root/etc/apt/apt.conf.d/90proxy" || true
 cp /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
 # As in a container: installing a package starts no service.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"

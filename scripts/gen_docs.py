@@ -3,7 +3,7 @@
 """Writes docs/guarantees.md and docs/man/*.3 from the public headers.
 
     scripts/gen_docs.py           write them
-    scripts/gen_docs.py --check   write nothing; name the files that differ, exit code 1 if there are any
+    scripts/gen_docs.py --check   only name the files that differ; exit code 1 if any
 """
 import os
 import re

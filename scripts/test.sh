@@ -36,7 +36,8 @@ build() {
     return 1
 }
 
-# count FILE CONFIGURATION: add up one JUnit report of ctest, and remember how to replay what failed.
+# count FILE CONFIGURATION: add up one JUnit report of ctest, and remember how to replay what
+# failed.
 count() {
     local total bad left
     total=$(grep -c '<testcase ' "$1")
@@ -57,8 +58,8 @@ check() {
     shift
     say "test $configuration"
     rm -f "$report"
-    ctest --test-dir "$ROOT/$configuration" --output-on-failure --no-tests=error --no-label-summary \
-        -j "$JOBS" --output-junit "$report" "$@"
+    ctest --test-dir "$ROOT/$configuration" --output-on-failure --no-tests=error \
+        --no-label-summary -j "$JOBS" --output-junit "$report" "$@"
     if [ -s "$report" ]; then
         count "$report" "$configuration"
     else
@@ -81,7 +82,8 @@ step_clang() {
 
 step_asan() {
     build asan -DWEFT_DEBUG=1 -DWEFT_SANITIZE=address,undefined &&
-        WEFT_TEST_KILLS=10 WEFT_TEST_WORDS_MAX=200000 check asan -L 'unit|contract|fault|server|fuzz'
+        WEFT_TEST_KILLS=10 WEFT_TEST_WORDS_MAX=200000 check asan \
+            -L 'unit|contract|fault|server|fuzz'
 }
 
 step_tsan() {

@@ -4,7 +4,10 @@
 set -eu
 manifest=$1/install_manifest.txt
 destdir=${2:-}
-[ -f "$manifest" ] || { echo "uninstall: $manifest is not there; nothing was installed" >&2; exit 1; }
+[ -f "$manifest" ] || {
+    echo "uninstall: $manifest is not there; nothing was installed" >&2
+    exit 1
+}
 
 # The manifest's last line may lack its line feed.
 while IFS= read -r path || [ -n "$path" ]; do

@@ -8,9 +8,9 @@
 
 /* weft_allocator — where a map takes its memory from.
  *
- * Both functions may be called from any thread that uses the map, and from whichever thread frees what
- * others retired. `alloc` may return NULL: the operation then answers WEFT_E_NOMEM and changes nothing.
- * `align` is a power of two; `size` and `align` of `free` are those of the `alloc`.
+ * Both functions may be called from any thread that uses the map, and from whichever thread frees
+ * what others retired. `alloc` may return NULL: the operation then answers WEFT_E_NOMEM and changes
+ * nothing. `align` is a power of two; `size` and `align` of `free` are those of the `alloc`.
  * `alloc_zeroed` is optional; where it is NULL, tables of 64 KiB and more come from the operating
  * system's zero pages, so that no call ever has to clear a large table.
  * The struct is copied; `ctx` must outlive the map.

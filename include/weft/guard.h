@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Guards: a stretch of time in which nothing that the caller looked at is freed.
  *
- * Operations that copy need no guard of the caller's; `weft_map_peek` does. A guard holds no lock and
- * blocks nobody; it delays the freeing of memory that was retired since it was entered. Threads need no
- * registration, may exit at any time, and may fork: in the child the guards of other threads are gone.
- * Guards nest. A guard is left by the thread that entered it, unless it was entered as movable.
+ * Operations that copy need no guard of the caller's; `weft_map_peek` does. A guard holds no lock
+ * and blocks nobody; it delays the freeing of memory that was retired since it was entered. Threads
+ * need no registration, may exit at any time, and may fork: in the child the guards of other
+ * threads are gone. Guards nest. A guard is left by the thread that entered it, unless it was
+ * entered as movable.
  */
 #ifndef WEFT_GUARD_H
 #define WEFT_GUARD_H
@@ -18,12 +19,12 @@ typedef struct weft_guard {
 
 /* What reclamation is waiting for. */
 typedef struct weft_reclaim_stats {
-    uint64_t epoch;              /* the global epoch */
-    uint64_t pending_bytes;      /* retired and not yet freed, all maps of the process */
-    uint64_t pending_objects;    /* likewise, objects */
-    uint64_t guards;             /* guards held now (threads inside, nested ones count once) */
-    uint64_t oldest_guard_ns;    /* age of the oldest guard seen holding reclamation back; 0 if none */
-    uint64_t advances;           /* how often the epoch moved */
+    uint64_t epoch;           /* the global epoch */
+    uint64_t pending_bytes;   /* retired and not yet freed, all maps of the process */
+    uint64_t pending_objects; /* likewise, objects */
+    uint64_t guards;          /* guards held now (threads inside, nested ones count once) */
+    uint64_t oldest_guard_ns; /* age of the oldest guard seen holding reclamation back; 0 if none */
+    uint64_t advances;        /* how often the epoch moved */
 } weft_reclaim_stats;
 
 WEFT_BEGIN_DECLS
@@ -36,7 +37,8 @@ WEFT_BEGIN_DECLS
  * Owns     the guard is the caller's, until weft_guard_leave
  * Threads  any; no registration. Nests
  * Progress wait-free after a thread's first use; that one is lock-free
- * Order    what was in a map when the guard was entered, or is put there later, stays readable until leave
+ * Order    what was in a map when the guard was entered, or is put there later, stays readable
+ *          until leave
  * Cost     one store to a line of this thread's own
  * Source   epoch-based reclamation (Fraser 2004), asymmetric fences by membarrier as in liburcu
  */

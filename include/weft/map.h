@@ -12,28 +12,34 @@
  *
  * THE FIVE QUESTIONS
  *   threads    every operation may run beside every other, except open and close (see MATRIX)
- *   lifetime   get copies out; what peek shows is valid until the guard is left; what acquire and take
- *              give is valid until released
+ *   lifetime   get copies out; what peek shows is valid until the guard is left; what acquire and
+ *              take give is valid until released
  *   resize     happens inside other calls, a few buckets at a time; it never invalidates anything
  *   keys       are copied by default, and compared in full, always; hashing is keyed
- *   reserved   nothing: any bytes, also none, are a legal key (up to 16 MiB - 1) and value (up to 4 GiB - 1)
+ *   reserved   nothing: any bytes, also none, are a legal key (up to 16 MiB - 1) and value (up to 4
+ *              GiB - 1)
  *
  * GUARANTEES (each engine's card says where it promises less; tests name the letter they prove)
- *   A  Ordering. Each operation on one key is linearizable: it takes effect at one point between its call
- *      and its return. What a thread did before an operation that wrote a value happens before what
- *      another thread does after an operation that saw this value.
- *   B  Progress. As each card says. On engine "lockfree" no operation ever waits for another thread.
+ *   A  Ordering. Each operation on one key is linearizable: it takes effect at one point between
+ *      its call and its return. What a thread did before an operation that wrote a value happens
+ *      before what another thread does after an operation that saw this value.
+ *   B  Progress. As each card says. On engine "lockfree" no operation ever waits for another
+ *      thread.
  *   C  Lifetime. Nothing that a guard or a reference protects is freed or changed.
- *   D  Versions. Each write of a key gives it a version greater than all versions that this key had in
- *      this era, also across remove and insert; clear starts a new era.
- *   E  Memory. If an operation answers WEFT_E_NOMEM the map is what it was. Remove, take, clear, iterate
- *      and close need no memory. A growth that fails is retried later; the map keeps serving.
+ *   D  Versions. Each write of a key gives it a version greater than all versions that this key had
+ *      in this era, also across remove and insert; clear starts a new era.
+ *   E  Memory. If an operation answers WEFT_E_NOMEM the map is what it was. Remove, take, clear,
+ *      iterate and close need no memory. A growth that fails is retried later; the map keeps
+ *      serving.
  *   F  Destructors run exactly once per owned object, after its last reader, with no lock held.
- *   G  Iteration. W: a walk with foreach, iter or retain sees each key that is present throughout exactly
- *      once, no key twice, others at most once; callbacks may call any operation of the map.
- *      C: scan does the same from a 64-bit cursor that needs no memory in between and survives resizes.
- *   H  Callbacks run with no internal lock held. The one exception, EXCLUSIVE compute and get_or_build,
- *      holds a claim on one key; a claim on a key that the thread already holds is WEFT_E_REENTRANT.
+ *   G  Iteration. W: a walk with foreach, iter or retain sees each key that is present throughout
+ *      exactly once, no key twice, others at most once; callbacks may call any operation of the
+ *      map.
+ *      C: scan does the same from a 64-bit cursor that needs no memory in between and survives
+ *      resizes.
+ *   H  Callbacks run with no internal lock held. The one exception, EXCLUSIVE compute and
+ *      get_or_build, holds a claim on one key; a claim on a key that the thread already holds is
+ *      WEFT_E_REENTRANT.
  *
  * MATRIX  ("-": safe together; "X": the caller keeps them apart)
  *                 read  write  walk  clear  open/close
@@ -115,9 +121,10 @@ typedef enum weft_engine_id {
 
 /* What a map does with the memory behind a key or a value that is handed to it. */
 typedef enum weft_own {
-    WEFT_OWN_COPY = 0,   /* the map copies the bytes */
-    WEFT_OWN_ADOPT = 1,  /* on success the pointer passes to the map; the destructor frees it */
-    WEFT_OWN_BORROW = 2, /* the caller keeps the bytes alive and unchanged while they are in the map */
+    WEFT_OWN_COPY = 0,  /* the map copies the bytes */
+    WEFT_OWN_ADOPT = 1, /* on success the pointer passes to the map; the destructor frees it */
+    WEFT_OWN_BORROW =
+        2, /* the caller keeps the bytes alive and unchanged while they are in the map */
 } weft_own;
 
 /* Why an object leaves a map. */
@@ -132,24 +139,25 @@ typedef enum weft_reason {
     WEFT_INSERT_FAILED = 8,
 } weft_reason;
 
-/* Called once for each entry that leaves; bytes are as the map holds them (COPY: the copy). For ADOPT it
- * is the place to free them. Runs on whichever thread calls into weft, with no lock held, and may call
- * any operation. [F] */
+/* Called once for each entry that leaves; bytes are as the map holds them (COPY: the copy). For
+ * ADOPT it is the place to free them. Runs on whichever thread calls into weft, with no lock held,
+ * and may call any operation. [F] */
 typedef void (*weft_destructor)(void *ctx, weft_bytes key, weft_bytes value, weft_reason reason);
 
 typedef struct weft_map_options {
-    size_t size;              /* sizeof(weft_map_options) */
-    weft_engine_id engine;    /* 0: AUTO */
-    size_t expected_entries;  /* reserve for so many at the first insert; 0: start small */
-    weft_own key_own;         /* 0: COPY */
-    weft_own value_own;       /* 0: COPY */
-    bool refcount;            /* entries carry a reference count: acquire and take are offered */
-    bool grow_only;           /* never shrink by itself */
+    size_t size;                /* sizeof(weft_map_options) */
+    weft_engine_id engine;      /* 0: AUTO */
+    size_t expected_entries;    /* reserve for so many at the first insert; 0: start small */
+    weft_own key_own;           /* 0: COPY */
+    weft_own value_own;         /* 0: COPY */
+    bool refcount;              /* entries carry a reference count: acquire and take are offered */
+    bool grow_only;             /* never shrink by itself */
     weft_destructor destructor; /* may be NULL with COPY and BORROW */
     void *destructor_ctx;
     const weft_allocator *allocator; /* NULL: malloc and free of the process; copied */
-    uint64_t hash_seed;       /* 0: from the operating system; else for repeatable tests only */
-    uint64_t (*hash)(void *ctx, weft_bytes key, uint64_t seed); /* NULL: keyed XXH3; result is mixed again */
+    uint64_t hash_seed; /* 0: from the operating system; else for repeatable tests only */
+    uint64_t (*hash)(void *ctx, weft_bytes key,
+                     uint64_t seed); /* NULL: keyed XXH3; result is mixed again */
     void *hash_ctx;
 } weft_map_options;
 
@@ -170,9 +178,10 @@ typedef struct weft_fresh {
 /* `old` is NULL if the key is absent; it is valid until the callback returns. */
 typedef weft_verdict (*weft_compute_fn)(void *ctx, const weft_view *old, weft_fresh *fresh);
 
-/* OPTIMISTIC: no lock, no claim; `fn` may run several times and must be free of effects that cannot be
- * repeated. EXCLUSIVE: `fn` runs once, callers of compute EXCLUSIVE on the same key wait for each other
- * (other writers of the key do not wait: then `fn` still runs once, and the answer is WEFT_MISMATCH). */
+/* OPTIMISTIC: no lock, no claim; `fn` may run several times and must be free of effects that cannot
+ * be repeated. EXCLUSIVE: `fn` runs once, callers of compute EXCLUSIVE on the same key wait for
+ * each other (other writers of the key do not wait: then `fn` still runs once, and the answer is
+ * WEFT_MISMATCH). */
 typedef enum weft_compute_mode { WEFT_OPTIMISTIC = 0, WEFT_EXCLUSIVE = 1 } weft_compute_mode;
 
 typedef struct weft_compute {
@@ -189,7 +198,8 @@ typedef struct weft_outcome {
     uint64_t era;         /* counts clears; (era, version) orders all writes of a key [D] */
 } weft_outcome;
 
-/* Combine a stored value with an operand; the result goes to `fresh`. Must be free of side effects. */
+/* Combine a stored value with an operand; the result goes to `fresh`. Must be free of side
+ * effects. */
 typedef void (*weft_merge_fn)(void *ctx, weft_bytes old, weft_bytes operand, weft_fresh *fresh);
 
 typedef struct weft_merge {
@@ -197,7 +207,8 @@ typedef struct weft_merge {
     void *ctx;
 } weft_merge;
 
-/* Make the value of a missing key. Status 0, or any other value, which get_or_build then returns. */
+/* Make the value of a missing key. Status 0, or any other value, which get_or_build then
+ * returns. */
 typedef int (*weft_build_fn)(void *ctx, weft_bytes key, weft_fresh *fresh);
 
 typedef struct weft_build {
@@ -230,20 +241,20 @@ typedef struct weft_map_iter {
 
 typedef struct weft_map_stats {
     const char *engine;
-    uint64_t entries;         /* as weft_map_len */
-    uint64_t era;             /* number of clears */
-    uint64_t buckets;         /* of the current generation */
-    uint64_t table_bytes;     /* all generations, overflow included */
-    uint64_t entry_bytes;     /* entries in the map, headers included */
-    uint64_t overflow_entries; /* entries outside their bucket's own line */
-    uint64_t longest_bucket;  /* entries in the fullest bucket that an insert has met */
-    uint64_t growths;         /* generations begun to grow */
-    uint64_t shrinks;         /* generations begun to shrink */
-    uint64_t growth_failures; /* generations that could not be allocated */
-    uint64_t moved_buckets;   /* source buckets moved to a next generation */
+    uint64_t entries;           /* as weft_map_len */
+    uint64_t era;               /* number of clears */
+    uint64_t buckets;           /* of the current generation */
+    uint64_t table_bytes;       /* all generations, overflow included */
+    uint64_t entry_bytes;       /* entries in the map, headers included */
+    uint64_t overflow_entries;  /* entries outside their bucket's own line */
+    uint64_t longest_bucket;    /* entries in the fullest bucket that an insert has met */
+    uint64_t growths;           /* generations begun to grow */
+    uint64_t shrinks;           /* generations begun to shrink */
+    uint64_t growth_failures;   /* generations that could not be allocated */
+    uint64_t moved_buckets;     /* source buckets moved to a next generation */
     uint64_t remaining_buckets; /* not yet moved */
-    uint64_t retries;         /* writes that lost a race and tried again */
-    uint64_t pending_bytes;   /* retired by this map and not yet freed */
+    uint64_t retries;           /* writes that lost a race and tried again */
+    uint64_t pending_bytes;     /* retired by this map and not yet freed */
     uint64_t pending_objects;
 } weft_map_stats;
 
@@ -252,7 +263,8 @@ WEFT_BEGIN_DECLS
 /* weft_map_open — make an empty map.
  *
  * map      out; not in use
- * options  NULL: all defaults; else `size` must be sizeof(weft_map_options), zero fields are defaults
+ * options  NULL: all defaults; else `size` must be sizeof(weft_map_options), zero fields are
+ *          defaults
  *
  * Returns  WEFT_OK · WEFT_E_INVALID (size, engine or mode unknown, ADOPT without destructor) ·
  *          WEFT_E_UNSUPPORTED (the engine lacks an option) · WEFT_E_NOMEM
@@ -268,8 +280,8 @@ WEFT_API int weft_map_open(weft_map *map, const weft_map_options *options);
  *
  * map      open, or never used; becomes WEFT_MAP_INIT
  *
- * Returns  WEFT_OK · WEFT_E_BUSY (references are still held, or this thread is inside a guard: nothing
- *          was destroyed)
+ * Returns  WEFT_OK · WEFT_E_BUSY (references are still held, or this thread is inside a guard:
+ *          nothing was destroyed)
  * Owns     destructors run with reason WEFT_DESTROYED for every entry left [F]
  * Threads  none may use the map meanwhile or afterwards
  * Progress waits for guards that were entered before, in any thread
@@ -284,8 +296,8 @@ WEFT_API int weft_map_close(weft_map *map);
  * key      any bytes
  * out      in: data, capacity; out: size, version
  *
- * Returns  WEFT_OK · WEFT_NOT_FOUND · WEFT_TRUNCATED (the first capacity bytes are copied; size says
- *          what is needed) · WEFT_E_TOOBIG (key)
+ * Returns  WEFT_OK · WEFT_NOT_FOUND · WEFT_TRUNCATED (the first capacity bytes are copied; size
+ *          says what is needed) · WEFT_E_TOOBIG (key)
  * Owns     nothing
  * Threads  any
  * Progress lockfree: no store to shared memory, waits for nobody; rwlock: may block
@@ -423,8 +435,8 @@ WEFT_API int weft_map_insert(weft_map *map, weft_bytes key, weft_bytes value);
  * value    any bytes
  * out      in: data, capacity; out: size, version
  *
- * Returns  WEFT_OK (inserted) · WEFT_EXISTS (out holds the other one) · WEFT_TRUNCATED (exists; out is
- *          cut) · WEFT_E_NOMEM · WEFT_E_TOOBIG
+ * Returns  WEFT_OK (inserted) · WEFT_EXISTS (out holds the other one) · WEFT_TRUNCATED (exists; out
+ *          is cut) · WEFT_E_NOMEM · WEFT_E_TOOBIG
  * Owns     key and value as the map's modes say, if WEFT_OK
  * Threads  any
  * Progress as weft_map_insert
@@ -434,19 +446,21 @@ WEFT_API int weft_map_insert(weft_map *map, weft_bytes key, weft_bytes value);
 WEFT_API int weft_map_get_or_insert(weft_map *map, weft_bytes key, weft_bytes value,
                                     weft_buffer *out);
 
-/* weft_map_get_or_build — copy a value out; make it first if it is absent. One builder per key at a time.
+/* weft_map_get_or_build — copy a value out; make it first if it is absent. One builder per key at a
+ * time.
  *
  * map      the map
  * key      any bytes
- * build    runs with a claim on this key; other callers of get_or_build on it wait; it may use the map
+ * build    runs with a claim on this key; other callers of get_or_build on it wait; it may use the
+ *          map
  * out      in: data, capacity; out: size, version
  *
- * Returns  WEFT_OK (was there, or built) · WEFT_TRUNCATED · WEFT_E_REENTRANT (this thread is building
- *          this key) · WEFT_E_NOMEM · WEFT_E_TOOBIG · what the builder returned if not 0
+ * Returns  WEFT_OK (was there, or built) · WEFT_TRUNCATED · WEFT_E_REENTRANT (this thread is
+ *          building this key) · WEFT_E_NOMEM · WEFT_E_TOOBIG · what the builder returned if not 0
  * Owns     what the builder puts into `fresh` is copied
  * Threads  any
- * Progress present: as weft_map_get; absent: waits for the builder of the same key. A builder that fails
- *          wakes the next waiter, which builds
+ * Progress present: as weft_map_get; absent: waits for the builder of the same key. A builder that
+ *          fails wakes the next waiter, which builds
  * Order    as weft_map_get
  * Cost     present: as weft_map_get, no claim
  */
@@ -564,9 +578,9 @@ WEFT_API int weft_map_merge(weft_map *map, weft_bytes key, weft_bytes operand,
  * compute  callback, its context, and OPTIMISTIC or EXCLUSIVE
  * outcome  out, may be NULL
  *
- * Returns  WEFT_OK (set or removed) · WEFT_UNCHANGED (kept) · WEFT_ABORTED · WEFT_MISMATCH (EXCLUSIVE
- *          only: another kind of writer changed the key meanwhile) · WEFT_E_REENTRANT (EXCLUSIVE only) ·
- *          WEFT_E_NOMEM · WEFT_E_TOOBIG
+ * Returns  WEFT_OK (set or removed) · WEFT_UNCHANGED (kept) · WEFT_ABORTED · WEFT_MISMATCH
+ *          (EXCLUSIVE only: another kind of writer changed the key meanwhile) · WEFT_E_REENTRANT
+ *          (EXCLUSIVE only) · WEFT_E_NOMEM · WEFT_E_TOOBIG
  * Owns     what fn puts into `fresh` is copied when fn has returned
  * Threads  any
  * Progress OPTIMISTIC: as weft_map_put; EXCLUSIVE: waits for the holder of the claim
@@ -583,8 +597,8 @@ WEFT_API int weft_map_compute(weft_map *map, weft_bytes key, const weft_compute 
  * value    in two pieces
  * version  the version that this write had when it was made
  *
- * Returns  WEFT_OK (stored) · WEFT_MISMATCH (the entry present has the same version or a later one) ·
- *          WEFT_E_NOMEM · WEFT_E_TOOBIG
+ * Returns  WEFT_OK (stored) · WEFT_MISMATCH (the entry present has the same version or a later one)
+ *          · WEFT_E_NOMEM · WEFT_E_TOOBIG
  * Owns     the value is copied
  * Threads  any
  * Progress as weft_map_put
@@ -774,8 +788,8 @@ WEFT_API int weft_map_iter_next(weft_map_iter *iter, const weft_guard *guard, we
  * Progress as weft_map_get
  * Order    as weft_map_get
  * Cost     one bucket: amortised O(1)
- * Source   the reversed-bit cursor of Redis SCAN (Noordhuis), taken over the hash as a fraction, so that
- *          no entry is repeated when the table shrinks
+ * Source   the reversed-bit cursor of Redis SCAN (Noordhuis), taken over the hash as a fraction, so
+ *          that no entry is repeated when the table shrinks
  */
 WEFT_API int weft_map_scan(weft_map *map, uint64_t *cursor, weft_visit_fn fn, void *ctx);
 

@@ -101,7 +101,8 @@ class Installed(unittest.TestCase):
         with open(page, "w", encoding="utf-8") as stream:
             stream.write(text)
         with self.assertRaises(AssertionError):
-            run("cmake", "-S", source, "-B", source + "-build", "-DCMAKE_PREFIX_PATH=" + self.prefix)
+            run("cmake", "-S", source, "-B", source + "-build",
+                "-DCMAKE_PREFIX_PATH=" + self.prefix)
 
     def test_moved_prefix(self):
         moved = os.path.join(self.folder, "moved")
@@ -121,7 +122,8 @@ class Installed(unittest.TestCase):
     def test_needs_libc_and_threads_alone(self):
         _, library = self.pkg_config("--libs")
         dynamic = run("readelf", "-d", os.path.join(library, "libweft.so"))
-        needed = [line.split("[")[1].rstrip("]") for line in dynamic.splitlines() if "NEEDED" in line]
+        needed = [line.split("[")[1].rstrip("]") for line in dynamic.splitlines()
+                  if "NEEDED" in line]
         self.assertLessEqual(set(needed), {"libc.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2",
                                            "ld-linux-aarch64.so.1"})
 

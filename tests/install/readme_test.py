@@ -60,8 +60,8 @@ class Readme(unittest.TestCase):
 
     def test_redis_cli_example(self):
         port = str(free_port())
-        node = subprocess.Popen([BINARY, "serve", "--port", port, "--http", str(free_port()), "--dir",
-                                 os.path.join(self.folder, "data")], cwd=self.folder,
+        node = subprocess.Popen([BINARY, "serve", "--port", port, "--http", str(free_port()),
+                                 "--dir", os.path.join(self.folder, "data")], cwd=self.folder,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(node.wait)
         self.addCleanup(node.terminate)

@@ -40,7 +40,8 @@ def check_cards(t):
     for file in t.c_files("include/weft"):
         for name, parameters, line, comment in declarations(file):
             if not re.match(r"/\* %s — \S" % name, comment):
-                yield Finding("cards", file.path, line, "%s: no card that opens with its name" % name)
+                yield Finding("cards", file.path, line, "%s: no card that opens with its name" %
+                              name)
                 continue
             words = card_lines(comment)
             first = words.index("Returns") if "Returns" in words else len(words)
@@ -49,8 +50,8 @@ def check_cards(t):
                 yield Finding("cards", file.path, line, "%s: the card has %s, not %s" % (
                     name, " ".join(headings) or "nothing", " ".join(CARD)))
             elif words[:first] != parameters:
-                yield Finding("cards", file.path, line, "%s: the card names (%s), the prototype (%s)"
-                              % (name, ", ".join(words[:first]), ", ".join(parameters)))
+                yield Finding("cards", file.path, line, "%s: the card names (%s), the prototype "
+                              "(%s)" % (name, ", ".join(words[:first]), ", ".join(parameters)))
 
 
 @rule("guarantees", "each lettered guarantee is cited by the name of a test")
@@ -66,7 +67,8 @@ def check_guarantees(t):
         pattern = r"(?:^|_)(?:[A-H]*%s[A-H]*)(?:_|$)" % letter
         if re.search(r"^ \*   %s  " % letter, header.text, flags=re.M) and not any(
                 re.search(pattern, name) for name in names):
-            yield Finding("guarantees", header.path, 1, "no test function cites guarantee %s" % letter)
+            yield Finding("guarantees", header.path, 1, "no test function cites guarantee %s" %
+                          letter)
 
 
 @rule("generated", "generated pages are those that the headers give")

@@ -19,15 +19,15 @@ FORMATTER = "clang-format-14"
 # The calls that reach the outside world; what to write instead is in src/base/README.md.
 SEAM_CALLS = """malloc calloc realloc free aligned_alloc posix_memalign strdup strndup asprintf
     clock_gettime gettimeofday time usleep nanosleep sleep sched_yield open openat creat close read
-    write pread pwrite readv writev fsync fdatasync rename unlink ftruncate fallocate posix_fallocate
-    mmap munmap opendir readdir fopen fclose flock getrandom rand random srand abort exit
+    write pread pwrite readv writev fsync fdatasync rename unlink ftruncate fallocate
+    posix_fallocate mmap munmap opendir readdir fopen fclose flock getrandom rand random srand abort exit
     pthread_mutex_lock pthread_create""".split()
 RAW_ATOMICS = r"__atomic_\w+|__sync_\w+|\b_Atomic\b|\batomic_\w+\s*\(|stdatomic\.h"
 ORDERED = r"\bweft_\w+_(?:acquire|release|acq_rel)\s*\("
 ESSAY = ["Design", "Layout", "Concurrency", "Rejected", "Credits"]
 
-# The one interface whose functions take more than four parameters: `swing` is the hottest call of an
-# engine, and a struct on its way would cost a store and a load.
+# The one interface whose functions take more than four parameters: `swing` is the hottest call of
+# an engine, and a struct on its way would cost a store and a load.
 WIDE_FUNCTIONS = r"^\w+_swing$"
 
 
@@ -222,7 +222,7 @@ def check_assertions(t):
         if not file.path.endswith(".c"):
             continue
         large = [f for f in file.functions if f.last - f.first + 1 > NONTRIVIAL_LINES]
-        count = len(re.findall(r"\b(?:WEFT_ASSERT\w*|_Static_assert|static_assert)\s*\(", file.code))
+        count = len(re.findall(r"\b(?:WEFT_ASSERT\w*|_?static_assert)\s*\(", file.code, flags=re.I))
         if count < len(large):
             yield Finding("assertions", file.path, 1, "%d assertions for %d functions of more than "
                           "%d lines" % (count, len(large), NONTRIVIAL_LINES))

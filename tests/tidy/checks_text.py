@@ -6,7 +6,8 @@ import re
 
 from tree import Finding, rule
 
-UNFINISHED = r"\b(?:TODO|FIXME|XXX|HACK)\b|(?i:\b(?:stub|stubs|stubbed|dummy|dummies|placeholder)\b)"
+UNFINISHED = (r"\b(?:TODO|FIXME|XXX|HACK)\b|"
+              r"(?i:\b(?:stub|stubs|stubbed|dummy|dummies|placeholder)\b)")
 WORKPLACE = (r"/work\b|\.\./shared\b|\.library\b|(?i:\bfarm\b)|(?i:\bissue ?#?\d+)|"
              r"(?i:\bthis session\b)|(?i:\bsubagents?\b)|\bCEO\b|\bLLM\b|(?i:\bclaude\b)")
 # The rules themselves, and the text that explains them, have to spell what they forbid.
@@ -144,7 +145,8 @@ def missing_parts(t, command):
     for name in re.findall(r"--preset[= ](\w+)", command):
         if name not in presets(t):
             yield "preset " + name
-    for path in re.findall(r"(?:^|[\s./])((?:scripts|tests|bench|examples|tools|src|docs)/[\w./-]+)",
+    folders = "scripts|tests|bench|examples|tools|src|docs"
+    for path in re.findall(r"(?:^|[\s./])((?:%s)/[\w./-]+)" % folders,
                            re.sub(r"build/\S+", "", command)):
         if not t.exists(path):
             yield path

@@ -94,13 +94,13 @@ PLANTED = {
     ],
     "pairs": [
         ("src/server/b.c", MIT + "static int f(int *p) {\n    return weft_load_acquire(p);\n}\n"),
-        ("src/server/b.c", MIT + "static int f(int *p) {\n    return weft_cas_acq_rel(p, p, 1);\n}\n"),
+        ("src/server/b.c", MIT + "static int f(int *p) {\n    weft_cas_acq_rel(p, p, 1);\n}\n"),
     ],
     "function-length": [("src/base/b.c", MIT + LONG)],
     "file-length": [("src/base/b.c", MIT + "int weft_b(void);\n" * 800)],
     "columns": [("src/base/b.c", MIT + "/* " + "x" * 100 + " */\n")],
     "parameters": [
-        ("src/base/b.c", MIT + "static int f(int a, int b, int c, int d, int e) {\n    return a;\n}\n"),
+        ("src/base/b.c", MIT + "static int f(int a, int b, int c, int d, int e) {\n}\n"),
         ("src/base/b.h", MIT + "int weft_f(int a, int b, int c, int d,\n           int e);\n"),
     ],
     "essay": [

@@ -46,7 +46,7 @@ class File:
 
     @property
     def code(self):
-        """The text with comments, strings and preprocessor lines blanked; same length, same lines."""
+        """The text with comments, strings and preprocessor lines blanked; the lines stay."""
         if self._code is None:
             self._code = blank(self.text)
         return self._code
