@@ -87,7 +87,8 @@ foreach(file IN LISTS files)
             set(seeds "${corpus}")
         endif()
         weft_register(fuzz ${name} fuzz_${name} -max_total_time=${WEFT_FUZZ_SECONDS}
-                      -print_final_stats=1 -artifact_prefix=${CMAKE_BINARY_DIR}/found/${unit}- "found/${unit}" ${seeds})
+                      -print_final_stats=1 -artifact_prefix=${CMAKE_BINARY_DIR}/found/${unit}-
+                      "found/${unit}" ${seeds})
         set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT 0)
     else()
         target_sources(fuzz_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c")

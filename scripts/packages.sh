@@ -12,7 +12,8 @@ packages_of() {
     build) echo "gcc libc6-dev make cmake ninja-build pkg-config libevent-dev libxxhash-dev" \
         "libjemalloc-dev" ;;
     test) echo "libcmocka-dev libhiredis-dev redis-server redis-tools python3 python3-redis" \
-        "nodejs node-redis clang-14 llvm-14 libclang-rt-14-dev clang-format-14 valgrind g++ git man-db" ;;
+        "nodejs node-redis clang-14 llvm-14 libclang-rt-14-dev clang-format-14 valgrind" \
+        "g++ git man-db" ;;
     tidy) echo "python3 clang-format-14 git" ;;
     bench) echo "redis-server redis-tools python3" ;;
     fresh) echo "debootstrap git" ;;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a fuzz target once over each file of the folders and files named on the command line. This is
- * how a corpus is replayed where the build has no libFuzzer, and how one crash is replayed. */
+/* Runs a fuzz target once over each file of the folders and files named on the command line. This
+ * is how a corpus is replayed where the build has no libFuzzer, and how one crash is replayed. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -20,8 +20,8 @@ FORMATTER = "clang-format-14"
 SEAM_CALLS = """malloc calloc realloc free aligned_alloc posix_memalign strdup strndup asprintf
     clock_gettime gettimeofday time usleep nanosleep sleep sched_yield open openat creat close read
     write pread pwrite readv writev fsync fdatasync rename unlink ftruncate fallocate
-    posix_fallocate mmap munmap opendir readdir fopen fclose flock getrandom rand random srand abort exit
-    pthread_mutex_lock pthread_create""".split()
+    posix_fallocate mmap munmap opendir readdir fopen fclose flock getrandom rand random
+    srand abort exit pthread_mutex_lock pthread_create""".split()
 RAW_ATOMICS = r"__atomic_\w+|__sync_\w+|\b_Atomic\b|\batomic_\w+\s*\(|stdatomic\.h"
 ORDERED = r"\bweft_\w+_(?:acquire|release|acq_rel)\s*\("
 ESSAY = ["Design", "Layout", "Concurrency", "Rejected", "Credits"]
