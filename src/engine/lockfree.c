@@ -50,9 +50,9 @@
 
 enum {
     BUCKET_BITS_MAX = 44,
-    MOVE_FACTOR = 2, /* a next generation is so much larger or smaller */
+    MOVE_FACTOR = 2,      /* a next generation is so much larger or smaller */
     GROUPS_PER_CHUNK = 4, /* what one writer moves in passing */
-    CHUNKS_CHECKED = 64, /* flags one writer looks at when all chunks were handed out */
+    CHUNKS_CHECKED = 64,  /* flags one writer looks at when all chunks were handed out */
     SHRINK_ASK_MASK = 127,
     SHRINK_DIVISOR = 8, /* shrink below 1/8 of the load at which it grows */
 };
@@ -312,13 +312,22 @@ static void freeze_slots(weft_core *core, const group *g, bucket *at, uint64_t s
     }
 }
 
+/* State and link that belong together. */
+static weft_pair load_head(bucket *at) {
+    weft_pair head;
+    do {
+        head.first = weft_load_acquire(&at->head.first);        /* pairs with the CAS of head */
+        head.second = weft_load_acquire(&at->head.second);      /* likewise: the block */
+    } while (weft_load_acquire(&at->head.first) != head.first); /* likewise */
+    return head;
+}
+
 /* Cells of all sources as they stand; an upper bound until they are frozen. */
 static uint32_t group_cells_at_most(const group *g) {
     uint32_t cells = 0;
     for (uint64_t i = 0; i < group_sources(g); i++) {
-        bucket *at = group_source(g, i);
-        uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-        cells += cells_at_most(state, weft_load_acquire(&at->head.second)); /* pairs with it too */
+        weft_pair head = load_head(group_source(g, i));
+        cells += cells_at_most(head.first, head.second);
     }
     return cells;
 }
@@ -639,6 +648,10 @@ static inline bool look(weft_core *core, bucket *at, const weft_key *key, weft_p
     position->words[AT_SLOT] = SLOT_NONE;
     find_in_slots(core, at, state, key, position);
     if (WEFT_UNLIKELY(link != 0) && !position->present) {
+        /* The block belongs to the state only if that has not changed. Pairs with the CAS of head. */
+        if (weft_load_acquire(&at->head.first) != state) {
+            return false;
+        }
         find_in_overflow(core, link, key, position);
     }
     /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */

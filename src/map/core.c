@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/* Making and freeing maps and their eras; memory and hashing for engines. */
+#include "map/core.h"
+
+#include "base/assert.h"
+#include "base/cpu.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/random.h"
+
+enum {
+    STRIPES_MAX = WEFT_LIMBO_STRIPES_MAX,
+    TABLE_PAGES_FROM = 64 * 1024, /* tables of this size and more are zero pages */
+    LINK_BLOCK = 1,               /* tag of a retired block; entries have none */
+};
+
+/* ---- memory for engines ------------------------------------------------------------------------- */
+
+void *weft_core_alloc(weft_core *core, size_t size, size_t align) {
+    return weft_memory_alloc(&core->allocator, size, align);
+}
+
+void weft_core_free(weft_core *core, void *memory, size_t size, size_t align) {
+    weft_memory_free(&core->allocator, memory, size, align);
+}
+
+void *weft_core_alloc_table(weft_core *core, size_t size) {
+    if (core->allocator.alloc_zeroed != NULL) {
+        return core->allocator.alloc_zeroed(core->allocator.ctx, size, WEFT_CACHE_LINE);
+    }
+    if (size >= TABLE_PAGES_FROM) {
+        return weft_pages_map(size);
+    }
+    void *memory = weft_core_alloc(core, size, WEFT_CACHE_LINE);
+    return memory == NULL ? NULL : memset(memory, 0, size);
+}
+
+void weft_core_free_table(weft_core *core, void *memory, size_t size) {
+    if (core->allocator.alloc_zeroed == NULL && size >= TABLE_PAGES_FROM) {
+        weft_pages_unmap(memory, size);
+    } else {
+        weft_core_free(core, memory, size, WEFT_CACHE_LINE);
+    }
+}
+
+void weft_core_retire_block(weft_core *core, weft_block *block) {
+    weft_limbo_retire(&core->limbo, (uintptr_t)&block->link | LINK_BLOCK, block->bytes);
+}
+
+void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason) {
+    /* Only the one thread that unlinked the entry writes here; readers look at the other bits. */
+    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags);
+    weft_store_relaxed(&entry->key_size_and_flags,
+                       word | (uint32_t)reason << WEFT_ENTRY_REASON_SHIFT);
+    weft_limbo_retire(&core->limbo, (uintptr_t)&entry->version, weft_entry_bytes(entry));
+}
+
+static weft_era *era_of(weft_core *core) {
+    return WEFT_CONTAINER(core, weft_era, core);
+}
+
+static size_t release_retired(void *ctx, uint64_t link) {
+    weft_core *core = ctx;
+    void *address = (void *)(uintptr_t)(link & ~(uint64_t)7);
+    if ((link & LINK_BLOCK) != 0) {
+        weft_block *block = WEFT_CONTAINER(address, weft_block, link);
+        size_t bytes = block->bytes;
+        block->destroy(core, block);
+        return bytes;
+    }
+    weft_entry *entry = WEFT_CONTAINER(address, weft_entry, version);
+    size_t bytes = weft_entry_bytes(entry);
+    weft_entry_release(era_of(core)->map, entry);
+    return bytes;
+}
+
+/* ---- counting and hashing ----------------------------------------------------------------------- */
+
+uint64_t weft_core_entries(const weft_core *core) {
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < core->stripe_count; i++) {
+        sum += weft_load_relaxed(&core->stripes[i].entries);
+    }
+    return sum < 0 ? 0 : (uint64_t)sum;
+}
+
+void weft_core_count(weft_core *core, int entries, int64_t bytes) {
+    weft_core_stripe *stripe = weft_core_my_stripe(core);
+    if (entries != 0) {
+        weft_fetch_add_relaxed(&stripe->entries, entries);
+    }
+    if (bytes != 0) {
+        weft_fetch_add_relaxed(&stripe->entry_bytes, bytes);
+    }
+}
+
+uint64_t weft_core_hash_bytes(const weft_core *core, weft_bytes key) {
+    if (WEFT_UNLIKELY(core->hash != NULL)) {
+        /* Mixed again: users bring identities and truncated hashes. */
+        return weft_mix_u64(core->hash(core->hash_ctx, key, core->hash_seed), core->hash_seed);
+    }
+    return weft_hash_bytes(key.data, key.size, core->secret);
+}
+
+uint64_t weft_core_hash_u64(const weft_core *core, uint64_t key) {
+    return weft_mix_u64(key, core->hash_seed);
+}
+
+uint64_t weft_core_unhash_u64(const weft_core *core, uint64_t hash) {
+    return weft_unmix_u64(hash, core->hash_seed);
+}
+
+/* ---- eras --------------------------------------------------------------------------------------- */
+
+static uint32_t stripes_wanted(void) {
+    uint32_t stripes = 1;
+    while (stripes < weft_cpu_count() && stripes < STRIPES_MAX) {
+        stripes *= 2;
+    }
+    return stripes;
+}
+
+static void era_free(weft_era *era) {
+    weft_memory_free(&era->map->allocator, era, era->bytes, WEFT_CACHE_LINE);
+}
+
+static void era_is_unreachable(weft_core *core, weft_block *block);
+
+static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
+    size_t bytes = sizeof(weft_era) + WEFT_CACHE_LINE +
+                   stripes * (sizeof(weft_core_stripe) + sizeof(weft_limbo_stripe));
+    weft_era *era = weft_memory_alloc(&map->allocator, bytes, WEFT_CACHE_LINE);
+    if (era == NULL) {
+        return NULL;
+    }
+    memset(era, 0, bytes);
+    uintptr_t behind =
+        ((uintptr_t)(era + 1) + WEFT_CACHE_LINE - 1) & ~(uintptr_t)(WEFT_CACHE_LINE - 1);
+    era->core.stripes = (weft_core_stripe *)behind;
+    era->core.limbo.stripes = (weft_limbo_stripe *)(era->core.stripes + stripes);
+    era->core.stripe_count = stripes;
+    era->core.limbo.stripe_count = stripes;
+    era->map = map;
+    era->bytes = bytes;
+    era->block = (weft_block){.destroy = era_is_unreachable, .bytes = bytes};
+    return era;
+}
+
+static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
+    weft_era *era = era_alloc(map, stripes_wanted());
+    if (era == NULL) {
+        return WEFT_E_NOMEM;
+    }
+    weft_core *core = &era->core;
+    core->engine = weft_engine_of(map->options.engine);
+    core->shape = map->shape;
+    core->grow_only = map->options.grow_only;
+    core->expected_entries = map->options.expected_entries;
+    core->era = number;
+    core->allocator = map->allocator;
+    core->limbo.release = release_retired;
+    core->limbo.ctx = core;
+    core->hash = map->options.hash;
+    core->hash_ctx = map->options.hash_ctx;
+    core->hash_seed = map->options.hash_seed != 0 ? weft_mix_u64(number, map->options.hash_seed)
+                                                  : weft_random_u64();
+    weft_hash_make_secret(core->secret, core->hash_seed);
+    int status = core->engine->open(core);
+    if (status != WEFT_OK) {
+        era_free(era);
+        return status;
+    }
+    *made = era;
+    return WEFT_OK;
+}
+
+static void drop_cleared(weft_core *core, uint64_t cell) {
+    if (core->shape == WEFT_SHAPE_BYTES) {
+        weft_entry *entry = (weft_entry *)(uintptr_t)cell;
+        weft_map_impl *map = era_of(core)->map;
+        weft_reason reason = map->era == era_of(core) ? WEFT_DESTROYED : WEFT_CLEARED;
+        entry->key_size_and_flags |= (uint32_t)reason << WEFT_ENTRY_REASON_SHIFT;
+        weft_entry_release(map, entry);
+    }
+}
+
+/* Free some of an era that no thread can reach; true when it is gone. */
+static bool era_bury(weft_era *era, size_t budget) {
+    weft_core *core = &era->core;
+    if (core->table != NULL && !core->engine->close(core, budget, drop_cleared)) {
+        return false;
+    }
+    weft_limbo_drain(&core->limbo);
+    era_free(era);
+    return true;
+}
+
+/* ---- clear -------------------------------------------------------------------------------------- */
+
+/* The grace period of a replaced era is over. Runs inside some operation: hand it to the buriers. */
+static void era_is_unreachable(weft_core *core, weft_block *block) {
+    (void)core;
+    weft_era *era = WEFT_CONTAINER(block, weft_era, block);
+    weft_map_impl *map = era->map;
+    era->next_dying = weft_load_relaxed(&map->dying);
+    /* Release: the era's fields. Pairs with the exchange in weft_map_bury. */
+    while (!weft_cas_acq_rel(&map->dying, &era->next_dying, era)) {
+    }
+}
+
+bool weft_map_bury(weft_map_impl *map, size_t budget) {
+    if (WEFT_LIKELY(weft_load_relaxed(&map->dying) == NULL)) {
+        return true;
+    }
+    /* Acquire: what the thread before left. Pairs with the release below. One at a time; the others go on. */
+    if (weft_exchange_acq_rel(&map->freeing, 1) != 0) {
+        return false;
+    }
+    weft_era *era = weft_exchange_acq_rel(&map->dying, NULL); /* pairs with era_is_unreachable */
+    while (era != NULL) {
+        weft_era *next = era->next_dying;
+        if (budget == 0 || !era_bury(era, budget)) {
+            era_is_unreachable(NULL, &era->block);
+            budget = 0;
+        }
+        era = next;
+    }
+    weft_store_release(&map->freeing, 0); /* pairs with the exchange above */
+    return weft_load_relaxed(&map->dying) == NULL;
+}
+
+int weft_map_clear_impl(weft_map_impl *map) {
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    weft_era *fresh = NULL;
+    weft_era *old = weft_load_acquire(&map->era); /* pairs with the CAS below */
+    int status = era_make(map, old->core.era + 1, &fresh);
+    while (status == WEFT_OK) {
+        fresh->core.era = old->core.era + 1;
+        /* The linearization point. Release: the fresh era. Pairs with the acquire in weft_map_core. */
+        if (weft_cas_seq_cst(&map->era, &old, fresh)) {
+            weft_core_retire_block(&fresh->core, &old->block);
+            break;
+        }
+    }
+    weft_guard_leave(&guard);
+    return status;
+}
+
+/* ---- maps --------------------------------------------------------------------------------------- */
+
+static int check_options(weft_shape shape, const weft_map_options *o) {
+    if (o->size != sizeof *o || o->key_own > WEFT_OWN_BORROW || o->value_own > WEFT_OWN_BORROW ||
+        weft_engine_of(o->engine) == NULL) {
+        return WEFT_E_INVALID;
+    }
+    bool adopts = o->key_own == WEFT_OWN_ADOPT || o->value_own == WEFT_OWN_ADOPT;
+    if (adopts && o->destructor == NULL) {
+        return WEFT_E_INVALID;
+    }
+    if (o->allocator != NULL && (o->allocator->alloc == NULL || o->allocator->free == NULL)) {
+        return WEFT_E_INVALID;
+    }
+    bool bytes_only = o->key_own != WEFT_OWN_COPY || o->value_own != WEFT_OWN_COPY || o->refcount ||
+                      o->destructor != NULL || o->hash != NULL;
+    return shape == WEFT_SHAPE_U64 && bytes_only ? WEFT_E_UNSUPPORTED : WEFT_OK;
+}
+
+int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_impl **made) {
+    static const weft_map_options defaults = {.size = sizeof(weft_map_options)};
+    const weft_map_options *chosen = options != NULL ? options : &defaults;
+    int status = check_options(shape, chosen);
+    if (status != WEFT_OK) {
+        return status;
+    }
+    const weft_allocator *allocator =
+        chosen->allocator != NULL ? chosen->allocator : &weft_memory_default;
+    weft_map_impl *map = weft_memory_alloc(allocator, sizeof *map, WEFT_CACHE_LINE);
+    if (map == NULL) {
+        return WEFT_E_NOMEM;
+    }
+    *map = (weft_map_impl){.shape = shape, .options = *chosen, .allocator = *allocator};
+    map->options.allocator = &map->allocator;
+    status = era_make(map, 0, &map->era);
+    if (status == WEFT_OK && !weft_mutex_init(&map->claims_lock)) {
+        status = WEFT_E_NOMEM;
+    }
+    if (status == WEFT_OK && !weft_cond_init(&map->claims_changed)) {
+        weft_mutex_destroy(&map->claims_lock);
+        status = WEFT_E_NOMEM;
+    }
+    if (status != WEFT_OK) {
+        if (map->era != NULL) {
+            era_bury(map->era, SIZE_MAX);
+        }
+        weft_memory_free(allocator, map, sizeof *map, WEFT_CACHE_LINE);
+        return status;
+    }
+    *made = map;
+    return WEFT_OK;
+}
+
+static void map_free(weft_map_impl *map) {
+    era_bury(map->era, SIZE_MAX);
+    weft_cond_destroy(&map->claims_changed);
+    weft_mutex_destroy(&map->claims_lock);
+    weft_allocator allocator = map->allocator;
+    weft_memory_free(&allocator, map, sizeof *map, WEFT_CACHE_LINE);
+}
+
+int weft_map_unmake(weft_map_impl *map) {
+    if (weft_epoch_inside() || weft_load_acquire(&map->references) != 0) { /* pairs with release */
+        return WEFT_E_BUSY;
+    }
+    weft_epoch_synchronize();
+    weft_limbo_drain(&map->era->core.limbo); /* may make earlier eras unreachable */
+    while (!weft_map_bury(map, SIZE_MAX)) {
+        weft_pause();
+    }
+    map_free(map);
+    return WEFT_OK;
+}
+
+static WEFT_COLD weft_map_impl *open_by_first_use(void **handle, weft_shape shape) {
+    weft_map_impl *made = NULL;
+    void *other = NULL;
+    if (weft_map_make(shape, NULL, &made) != WEFT_OK) {
+        return NULL;
+    }
+    /* Release: the map's fields. Pairs with the acquire in weft_map_of. */
+    if (weft_cas_acq_rel(handle, &other, (void *)made)) {
+        return made;
+    }
+    map_free(made);
+    return other;
+}
+
+weft_map_impl *weft_map_of(void **handle, weft_shape shape) {
+    weft_map_impl *map = weft_load_acquire(handle); /* pairs with open_by_first_use */
+    return WEFT_LIKELY(map != NULL) ? map : open_by_first_use(handle, shape);
+}

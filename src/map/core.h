@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* L3 from inside: the map behind weft_map and weft_u64map, and one era of it. */
+#ifndef WEFT_MAP_CORE_H
+#define WEFT_MAP_CORE_H
+
+#include "base/lock.h"
+#include "engine/engine.h"
+
+struct weft_map_impl;
+
+/* One era: what the engine sees, and what clear needs to replace it. One allocation with its stripes. */
+typedef struct weft_era {
+    weft_core core;
+    weft_block block; /* retires the era as a whole */
+    struct weft_map_impl *map;
+    struct weft_era *next_dying;
+    size_t bytes;
+} weft_era;
+
+typedef struct weft_claim {
+    const weft_key *key;
+    const void *thread;
+    struct weft_claim *next;
+} weft_claim;
+
+typedef struct weft_map_impl {
+    weft_era *era; /* the current one */
+    weft_shape shape;
+    weft_map_options options; /* with defaults filled in; its allocator is `allocator` */
+    weft_allocator allocator;
+    weft_era *dying;     /* eras that no thread can reach, being freed in pieces */
+    uint64_t freeing;    /* 1: a thread is at it */
+    uint64_t references; /* held by callers */
+    weft_mutex claims_lock;
+    weft_cond claims_changed;
+    weft_claim *claims;
+} weft_map_impl;
+
+/* Make the implementation, or NULL and a status. (core.c) */
+int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_impl **made);
+int weft_map_unmake(weft_map_impl *map);
+
+/* The implementation behind a handle; opened with defaults if the handle is new. NULL without memory. */
+weft_map_impl *weft_map_of(void **handle, weft_shape shape);
+
+static inline weft_core *weft_map_core(weft_map_impl *map) {
+    return &weft_load_acquire(&map->era)->core; /* pairs with the exchange in weft_map_clear_impl */
+}
+
+int weft_map_clear_impl(weft_map_impl *map);
+
+/* Free some of what earlier eras left; true if nothing is left. */
+bool weft_map_bury(weft_map_impl *map, size_t budget);
+
+/* Count a change of one key. */
+void weft_core_count(weft_core *core, int entries, int64_t bytes);
+
+/* Claims (claim.c): one thread at a time works on a key. WEFT_OK or WEFT_E_REENTRANT. */
+int weft_claim_take(weft_map_impl *map, weft_claim *claim, const weft_key *key);
+void weft_claim_give_back(weft_map_impl *map, weft_claim *claim);
+
+/* Entries (entry.c). */
+weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value);
+void weft_entry_discard(weft_map_impl *map, weft_entry *entry); /* never was in the map */
+void weft_entry_release(weft_map_impl *map, weft_entry *entry); /* a reference less; destructor */
+void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason);
+bool weft_entry_reference(weft_entry *entry); /* false if it is being freed */
+size_t weft_entry_bytes(const weft_entry *entry);
+weft_view weft_entry_view(const weft_entry *entry);
+
+/* Walks (walk.c), for both shapes: visits cells, each key once, until `visit` says false. */
+typedef bool (*weft_cell_fn)(void *ctx, uint64_t key_number, uint64_t cell);
+int weft_walk_cells(weft_map_impl *map, const weft_part *part, weft_cell_fn visit, void *ctx);
+uint64_t weft_walk_step(weft_map_impl *map, uint64_t from, uint64_t last, weft_cell_fn visit,
+                        void *ctx, bool *stopped);
+
+/* Size, maintenance, figures (manage.c), for both shapes; the map may be NULL: never used. */
+int weft_manage_reserve(weft_map_impl *map, size_t entries);
+int weft_manage_shrink(weft_map_impl *map);
+int weft_manage_maintain(weft_map_impl *map, size_t budget);
+size_t weft_manage_len(weft_map_impl *map);
+void weft_manage_stats(weft_map_impl *map, weft_map_stats *stats);
+int weft_manage_check(weft_map_impl *map, char *text, size_t capacity);
+void weft_manage_dump(weft_map_impl *map, void (*print)(void *ctx, const char *line), void *ctx);
+
+static inline weft_key weft_key_of_bytes(const weft_core *core, weft_bytes bytes) {
+    return (weft_key){.hash = weft_core_hash_bytes(core, bytes), .bytes = bytes};
+}
+
+static inline weft_key weft_key_of_u64(const weft_core *core, uint64_t number) {
+    return (weft_key){.hash = weft_core_hash_u64(core, number), .number = number};
+}
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* Entries of the bytes shape: one allocation each, immutable once in a map. */
+#include "map/core.h"
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+enum { ENTRY_ALIGN = 8, COUNT_BYTES = sizeof(uint64_t) };
+
+static size_t count_bytes(const weft_entry *entry) {
+    return weft_entry_flag(entry, WEFT_ENTRY_COUNTED) ? COUNT_BYTES : 0;
+}
+
+static size_t key_bytes(const weft_entry *entry) {
+    return weft_entry_flag(entry, WEFT_ENTRY_KEY_OUTSIDE) ? sizeof(void *)
+                                                          : weft_entry_key_size(entry);
+}
+
+static size_t value_bytes(const weft_entry *entry) {
+    return weft_entry_flag(entry, WEFT_ENTRY_VALUE_OUTSIDE) ? sizeof(void *) : entry->value_size;
+}
+
+static uint64_t *entry_count(weft_entry *entry) {
+    return (uint64_t *)(void *)entry->bytes;
+}
+
+size_t weft_entry_bytes(const weft_entry *entry) {
+    return sizeof *entry + count_bytes(entry) + key_bytes(entry) + value_bytes(entry);
+}
+
+static weft_bytes entry_value(const weft_entry *entry) {
+    const unsigned char *at = entry->bytes + count_bytes(entry) + key_bytes(entry);
+    if (WEFT_UNLIKELY(weft_entry_flag(entry, WEFT_ENTRY_VALUE_OUTSIDE))) {
+        const void *outside;
+        memcpy(&outside, at, sizeof outside);
+        return weft_bytes_of(outside, entry->value_size);
+    }
+    return weft_bytes_of(at, entry->value_size);
+}
+
+weft_view weft_entry_view(const weft_entry *entry) {
+    return (weft_view){
+        .key = weft_bytes_of(weft_entry_key(entry), weft_entry_key_size(entry)),
+        .value = entry_value(entry),
+        .version = weft_load_relaxed(&entry->version),
+    };
+}
+
+static unsigned char *put_piece(unsigned char *at, weft_bytes piece) {
+    if (piece.size != 0) {
+        memcpy(at, piece.data, piece.size);
+    }
+    return at + piece.size;
+}
+
+weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value) {
+    uint32_t flags = (map->options.key_own != WEFT_OWN_COPY ? WEFT_ENTRY_KEY_OUTSIDE : 0) |
+                     (map->options.value_own != WEFT_OWN_COPY ? WEFT_ENTRY_VALUE_OUTSIDE : 0) |
+                     (map->options.refcount ? WEFT_ENTRY_COUNTED : 0);
+    size_t value_size = value->head.size + value->body.size;
+    weft_entry shape = {0, (uint32_t)value_size, (uint32_t)key.size | flags};
+    weft_entry *entry = weft_memory_alloc(&map->allocator, weft_entry_bytes(&shape), ENTRY_ALIGN);
+    if (entry == NULL) {
+        return NULL;
+    }
+    WEFT_ASSERT(key.size <= WEFT_KEY_SIZE_MAX && value_size <= WEFT_VALUE_SIZE_MAX);
+    *entry = shape;
+    unsigned char *at = entry->bytes;
+    if ((flags & WEFT_ENTRY_COUNTED) != 0) {
+        *entry_count(entry) = 1;
+        at += COUNT_BYTES;
+    }
+    if ((flags & WEFT_ENTRY_KEY_OUTSIDE) != 0) {
+        key = weft_bytes_of(&key.data, sizeof key.data);
+    }
+    at = put_piece(at, key);
+    if ((flags & WEFT_ENTRY_VALUE_OUTSIDE) != 0) {
+        put_piece(at, weft_bytes_of(&value->body.data, sizeof value->body.data));
+    } else {
+        put_piece(put_piece(at, value->head), value->body);
+    }
+    return entry;
+}
+
+void weft_entry_discard(weft_map_impl *map, weft_entry *entry) {
+    if (entry != NULL) {
+        weft_memory_free(&map->allocator, entry, weft_entry_bytes(entry), ENTRY_ALIGN);
+    }
+}
+
+bool weft_entry_reference(weft_entry *entry) {
+    uint64_t count = weft_load_relaxed(entry_count(entry));
+    while (count != 0) {
+        if (weft_cas_relaxed(entry_count(entry), &count, count + 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void weft_entry_release(weft_map_impl *map, weft_entry *entry) {
+    /* Acquire and release: the reads of every holder come before the destructor. Pairs with itself. */
+    if (weft_entry_flag(entry, WEFT_ENTRY_COUNTED) &&
+        weft_fetch_add_acq_rel(entry_count(entry), (uint64_t)-1) != 1) {
+        return;
+    }
+    if (map->options.destructor != NULL) {
+        weft_view view = weft_entry_view(entry);
+        weft_reason reason = (weft_reason)(entry->key_size_and_flags >> WEFT_ENTRY_REASON_SHIFT);
+        map->options.destructor(map->options.destructor_ctx, view.key, view.value, reason);
+    }
+    weft_entry_discard(map, entry);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* weft_map: open, close, and the operations that only look. */
+#include "map/core.h"
+
+int weft_map_open(weft_map *map, const weft_map_options *options) {
+    weft_map_impl *made = NULL;
+    int status = map == NULL ? WEFT_E_INVALID : weft_map_make(WEFT_SHAPE_BYTES, options, &made);
+    if (status == WEFT_OK) {
+        map->impl = made;
+    }
+    return status;
+}
+
+int weft_map_close(weft_map *map) {
+    int status = map->impl == NULL ? WEFT_OK : weft_map_unmake(map->impl);
+    if (status == WEFT_OK) {
+        map->impl = NULL;
+    }
+    return status;
+}
+
+/* The key's entry at some moment of the call, or NULL. The caller is inside a guard. A map that was never
+ * used stays unopened. */
+static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    if (WEFT_UNLIKELY(impl == NULL)) {
+        return NULL;
+    }
+    weft_core *core = weft_map_core(impl);
+    weft_key key = weft_key_of_bytes(core, bytes);
+    weft_position position;
+    core->engine->find(core, &key, &position);
+    return position.present ? (weft_entry *)(uintptr_t)position.cell : NULL;
+}
+
+static int copy_out(const weft_view *view, weft_buffer *out) {
+    out->size = view->value.size;
+    out->version = view->version;
+    size_t size = out->size < out->capacity ? out->size : out->capacity;
+    if (size != 0) {
+        memcpy(out->data, view->value.data, size);
+    }
+    return size == out->size ? WEFT_OK : WEFT_TRUNCATED;
+}
+
+/* Inside a guard. */
+static int get_guarded(weft_map *map, weft_bytes key, weft_buffer *out) {
+    if (WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
+        return WEFT_E_TOOBIG;
+    }
+    const weft_entry *entry = find_entry(map, key);
+    if (entry == NULL) {
+        return WEFT_NOT_FOUND;
+    }
+    weft_view view = weft_entry_view(entry);
+    return copy_out(&view, out);
+}
+
+WEFT_HOT int weft_map_get(weft_map *map, weft_bytes key, weft_buffer *out) {
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    int status = get_guarded(map, key, out);
+    weft_guard_leave(&guard);
+    return status;
+}
+
+int weft_map_get_many(weft_map *map, const weft_bytes *keys, size_t count, weft_buffer *out) {
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    for (size_t i = 0; i < count; i++) {
+        out[i].status = get_guarded(map, keys[i], &out[i]);
+    }
+    weft_guard_leave(&guard);
+    return WEFT_OK;
+}
+
+WEFT_HOT int weft_map_peek(weft_map *map, weft_bytes key, const weft_guard *guard,
+                           weft_view *view) {
+    if (WEFT_UNLIKELY(guard == NULL || guard->record == NULL)) {
+        return WEFT_E_INVALID;
+    }
+    if (WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
+        return WEFT_E_TOOBIG;
+    }
+    const weft_entry *entry = find_entry(map, key);
+    if (entry == NULL) {
+        return WEFT_NOT_FOUND;
+    }
+    *view = weft_entry_view(entry);
+    return WEFT_OK;
+}
+
+int weft_map_contains(weft_map *map, weft_bytes key) {
+    weft_guard guard;
+    weft_view view;
+    weft_guard_enter(&guard);
+    int status = weft_map_peek(map, key, &guard, &view);
+    weft_guard_leave(&guard);
+    return status;
+}
+
+int weft_map_acquire(weft_map *map, weft_bytes key, weft_ref *ref) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    if (impl == NULL || !impl->options.refcount) {
+        return WEFT_E_UNSUPPORTED;
+    }
+    if (key.size > WEFT_KEY_SIZE_MAX) {
+        return WEFT_E_TOOBIG;
+    }
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    weft_entry *entry = find_entry(map, key);
+    while (entry != NULL && !weft_entry_reference(entry)) {
+        entry = find_entry(map, key); /* it left the map after it was found */
+    }
+    if (entry != NULL) {
+        *ref = (weft_ref){weft_entry_view(entry), entry, impl};
+        weft_fetch_add_relaxed(&impl->references, 1);
+    }
+    weft_guard_leave(&guard);
+    return entry != NULL ? WEFT_OK : WEFT_NOT_FOUND;
+}
+
+void weft_ref_release(weft_ref *ref) {
+    if (ref->entry == NULL) {
+        return;
+    }
+    weft_map_impl *impl = ref->map;
+    weft_entry_release(impl, ref->entry);
+    *ref = (weft_ref){0};
+    weft_fetch_add_acq_rel(&impl->references, (uint64_t)-1); /* pairs with the load in unmake */
+}

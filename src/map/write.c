@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: MIT */
+/* weft_map: the operations that change one key. All of them are one loop: find the entry, decide, swing.
+ * The decision is a compute callback; put, insert, cas, remove … are small ones of our own. No lock is
+ * held while it runs, and nothing is changed if the swing finds another entry than the decision saw. */
+#include "map/core.h"
+
+enum { BURY_AT_ONCE = 4 /* buckets of earlier eras that one write frees */ };
+
+/* One write on its way. */
+typedef struct change {
+    weft_compute_fn decide;
+    void *ctx;
+    uint64_t at_least; /* the new version must be greater */
+    bool constant;     /* decide always sets the same value: build the entry once */
+    bool once;         /* decide must not run twice (EXCLUSIVE) */
+    weft_ref *take;    /* gets a reference to the entry that is removed */
+    weft_buffer *old;  /* gets a copy of the value that was there, or of the one that is kept */
+    int copied;        /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
+    weft_outcome outcome;
+} change;
+
+static void report_old(change *c, const weft_view *old) {
+    c->copied = WEFT_OK;
+    if (c->old == NULL || old == NULL) {
+        return;
+    }
+    c->old->size = old->value.size;
+    c->old->version = old->version;
+    size_t size = old->value.size < c->old->capacity ? old->value.size : c->old->capacity;
+    if (size != 0) {
+        memcpy(c->old->data, old->value.data, size);
+    }
+    c->copied = size == old->value.size ? WEFT_OK : WEFT_TRUNCATED;
+}
+
+static void count_change(weft_core *core, const weft_entry *old, const weft_entry *made) {
+    int64_t bytes = made == NULL ? 0 : (int64_t)weft_entry_bytes(made);
+    bytes -= old == NULL ? 0 : (int64_t)weft_entry_bytes(old);
+    weft_core_count(core, (made != NULL) - (old != NULL), bytes);
+}
+
+/* Carry out SET or DEL. WEFT_MISMATCH: look again. */
+static int swing(weft_map_impl *map, weft_core *core, const weft_key *key, change *c,
+                 weft_position *position, weft_entry *made) {
+    weft_entry *old = position->present ? (weft_entry *)(uintptr_t)position->cell : NULL;
+    if (c->take != NULL && !weft_entry_reference(old)) {
+        return WEFT_MISMATCH;
+    }
+    position->at_least = c->at_least;
+    int status = core->engine->swing(core, key, position, made != NULL, (uintptr_t)made);
+    if (status != WEFT_OK) {
+        if (c->take != NULL) {
+            weft_entry_release(map, old);
+        }
+        return status;
+    }
+    count_change(core, old, made);
+    if (c->take != NULL) {
+        *c->take = (weft_ref){weft_entry_view(old), old, map};
+        weft_fetch_add_relaxed(&map->references, 1);
+    }
+    c->outcome.version = position->version;
+    return WEFT_OK;
+}
+
+/* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round again. */
+static int attempt(weft_map_impl *map, weft_core *core, const weft_key *key, change *c,
+                   weft_entry **made) {
+    weft_position position;
+    core->engine->find(core, key, &position);
+    weft_entry *old = position.present ? (weft_entry *)(uintptr_t)position.cell : NULL;
+    weft_view view = old != NULL ? weft_entry_view(old) : (weft_view){0};
+    weft_fresh fresh = {{NULL, 0}, {NULL, 0}};
+    weft_verdict verdict = c->decide(c->ctx, old != NULL ? &view : NULL, &fresh);
+    if (verdict == WEFT_DEL && old == NULL) {
+        verdict = WEFT_KEEP;
+    }
+    c->outcome = (weft_outcome){verdict, old != NULL, view.version, core->era};
+    if (verdict == WEFT_KEEP || verdict == WEFT_ABORT) {
+        report_old(c, old != NULL ? &view : NULL);
+        return verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
+    }
+    if (verdict == WEFT_SET && *made == NULL) {
+        if (fresh.head.size > WEFT_VALUE_SIZE_MAX ||
+            fresh.body.size > WEFT_VALUE_SIZE_MAX - fresh.head.size) {
+            return WEFT_E_TOOBIG;
+        }
+        *made = weft_entry_make(map, key->bytes, &fresh);
+        if (*made == NULL) {
+            return WEFT_E_NOMEM;
+        }
+    }
+    int status = swing(map, core, key, c, &position, verdict == WEFT_SET ? *made : NULL);
+    if (status == WEFT_OK) {
+        report_old(c, old != NULL ? &view : NULL);
+        if (old != NULL) {
+            weft_entry_retire(core, old, verdict == WEFT_SET ? WEFT_REPLACED : WEFT_REMOVED);
+        }
+        *made = verdict == WEFT_SET ? NULL : *made;
+    }
+    return status;
+}
+
+/* EXCLUSIVE: the decision has been made; carry it out as long as the entry is the one it saw. */
+typedef struct decided {
+    weft_compute_fn fn;
+    void *ctx;
+    bool ran;
+    bool present;
+    uint64_t version;
+    weft_verdict verdict;
+    weft_fresh fresh;
+} decided;
+
+static weft_verdict decide_once(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    decided *d = ctx;
+    if (!d->ran) {
+        d->ran = true;
+        d->present = old != NULL;
+        d->version = old != NULL ? old->version : 0;
+        d->verdict = d->fn(d->ctx, old, &d->fresh);
+    } else if (d->present != (old != NULL) || (old != NULL && d->version != old->version)) {
+        d->verdict = WEFT_KEEP;
+        d->fn = NULL; /* says: overtaken by another writer */
+    }
+    *fresh = d->fresh;
+    return d->verdict;
+}
+
+static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
+    if (WEFT_UNLIKELY(bytes.size > WEFT_KEY_SIZE_MAX)) {
+        return WEFT_E_TOOBIG;
+    }
+    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
+    if (WEFT_UNLIKELY(impl == NULL)) {
+        return WEFT_E_NOMEM;
+    }
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    weft_core *core = weft_map_core(impl);
+    weft_key key = weft_key_of_bytes(core, bytes);
+    weft_entry *made = NULL;
+    int status;
+    while ((status = attempt(impl, core, &key, c, &made)) == WEFT_MISMATCH) {
+        weft_fetch_add_relaxed(&weft_core_my_stripe(core)->retries, 1);
+        if (!c->constant) {
+            weft_entry_discard(impl, made);
+            made = NULL;
+        }
+    }
+    weft_entry_discard(impl, made);
+    weft_map_bury(impl, BURY_AT_ONCE);
+    weft_guard_leave(&guard);
+    return status;
+}
+
+/* ---- decisions ---------------------------------------------------------------------------------- */
+
+/* What the small decisions work with. */
+typedef struct given {
+    weft_bytes value;
+    weft_bytes expected;
+    uint64_t version;
+    int refusal; /* why a decision aborted */
+} given;
+
+static weft_verdict refuse(given *g, int status) {
+    g->refusal = status;
+    return WEFT_ABORT;
+}
+
+static weft_verdict set_value(given *g, weft_fresh *fresh) {
+    fresh->body = g->value;
+    return WEFT_SET;
+}
+
+static bool same_bytes(weft_bytes a, weft_bytes b) {
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static weft_verdict decide_put(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    (void)old;
+    return set_value(ctx, fresh);
+}
+
+static weft_verdict decide_insert(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    return old != NULL ? refuse(ctx, WEFT_EXISTS) : set_value(ctx, fresh);
+}
+
+static weft_verdict decide_replace(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    return old == NULL ? refuse(ctx, WEFT_NOT_FOUND) : set_value(ctx, fresh);
+}
+
+static int compare_bytes(const given *g, const weft_view *old) {
+    return old == NULL                           ? WEFT_NOT_FOUND
+           : same_bytes(old->value, g->expected) ? WEFT_OK
+                                                 : WEFT_MISMATCH;
+}
+
+static int compare_version(const given *g, const weft_view *old) {
+    return old == NULL ? WEFT_NOT_FOUND : old->version == g->version ? WEFT_OK : WEFT_MISMATCH;
+}
+
+static weft_verdict decide_cas(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    int status = compare_bytes(ctx, old);
+    return status != WEFT_OK ? refuse(ctx, status) : set_value(ctx, fresh);
+}
+
+static weft_verdict decide_replace_version(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    int status = compare_version(ctx, old);
+    return status != WEFT_OK ? refuse(ctx, status) : set_value(ctx, fresh);
+}
+
+static weft_verdict decide_restore(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    struct {
+        given base;
+        const weft_fresh *value;
+    } *r = ctx;
+    if (old != NULL && old->version >= r->base.version) {
+        return refuse(&r->base, WEFT_MISMATCH);
+    }
+    *fresh = *r->value;
+    return WEFT_SET;
+}
+
+static weft_verdict decide_remove(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    (void)fresh;
+    return old == NULL ? refuse(ctx, WEFT_NOT_FOUND) : WEFT_DEL;
+}
+
+static weft_verdict decide_remove_eq(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    (void)fresh;
+    int status = compare_bytes(ctx, old);
+    return status != WEFT_OK ? refuse(ctx, status) : WEFT_DEL;
+}
+
+static weft_verdict decide_remove_version(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    (void)fresh;
+    int status = compare_version(ctx, old);
+    return status != WEFT_OK ? refuse(ctx, status) : WEFT_DEL;
+}
+
+/* Runs a decision over `given`; its refusal is the answer. */
+static int run_given(weft_map *map, weft_bytes key, weft_compute_fn decide, given *g) {
+    if (g->value.size > WEFT_VALUE_SIZE_MAX) {
+        return WEFT_E_TOOBIG;
+    }
+    change c = {.decide = decide, .ctx = g, .constant = true};
+    int status = run(map, key, &c);
+    return status == WEFT_ABORTED ? g->refusal : status;
+}
+
+/* ---- the operations ----------------------------------------------------------------------------- */
+
+int weft_map_put(weft_map *map, weft_bytes key, weft_bytes value) {
+    given g = {.value = value};
+    return run_given(map, key, decide_put, &g);
+}
+
+int weft_map_insert(weft_map *map, weft_bytes key, weft_bytes value) {
+    given g = {.value = value};
+    return run_given(map, key, decide_insert, &g);
+}
+
+int weft_map_replace(weft_map *map, weft_bytes key, weft_bytes value) {
+    given g = {.value = value};
+    return run_given(map, key, decide_replace, &g);
+}
+
+int weft_map_cas(weft_map *map, weft_bytes key, weft_bytes expected, weft_bytes desired) {
+    given g = {.value = desired, .expected = expected};
+    return run_given(map, key, decide_cas, &g);
+}
+
+int weft_map_replace_if_version(weft_map *map, weft_bytes key, uint64_t version, weft_bytes value) {
+    given g = {.value = value, .version = version};
+    return run_given(map, key, decide_replace_version, &g);
+}
+
+int weft_map_remove(weft_map *map, weft_bytes key) {
+    given g = {.refusal = WEFT_OK};
+    return run_given(map, key, decide_remove, &g);
+}
+
+int weft_map_remove_eq(weft_map *map, weft_bytes key, weft_bytes expected) {
+    given g = {.expected = expected};
+    return run_given(map, key, decide_remove_eq, &g);
+}
+
+int weft_map_remove_if_version(weft_map *map, weft_bytes key, uint64_t version) {
+    given g = {.version = version};
+    return run_given(map, key, decide_remove_version, &g);
+}
+
+int weft_map_swap(weft_map *map, weft_bytes key, weft_bytes value, weft_buffer *old) {
+    given g = {.value = value};
+    if (value.size > WEFT_VALUE_SIZE_MAX) {
+        return WEFT_E_TOOBIG;
+    }
+    change c = {.decide = decide_put, .ctx = &g, .constant = true, .old = old};
+    int status = run(map, key, &c);
+    return status != WEFT_OK ? status : c.outcome.existed ? c.copied : WEFT_NOT_FOUND;
+}
+
+int weft_map_get_or_insert(weft_map *map, weft_bytes key, weft_bytes value, weft_buffer *out) {
+    given g = {.value = value};
+    if (value.size > WEFT_VALUE_SIZE_MAX) {
+        return WEFT_E_TOOBIG;
+    }
+    change c = {.decide = decide_insert, .ctx = &g, .constant = true, .old = out};
+    int status = run(map, key, &c);
+    if (status == WEFT_ABORTED) {
+        return c.copied == WEFT_OK ? WEFT_EXISTS : c.copied;
+    }
+    if (status == WEFT_OK) {
+        weft_view stored = {.value = value, .version = c.outcome.version};
+        report_old(&c, &stored);
+    }
+    return status;
+}
+
+int weft_map_restore(weft_map *map, weft_bytes key, const weft_fresh *value, uint64_t version) {
+    struct {
+        given base;
+        const weft_fresh *value;
+    } r = {{.version = version}, value};
+    change c = {.decide = decide_restore,
+                .ctx = &r,
+                .constant = true,
+                .at_least = version == 0 ? 0 : version - 1};
+    int status = run(map, key, &c);
+    return status == WEFT_ABORTED ? r.base.refusal : status;
+}
+
+int weft_map_take(weft_map *map, weft_bytes key, weft_ref *ref) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    if (impl == NULL || !impl->options.refcount) {
+        return WEFT_E_UNSUPPORTED;
+    }
+    given g = {.refusal = WEFT_OK};
+    change c = {.decide = decide_remove, .ctx = &g, .take = ref};
+    int status = run(map, key, &c);
+    return status == WEFT_ABORTED ? g.refusal : status;
+}
+
+/* ---- remove_if ---------------------------------------------------------------------------------- */
+
+typedef struct remove_if {
+    given base;
+    weft_visit_fn fn;
+    void *ctx;
+} remove_if;
+
+static weft_verdict decide_remove_if(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    remove_if *r = ctx;
+    (void)fresh;
+    if (old == NULL) {
+        return refuse(&r->base, WEFT_NOT_FOUND);
+    }
+    return r->fn(r->ctx, old) ? WEFT_DEL : refuse(&r->base, WEFT_MISMATCH);
+}
+
+int weft_map_remove_if(weft_map *map, weft_bytes key, weft_visit_fn fn, void *ctx) {
+    remove_if r = {.fn = fn, .ctx = ctx};
+    change c = {.decide = decide_remove_if, .ctx = &r};
+    int status = run(map, key, &c);
+    return status == WEFT_ABORTED ? r.base.refusal : status;
+}
+
+/* ---- numbers and merge -------------------------------------------------------------------------- */
+
+typedef struct fetching {
+    weft_fetch fetch;
+    int64_t before;
+    int64_t after;
+    bool wrong_size;
+} fetching;
+
+static int64_t combine(weft_fetch fetch, int64_t old) {
+    switch (fetch.op) {
+    case WEFT_FETCH_MIN:
+        return old < fetch.operand ? old : fetch.operand;
+    case WEFT_FETCH_MAX:
+        return old > fetch.operand ? old : fetch.operand;
+    case WEFT_FETCH_OR:
+        return old | fetch.operand;
+    case WEFT_FETCH_ADD:
+        break;
+    }
+    return (int64_t)((uint64_t)old + (uint64_t)fetch.operand);
+}
+
+static weft_verdict decide_fetch(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    fetching *f = ctx;
+    f->before = 0;
+    f->wrong_size = old != NULL && old->value.size != sizeof f->before;
+    if (f->wrong_size) {
+        return WEFT_ABORT;
+    }
+    if (old != NULL) {
+        memcpy(&f->before, old->value.data, sizeof f->before);
+    }
+    f->after = old == NULL ? f->fetch.operand : combine(f->fetch, f->before);
+    fresh->body = weft_bytes_of(&f->after, sizeof f->after);
+    return WEFT_SET;
+}
+
+static bool copies_values(weft_map *map) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    return impl == NULL || impl->options.value_own == WEFT_OWN_COPY;
+}
+
+int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int64_t *old) {
+    if ((unsigned)fetch.op > WEFT_FETCH_OR) {
+        return WEFT_E_INVALID;
+    }
+    if (!copies_values(map)) {
+        return WEFT_E_UNSUPPORTED;
+    }
+    fetching f = {.fetch = fetch};
+    change c = {.decide = decide_fetch, .ctx = &f};
+    int status = run(map, key, &c);
+    if (status == WEFT_OK && old != NULL) {
+        *old = f.before;
+    }
+    return status == WEFT_ABORTED ? WEFT_MISMATCH : status;
+}
+
+int weft_map_fetch_add(weft_map *map, weft_bytes key, int64_t delta, int64_t *old) {
+    return weft_map_fetch(map, key, (weft_fetch){WEFT_FETCH_ADD, delta}, old);
+}
+
+typedef struct merging {
+    const weft_merge *merge;
+    weft_bytes operand;
+} merging;
+
+static weft_verdict decide_merge(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    merging *m = ctx;
+    fresh->body = m->operand;
+    if (old != NULL) {
+        *fresh = (weft_fresh){{NULL, 0}, {NULL, 0}};
+        m->merge->fn(m->merge->ctx, old->value, m->operand, fresh);
+    }
+    return WEFT_SET;
+}
+
+int weft_map_merge(weft_map *map, weft_bytes key, weft_bytes operand, const weft_merge *merge) {
+    if (!copies_values(map)) {
+        return WEFT_E_UNSUPPORTED;
+    }
+    merging m = {merge, operand};
+    change c = {.decide = decide_merge, .ctx = &m};
+    return run(map, key, &c);
+}
+
+/* ---- compute and build -------------------------------------------------------------------------- */
+
+static int compute_exclusive(weft_map *map, weft_bytes bytes, const weft_compute *compute,
+                             change *c) {
+    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
+    weft_key key = {.bytes = bytes};
+    weft_claim claim;
+    decided d = {.fn = compute->fn, .ctx = compute->ctx};
+    int status = impl == NULL ? WEFT_E_NOMEM : weft_claim_take(impl, &claim, &key);
+    if (status != WEFT_OK) {
+        return status;
+    }
+    c->decide = decide_once;
+    c->ctx = &d;
+    status = run(map, bytes, c);
+    weft_claim_give_back(impl, &claim);
+    return d.fn == NULL ? WEFT_MISMATCH : status;
+}
+
+int weft_map_compute(weft_map *map, weft_bytes key, const weft_compute *compute,
+                     weft_outcome *outcome) {
+    if (!copies_values(map)) {
+        return WEFT_E_UNSUPPORTED;
+    }
+    change c = {.decide = compute->fn, .ctx = compute->ctx};
+    int status = compute->mode == WEFT_EXCLUSIVE ? compute_exclusive(map, key, compute, &c)
+                                                 : run(map, key, &c);
+    if (outcome != NULL) {
+        *outcome = c.outcome;
+    }
+    return status;
+}
+
+typedef struct building {
+    const weft_build *build;
+    weft_bytes key;
+    int status;
+} building;
+
+static weft_verdict decide_build(void *ctx, const weft_view *old, weft_fresh *fresh) {
+    building *b = ctx;
+    if (old != NULL) {
+        return WEFT_KEEP;
+    }
+    b->status = b->build->fn(b->build->ctx, b->key, fresh);
+    return b->status == WEFT_OK ? WEFT_SET : WEFT_ABORT;
+}
+
+int weft_map_get_or_build(weft_map *map, weft_bytes key, const weft_build *build,
+                          weft_buffer *out) {
+    for (;;) {
+        int status = weft_map_get(map, key, out);
+        if (status != WEFT_NOT_FOUND) {
+            return status;
+        }
+        if (!copies_values(map)) {
+            return WEFT_E_UNSUPPORTED;
+        }
+        building b = {build, key, WEFT_OK};
+        weft_compute compute = {decide_build, &b, WEFT_EXCLUSIVE};
+        status = weft_map_compute(map, key, &compute, NULL);
+        if (status == WEFT_ABORTED) {
+            return b.status;
+        }
+        if (status < 0) {
+            return status;
+        }
+    }
+}
+
+/* ---- several keys ------------------------------------------------------------------------------- */
+
+int weft_map_put_many(weft_map *map, const weft_bytes *keys, const weft_bytes *values,
+                      size_t count) {
+    weft_guard guard;
+    int status = WEFT_OK;
+    weft_guard_enter(&guard);
+    for (size_t i = 0; i < count && status == WEFT_OK; i++) {
+        status = weft_map_put(map, keys[i], values[i]);
+    }
+    weft_guard_leave(&guard);
+    return status;
+}
+
+int weft_map_remove_many(weft_map *map, const weft_bytes *keys, size_t count, size_t *removed) {
+    weft_guard guard;
+    int status = WEFT_OK;
+    size_t gone = 0;
+    weft_guard_enter(&guard);
+    for (size_t i = 0; i < count && status >= 0; i++) {
+        status = weft_map_remove(map, keys[i]);
+        gone += status == WEFT_OK;
+    }
+    weft_guard_leave(&guard);
+    if (removed != NULL) {
+        *removed = gone;
+    }
+    return status < 0 ? status : WEFT_OK;
+}
