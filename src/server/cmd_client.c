@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* CLIENT. LIST and KILL run alone in the gate, so that no other session's fields change meanwhile. */
+/* CLIENT. LIST and KILL run alone in the gate, so that other sessions' fields stand still. */
 #include "base/atomic.h"
 #include "server/number.h"
 #include "server/text.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* COMMAND, and the help of all commands with subcommands: the table of commands, told to clients. */
+/* COMMAND, and the help of all that have subcommands: the table of commands, told to clients. */
 #include "server/command.h"
 #include <stdio.h>
 #include <string.h>
@@ -109,7 +109,7 @@ static void reply_keys(weft_output *out, const weft_command *command) {
 
 static void reply_info(weft_output *out, const weft_command *command) {
     if (command == NULL) {
-        weft_reply_null_array(out);
+        weft_reply_null(out);
         return;
     }
     weft_reply_array(out, 10);
@@ -282,7 +282,7 @@ void weft_cmd_command_list(weft_session *session, const weft_args *args) {
     for (const weft_command *at = weft_commands; at < end_of_table(); at++) {
         count += (filter.kind != ALL || !at->is_subcommand) && listed(&filter, at);
     }
-    weft_reply_set(&session->out, count);
+    weft_reply_array(&session->out, count);
     for (const weft_command *at = weft_commands; at < end_of_table(); at++) {
         if ((filter.kind != ALL || !at->is_subcommand) && listed(&filter, at)) {
             weft_reply_text(&session->out, at->name);

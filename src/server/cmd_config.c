@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CONFIG: the settings of the node under the names that Redis gives them. Most are fixed at the start; of
- * a fixed one CONFIG SET takes the present value only. */
+/* CONFIG: the settings of the node under the names that Redis gives them. Most are fixed at the
+ * start; of a fixed one CONFIG SET takes the present value only. */
 #include "base/atomic.h"
 #include "server/command.h"
 #include "server/keyspace.h"
@@ -226,7 +226,7 @@ static bool check_pair(weft_session *session, const weft_args *args, size_t inde
 
 void weft_cmd_config_set(weft_session *session, const weft_args *args) {
     if (args->count % 2 != 0) {
-        weft_reply_arity(session);
+        weft_reply_error(&session->out, WEFT_SYNTAX_TEXT);
         return;
     }
     for (size_t i = 2; i < args->count; i += 2) {

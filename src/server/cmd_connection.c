@@ -25,15 +25,7 @@ void weft_cmd_quit(weft_session *session, const weft_args *args) {
 }
 
 void weft_cmd_select(weft_session *session, const weft_args *args) {
-    int64_t database;
-    if (!weft_integer_argument(session, args->items[1], &database, NULL)) {
-        return;
-    }
-    if (database != (int32_t)database) {
-        weft_reply_error(&session->out, WEFT_INTEGER_TEXT);
-    } else if (database != 0) {
-        weft_reply_error(&session->out, "ERR DB index is out of range");
-    } else {
+    if (weft_database_argument(session, args->items[1])) {
         weft_reply_ok(&session->out);
     }
 }
@@ -141,7 +133,7 @@ void weft_cmd_hello(weft_session *session, const weft_args *args) {
     if (!session->authenticated) {
         weft_reply_error(&session->out,
                          "NOAUTH HELLO must be called with the client already authenticated, "
-                         "otherwise the HELLO <proto> AUTH <user> <pass> option can be used to "
+                         "otherwise the HELLO AUTH <user> <pass> option can be used to "
                          "authenticate the client and select the RESP protocol version at the "
                          "same time");
         return;

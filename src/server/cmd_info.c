@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* INFO: the state of the server, in sections of "name:value" lines as Redis prints them. */
 #include "base/atomic.h"
+#include "base/file.h"
 #include "server/command.h"
 #include "server/journal.h"
 #include "server/keyspace.h"
 #include "server/text.h"
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -73,17 +75,21 @@ static const char *human(uint64_t bytes, char buffer[32]) {
     return buffer;
 }
 
-/* Resident memory of the process, from the kernel; 0 if it does not say. */
+/* Resident memory of the process, from the kernel: the second number of statm, in pages. */
 static uint64_t resident_bytes(void) {
-    uint64_t pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file != NULL) {
-        if (fscanf(file, "%*u %" SCNu64, &pages) != 1) {
-            pages = 0;
+    char line[128];
+    size_t got = 0;
+    int fd = weft_file_open("/proc/self/statm", O_RDONLY | O_CLOEXEC, 0);
+    if (fd >= 0) {
+        if (weft_file_pread(fd, line, sizeof line - 1, 0, &got) < 0) {
+            got = 0;
         }
-        fclose(file);
+        weft_file_close(fd);
     }
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    line[got] = '\0';
+    char *end;
+    strtoull(line, &end, 10);
+    return strtoull(end, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static void memory_section(weft_session *session, weft_text *text) {

@@ -128,15 +128,10 @@ void weft_cmd_renamenx(weft_session *session, const weft_args *args) {
 
 static bool parse_copy(weft_session *session, const weft_args *args, bool *replace) {
     for (size_t i = 3; i < args->count; i++) {
-        int64_t database;
         if (weft_word_is(args->items[i], "replace")) {
             *replace = true;
         } else if (weft_word_is(args->items[i], "db") && i + 1 < args->count) {
-            if (!weft_integer_argument(session, args->items[++i], &database, NULL)) {
-                return false;
-            }
-            if (database != 0) {
-                weft_reply_error(&session->out, "ERR DB index is out of range");
+            if (!weft_database_argument(session, args->items[++i])) {
                 return false;
             }
         } else {
@@ -285,7 +280,7 @@ static bool parse_scan(weft_session *session, const weft_args *args, scan_option
     return true;
 }
 
-/* All keys that a step visits are counted, whether they match or not, so that a step stays short. */
+/* All keys that a step visits are counted, matching or not, so that a step stays short. */
 typedef struct scan_call {
     gathered list;
     int64_t seen;

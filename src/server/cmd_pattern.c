@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Patterns of KEYS, SCAN and CONFIG GET: '*' any bytes, '?' one byte, '[ab0-9]' one of a set, '[^…]' none
- * of it, backslash takes the next byte as it is.
+/* Patterns of KEYS, SCAN and CONFIG GET: '*' any bytes, '?' one byte, '[ab0-9]' one of a set,
+ * '[^…]' none of it, backslash takes the next byte as it is.
  *
- * One star needs to be remembered only: when what follows the latest star fails, taking more bytes for an
- * earlier star cannot help either. So the match is O(pattern * text) at worst, without recursion. */
+ * One star needs to be remembered only: when what follows the latest star fails, taking more bytes
+ * for an earlier star cannot help either. So the match is O(pattern * text) at worst, without
+ * recursion. */
 #include "server/command.h"
 
 typedef struct cursor {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Commands on the server as a whole, and on how it stores a value. */
 #include "base/atomic.h"
+#include "base/clock.h"
 #include "base/lock.h"
 #include "server/command.h"
 #include "server/journal.h"
@@ -9,7 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 enum {
     MS_PER_SECOND = 1000,
@@ -239,10 +239,11 @@ void weft_cmd_wait(weft_session *session, const weft_args *args) {
 
 void weft_cmd_time(weft_session *session, const weft_args *args) {
     (void)args;
-    struct timeval now;
     char text[WEFT_NUMBER_TEXT_MAX];
-    gettimeofday(&now, NULL);
+    int64_t now = (int64_t)weft_clock_wall_ms();
+    int64_t micros = now % MS_PER_SECOND * MS_PER_SECOND;
     weft_reply_array(&session->out, 2);
-    weft_reply_bulk(&session->out, weft_bytes_of(text, weft_number_format(now.tv_sec, text)));
-    weft_reply_bulk(&session->out, weft_bytes_of(text, weft_number_format(now.tv_usec, text)));
+    weft_reply_bulk(&session->out,
+                    weft_bytes_of(text, weft_number_format(now / MS_PER_SECOND, text)));
+    weft_reply_bulk(&session->out, weft_bytes_of(text, weft_number_format(micros, text)));
 }

@@ -35,8 +35,8 @@ weft_command weft_commands[] = {
 
 const size_t weft_commands_size = sizeof weft_commands / sizeof *weft_commands;
 
-/* Names of up to 16 letters as two words in lower case: OR with a blank maps capitals to small letters,
- * and nothing else to letters. So a lookup compares two words, and hashes one number. */
+/* Names of up to 16 letters as two words in lower case: OR with a blank maps capitals to small
+ * letters, and nothing else to letters. So a lookup compares two words, and hashes one number. */
 typedef struct folded {
     uint64_t low;
     uint64_t high;
@@ -140,6 +140,23 @@ bool weft_integer_argument(weft_session *session, weft_bytes argument, int64_t *
     return false;
 }
 
+bool weft_database_argument(weft_session *session, weft_bytes argument) {
+    int64_t database;
+    if (!weft_integer_argument(session, argument, &database, NULL)) {
+        return false;
+    }
+    if (database != (int32_t)database) {
+        weft_reply_error(&session->out, "ERR value is out of range, value must between %d and %d",
+                         INT32_MIN, INT32_MAX);
+        return false;
+    }
+    if (database != 0) {
+        weft_reply_error(&session->out, "ERR DB index is out of range");
+        return false;
+    }
+    return true;
+}
+
 void weft_reply_arity(weft_session *session) {
     weft_reply_error(&session->out, "ERR wrong number of arguments for '%s' command",
                      session->last_command);
@@ -149,6 +166,7 @@ void weft_reply_arity(weft_session *session) {
 static void refuse(weft_session *session, const weft_command *command, const char *text) {
     if (command != NULL && command->run == weft_cmd_exec) {
         weft_transaction_end(session);
+        text += strncmp(text, "ERR ", 4) == 0 ? 4 : 0; /* other codes stay in the sentence */
         weft_reply_error(&session->out, "EXECABORT Transaction discarded because of: %s", text);
         return;
     }

@@ -48,7 +48,7 @@ enum {
 #define WEFT_FLAG(name, text) WEFT_FLAG_##name = 1 << WEFT_FLAG_NUMBER_##name,
     WEFT_COMMAND_FLAGS(WEFT_FLAG)
 #undef WEFT_FLAG
-    /* Not printed: runs at once inside MULTI; alone in the gate always, or with more than one key. */
+    /* Not printed: runs at once inside MULTI; alone in the gate always, or with several keys. */
     WEFT_FLAG_IMMEDIATE = 1 << 28,
     WEFT_FLAG_EXCLUSIVE = 1 << 29,
     WEFT_FLAG_ATOMIC_KEYS = 1 << 30,
@@ -108,6 +108,8 @@ bool weft_pattern_matches(weft_bytes pattern, weft_bytes text, bool any_case);
 /* An integer argument; false after the error reply, which is `text` or the usual one (NULL). */
 bool weft_integer_argument(weft_session *session, weft_bytes argument, int64_t *number,
                            const char *text);
+/* The number of a database, which must be 0; false after the error reply. */
+bool weft_database_argument(weft_session *session, weft_bytes argument);
 /* A new client name: checked and stored, or an error reply and false. */
 bool weft_session_rename(weft_session *session, weft_bytes name);
 /* "ERR wrong number of arguments for '…' command", for rules beyond the arity. */

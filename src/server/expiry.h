@@ -19,8 +19,8 @@ static inline weft_time weft_time_base(const weft_session *session, weft_time_un
     return time;
 }
 
-/* The deadline that an argument stands for; false after the error reply. The first one also refuses what
- * is not above 0, as commands that store a value do. */
+/* The deadline that an argument stands for; false after the error reply. The first one also
+ * refuses what is not above 0, as commands that store a value do. */
 bool weft_lifetime_argument(weft_session *session, weft_bytes argument, weft_time time,
                             int64_t *deadline);
 bool weft_deadline_argument(weft_session *session, weft_bytes argument, weft_time time,

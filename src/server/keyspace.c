@@ -173,7 +173,7 @@ bool weft_keyspace_edit(weft_session *session, weft_bytes key, weft_edit_fn fn, 
     return true;
 }
 
-/* The entry as it is in the map, expired or not. The caller's own guard keeps it valid afterwards. */
+/* The entry as it is in the map, expired or not; the caller's own guard keeps it valid. */
 static bool peek(weft_session *session, weft_bytes key, weft_item *item) {
     weft_guard guard;
     weft_view view;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The keys as commands see them: strings with an optional deadline. This is the only file that knows how
- * a value is encoded in the map:
+/* The keys as commands see them: strings with an optional deadline. This is the only file that
+ * knows how a value is encoded in the map:
  *
  *   +-------+------------------------------+---------+
  *   | flags | deadline, 8 bytes, optional  | payload |
  *   +-------+------------------------------+---------+
  *
- * flags bit 0: a deadline follows, in milliseconds of the wall clock, little endian. The other bits are
- * zero. The payload is the string. An entry whose deadline has passed is absent for every reader; the
- * one that meets it removes it.
+ * flags bit 0: a deadline follows, in milliseconds of the wall clock, little endian. The other
+ * bits are zero. The payload is the string. An entry whose deadline has passed is absent for every
+ * reader; the one that meets it removes it.
  *
  * Every change is journaled and told to those who watch the key. The caller is inside the gate and
  * inside a guard, so that payloads stay valid until the batch of commands ends. */
@@ -45,10 +45,12 @@ typedef struct weft_edit {
     bool append; /* the payload goes behind the old value, which keeps its deadline */
 } weft_edit;
 
-/* `old` is NULL if the key is absent. Says SET (with `edit` filled), DEL or KEEP; may run several times. */
+/* `old` is NULL if the key is absent. Says SET (with `edit` filled), DEL or KEEP; may run several
+ * times. */
 typedef weft_verdict (*weft_edit_fn)(void *ctx, const weft_item *old, weft_edit *edit);
 
-/* Read, decide and write at one point in time. False: nothing was changed and an error reply was sent. */
+/* Read, decide and write at one point in time. False: nothing was changed and an error reply was
+ * sent. */
 bool weft_keyspace_edit(weft_session *session, weft_bytes key, weft_edit_fn fn, void *ctx);
 /* Store a value, whatever was there. False as weft_keyspace_edit. */
 bool weft_keyspace_put(weft_session *session, weft_bytes key, weft_bytes payload, int64_t deadline);
@@ -63,7 +65,8 @@ bool weft_keyspace_clear(weft_session *session);
 
 /* Keys with a deadline. Exact while no command runs. */
 uint64_t weft_keyspace_deadlines(const weft_node *node);
-/* Count them anew, after entries came into the map without commands (recovery). No command may run. */
+/* Count them anew, after entries came into the map without commands (recovery). No command may
+ * run. */
 void weft_keyspace_recount(weft_node *node);
 
 /* Bytes of the keys: entries and tables of the map. `measure` takes a new sample and keeps it. */

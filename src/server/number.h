@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers in the text form of the protocol: strict, so that a text and its number are the same thing. */
+/* Numbers in the text form of the protocol: strict, so that a text and its number are the same
+ * thing. */
 #ifndef WEFT_SERVER_NUMBER_H
 #define WEFT_SERVER_NUMBER_H
 

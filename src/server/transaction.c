@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* WATCH is optimistic locking: whoever writes a watched key marks the watching sessions dirty, and EXEC of
- * a dirty session does nothing. Sessions register while they are alone in the gate, so every writer is
- * either done before the registration or sees it; the stripes' mutexes only order the registry itself,
- * which closing connections change outside the gate. */
+/* WATCH is optimistic locking: whoever writes a watched key marks the watching sessions dirty, and
+ * EXEC of a dirty session does nothing. Sessions register while they are alone in the gate, so
+ * every writer is either done before the registration or sees it; the stripes' mutexes only order
+ * the registry itself, which closing connections change outside the gate. */
 #include "server/transaction.h"
 #include "base/hash.h"
 #include "base/lock.h"
