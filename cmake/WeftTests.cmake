@@ -61,6 +61,9 @@ endif()
 
 foreach(kind IN ITEMS unit contract fault progress lin)
     set(libraries ${with_server} weft-harness weft_static)
+    if(kind STREQUAL "lin" AND WEFT_SANITIZE STREQUAL "thread")
+        continue() # the thread sanitizer knows nothing of fibers
+    endif()
     if(kind STREQUAL "lin")
         set(libraries weft-harness-sched weft-sched)
     endif()

@@ -53,6 +53,10 @@ install_missing() {
         as_root=sudo
     fi
     echo "Installing with apt-get:" $wanted
+    case " $(echo $wanted) " in
+    *" redis-server "*) echo "(the package redis-server starts a server on port 6379; weft does not" \
+        "need it running: systemctl disable --now redis-server)" ;;
+    esac
     # A machine without package lists, or with old ones, finds nothing: refresh them first.
     $as_root apt-get update -qq
     available=
