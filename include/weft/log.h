@@ -40,9 +40,9 @@
 typedef struct weft_log weft_log;
 
 typedef enum weft_log_op {
-    WEFT_LOG_PUT = 1, /* the key has this value */
+    WEFT_LOG_PUT = 1,    /* the key has this value */
     WEFT_LOG_REMOVE = 2, /* the key is gone; no value */
-    WEFT_LOG_CLEAR = 3, /* everything of eras before `era` is gone; no key, no value */
+    WEFT_LOG_CLEAR = 3,  /* everything of eras before `era` is gone; no key, no value */
 } weft_log_op;
 
 /* One change. The log gives era and version back as they were; it does not order by them. */
@@ -60,7 +60,7 @@ typedef enum weft_log_sync {
     WEFT_LOG_EVERYSEC =
         0, /* written within 20 ms or at 256 KiB, synchronized within about a second */
     WEFT_LOG_ALWAYS =
-        1, /* written and synchronized as soon as the one before is done (group commit) */
+        1,           /* written and synchronized as soon as the one before is done (group commit) */
     WEFT_LOG_NO = 2, /* written as EVERYSEC; synchronized where a segment ends, and on request */
 } weft_log_sync;
 
@@ -77,11 +77,11 @@ enum { WEFT_LOG_TEXT_MAX = 512 };
 typedef struct weft_log_options {
     size_t size; /* sizeof(weft_log_options) */
     const char
-        *directory; /* made if missing (its parent must exist); one process at a time owns it */
+        *directory;     /* made if missing (its parent must exist); one process at a time owns it */
     weft_log_sync sync; /* 0: EVERYSEC */
     bool no_wait; /* an append that finds the buffer full answers WEFT_E_BUSY instead of waiting */
-    uint64_t segment_bytes; /* size of a log file, at least 64 KiB; 0: 64 MiB */
-    uint64_t buffer_bytes; /* what may wait in memory, at least 64 KiB; 0: 64 MiB */
+    uint64_t segment_bytes;          /* size of a log file, at least 64 KiB; 0: 64 MiB */
+    uint64_t buffer_bytes;           /* what may wait in memory, at least 64 KiB; 0: 64 MiB */
     const weft_allocator *allocator; /* NULL: malloc and free of the process; copied */
     /* Called by the log's own thread, with no lock held, when the durable LSN has grown and when the state
      * has changed. Must be short: nothing is written meanwhile. May be NULL. */
@@ -112,21 +112,21 @@ typedef bool (*weft_log_record_fn)(void *ctx, const weft_log_record *record);
 /* Why recovery came to its end. */
 typedef enum weft_log_end {
     WEFT_LOG_END_CLEAN = 0, /* behind the last frame there was nothing */
-    WEFT_LOG_END_TORN = 1, /* behind the last frame there was an unfinished one: dropped */
+    WEFT_LOG_END_TORN = 1,  /* behind the last frame there was an unfinished one: dropped */
     WEFT_LOG_END_REFUSED =
         2, /* missing or damaged data, or an error of the operating system: see text */
 } weft_log_end;
 
 /* What recovery has done. */
 typedef struct weft_log_report {
-    uint64_t checkpoint_lsn; /* the checkpoint stands for all frames before this one; 0: none */
+    uint64_t checkpoint_lsn;     /* the checkpoint stands for all frames before this one; 0: none */
     uint64_t checkpoint_entries; /* records delivered from it */
     uint64_t checkpoint_bytes;
-    uint64_t segments; /* log files read */
-    uint64_t frames; /* delivered from them */
-    uint64_t records; /* delivered from them */
-    uint64_t bytes; /* of these frames */
-    uint64_t next_lsn; /* the LSN that the next append will get */
+    uint64_t segments;      /* log files read */
+    uint64_t frames;        /* delivered from them */
+    uint64_t records;       /* delivered from them */
+    uint64_t bytes;         /* of these frames */
+    uint64_t next_lsn;      /* the LSN that the next append will get */
     uint64_t dropped_bytes; /* of the unfinished end; 0: CLEAN */
     weft_log_end end;
     char text[WEFT_LOG_TEXT_MAX]; /* one line for people: where it stopped, and why */
@@ -137,10 +137,10 @@ typedef struct weft_log_stats {
     uint64_t appended_lsn; /* of the last append */
     uint64_t written_lsn;
     uint64_t durable_lsn;
-    uint64_t buffered_bytes; /* waiting in memory */
+    uint64_t buffered_bytes;         /* waiting in memory */
     uint64_t oldest_unsynced_age_ns; /* of the oldest frame that is not durable; 0: none */
-    uint64_t segments; /* log files in the directory */
-    uint64_t log_bytes; /* frames in them that the last checkpoint does not stand for */
+    uint64_t segments;               /* log files in the directory */
+    uint64_t log_bytes;        /* frames in them that the last checkpoint does not stand for */
     uint64_t checkpoint_bytes; /* of the last checkpoint; 0: none */
     uint64_t checkpoint_entries;
     uint64_t checkpoint_lsn; /* it stands for all frames before this one; 0: none */
@@ -154,7 +154,7 @@ typedef struct weft_log_stats {
 
 WEFT_BEGIN_DECLS
 
-    /* weft_log_open — take possession of a directory.
+/* weft_log_open — take possession of a directory.
  *
  * log      out
  * options  `size` and `directory` set; zero fields are defaults; error_text is written on refusal
@@ -169,9 +169,9 @@ WEFT_BEGIN_DECLS
  * Order    none
  * Cost     a few file operations
  */
-    WEFT_API int weft_log_open(weft_log * *log, weft_log_options * options);
+WEFT_API int weft_log_open(weft_log **log, weft_log_options *options);
 
-    /* weft_log_close — store what is still in memory, synchronize, and give the directory up.
+/* weft_log_close — store what is still in memory, synchronize, and give the directory up.
  *
  * log      the log, or NULL; gone afterwards, whatever the answer. A checkpoint under way is aborted
  *
@@ -183,9 +183,9 @@ WEFT_BEGIN_DECLS
  * Order    all earlier operations of other threads must happen before
  * Cost     a write and a synchronization
  */
-    WEFT_API int weft_log_close(weft_log * log);
+WEFT_API int weft_log_close(weft_log *log);
 
-    /* weft_log_recover — read what the directory holds, and begin to log.  [A, B, C, D]
+/* weft_log_recover — read what the directory holds, and begin to log.  [A, B, C, D]
  *
  * log      opened; exactly once, also if the directory is new
  * on_record called for the records of the checkpoint, then for those of the log in the order of LSNs
@@ -206,10 +206,10 @@ WEFT_BEGIN_DECLS
  * Order    on_record is called by the calling thread
  * Cost     O(bytes of the checkpoint and of the log behind it), and the callbacks
  */
-    WEFT_API int weft_log_recover(weft_log * log, weft_log_record_fn on_record, void *ctx,
-                                  weft_log_report *report);
+WEFT_API int weft_log_recover(weft_log *log, weft_log_record_fn on_record, void *ctx,
+                              weft_log_report *report);
 
-    /* weft_log_frame_add — encode one more record into a frame.
+/* weft_log_frame_add — encode one more record into a frame.
  *
  * frame    WEFT_LOG_FRAME_INIT, or used before
  * record   what changed
@@ -222,9 +222,9 @@ WEFT_BEGIN_DECLS
  * Order    none
  * Cost     a copy; amortised O(1) allocations, none once the frame has had its largest size
  */
-    WEFT_API int weft_log_frame_add(weft_log_frame * frame, const weft_log_record *record);
+WEFT_API int weft_log_frame_add(weft_log_frame *frame, const weft_log_record *record);
 
-    /* weft_log_frame_reset — forget the records, keep the memory (up to 1 MiB of it).
+/* weft_log_frame_reset — forget the records, keep the memory (up to 1 MiB of it).
  *
  * frame    the frame
  *
@@ -235,9 +235,9 @@ WEFT_BEGIN_DECLS
  * Order    none
  * Cost     O(1)
  */
-    WEFT_API void weft_log_frame_reset(weft_log_frame * frame);
+WEFT_API void weft_log_frame_reset(weft_log_frame *frame);
 
-    /* weft_log_frame_free — give the memory of a frame back.
+/* weft_log_frame_free — give the memory of a frame back.
  *
  * frame    the frame; becomes WEFT_LOG_FRAME_INIT
  *
@@ -248,9 +248,9 @@ WEFT_BEGIN_DECLS
  * Order    none
  * Cost     O(1)
  */
-    WEFT_API void weft_log_frame_free(weft_log_frame * frame);
+WEFT_API void weft_log_frame_free(weft_log_frame *frame);
 
-    /* weft_log_append — append a frame.  [A, B, E, F]
+/* weft_log_append — append a frame.  [A, B, E, F]
  *
  * log      recovered
  * frame    unchanged, may be reset at once; with no records nothing is appended and the answer is WEFT_OK
@@ -266,9 +266,9 @@ WEFT_BEGIN_DECLS
  *          returned has the higher LSN
  * Cost     a checksum, a lock, a copy; a system call if the log's thread sleeps
  */
-    WEFT_API int weft_log_append(weft_log * log, const weft_log_frame *frame, uint64_t *lsn);
+WEFT_API int weft_log_append(weft_log *log, const weft_log_frame *frame, uint64_t *lsn);
 
-    /* weft_log_written_lsn — up to where frames would survive the end of this process.
+/* weft_log_written_lsn — up to where frames would survive the end of this process.
  *
  * log      the log
  *
@@ -279,9 +279,9 @@ WEFT_BEGIN_DECLS
  * Order    acquire
  * Cost     one load
  */
-    WEFT_API uint64_t weft_log_written_lsn(weft_log * log);
+WEFT_API uint64_t weft_log_written_lsn(weft_log *log);
 
-    /* weft_log_durable_lsn — up to where frames would survive a power cut.  [C]
+/* weft_log_durable_lsn — up to where frames would survive a power cut.  [C]
  *
  * log      the log
  *
@@ -292,9 +292,9 @@ WEFT_BEGIN_DECLS
  * Order    acquire
  * Cost     one load
  */
-    WEFT_API uint64_t weft_log_durable_lsn(weft_log * log);
+WEFT_API uint64_t weft_log_durable_lsn(weft_log *log);
 
-    /* weft_log_wait_durable — ask for a synchronization, under any policy, and wait until a frame is durable.
+/* weft_log_wait_durable — ask for a synchronization, under any policy, and wait until a frame is durable.
  *
  * log      recovered
  * lsn      from weft_log_append
@@ -308,9 +308,9 @@ WEFT_BEGIN_DECLS
  * Order    acquire
  * Cost     one load if it is durable already
  */
-    WEFT_API int weft_log_wait_durable(weft_log * log, uint64_t lsn, uint64_t timeout_ns);
+WEFT_API int weft_log_wait_durable(weft_log *log, uint64_t lsn, uint64_t timeout_ns);
 
-    /* weft_log_state_get — can the log take frames?
+/* weft_log_state_get — can the log take frames?
  *
  * log      the log
  *
@@ -321,9 +321,9 @@ WEFT_BEGIN_DECLS
  * Order    acquire
  * Cost     one load
  */
-    WEFT_API weft_log_state weft_log_state_get(weft_log * log);
+WEFT_API weft_log_state weft_log_state_get(weft_log *log);
 
-    /* weft_log_stats_get — figures for diagnosis, and for deciding when to write a checkpoint.
+/* weft_log_stats_get — figures for diagnosis, and for deciding when to write a checkpoint.
  *
  * log      the log
  * stats    out
@@ -335,9 +335,9 @@ WEFT_BEGIN_DECLS
  * Order    none: numbers of a moment
  * Cost     O(1)
  */
-    WEFT_API void weft_log_stats_get(weft_log * log, weft_log_stats * stats);
+WEFT_API void weft_log_stats_get(weft_log *log, weft_log_stats *stats);
 
-    /* weft_log_checkpoint_begin — begin to write a checkpoint, which makes older log files unnecessary.
+/* weft_log_checkpoint_begin — begin to write a checkpoint, which makes older log files unnecessary.
  *
  * log      recovered
  * lsn      out, may be NULL: the checkpoint will stand for all frames before this one
@@ -355,9 +355,9 @@ WEFT_BEGIN_DECLS
  * Order    frames with smaller LSNs are those whose append had returned, or was on its way
  * Cost     one new file
  */
-    WEFT_API int weft_log_checkpoint_begin(weft_log * log, uint64_t * lsn);
+WEFT_API int weft_log_checkpoint_begin(weft_log *log, uint64_t *lsn);
 
-    /* weft_log_checkpoint_add — add one entry.
+/* weft_log_checkpoint_add — add one entry.
  *
  * log      with a checkpoint under way
  * record   a PUT; a REMOVE or CLEAR is allowed, where the caller needs them to order later recovery
@@ -370,9 +370,9 @@ WEFT_BEGIN_DECLS
  * Order    none
  * Cost     a copy and a checksum
  */
-    WEFT_API int weft_log_checkpoint_add(weft_log * log, const weft_log_record *record);
+WEFT_API int weft_log_checkpoint_add(weft_log *log, const weft_log_record *record);
 
-    /* weft_log_checkpoint_end — make the checkpoint the one that recovery reads, delete what it replaces.
+/* weft_log_checkpoint_end — make the checkpoint the one that recovery reads, delete what it replaces.
  *
  * log      with a checkpoint under way; afterwards there is none, whatever the answer
  *
@@ -384,9 +384,9 @@ WEFT_BEGIN_DECLS
  * Order    a crash leaves the old state or the new one, each whole
  * Cost     three synchronizations, a rename, and the deletion of the older files
  */
-    WEFT_API int weft_log_checkpoint_end(weft_log * log);
+WEFT_API int weft_log_checkpoint_end(weft_log *log);
 
-    /* weft_log_checkpoint_abort — give a checkpoint up; the old state is kept.
+/* weft_log_checkpoint_abort — give a checkpoint up; the old state is kept.
  *
  * log      the log; without a checkpoint nothing happens
  *
@@ -397,8 +397,8 @@ WEFT_BEGIN_DECLS
  * Order    none
  * Cost     O(1)
  */
-    WEFT_API void weft_log_checkpoint_abort(weft_log * log);
+WEFT_API void weft_log_checkpoint_abort(weft_log *log);
 
-    WEFT_END_DECLS
+WEFT_END_DECLS
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include <pthread.h>
+#include <signal.h>
 
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
@@ -59,4 +60,18 @@ bool weft_thread_set_slot(void *value) {
 
 bool weft_thread_at_fork_child(void (*fn)(void)) {
     return pthread_atfork(NULL, NULL, fn) == 0;
+}
+
+bool weft_thread_start(weft_thread *thread, void *(*run)(void *ctx), void *ctx) {
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&thread->impl, NULL, run, ctx) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+void weft_thread_join(weft_thread *thread) {
+    (void)pthread_join(thread->impl, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include "base/platform.h"
 #include "base/sched.h"
+#include <pthread.h>
 
 #if defined(WEFT_SCHED) && WEFT_SCHED
 /* The calling thread's own pointer, NULL at first. Its address also identifies the thread. */
@@ -18,6 +19,15 @@ static inline void **weft_thread_slot(void) {
     return &weft_thread_slot_value;
 }
 #endif
+
+/* A thread of the library's own. It takes no signals: those are the program's. */
+typedef struct weft_thread {
+    pthread_t impl;
+} weft_thread;
+
+/* False without resources. */
+bool weft_thread_start(weft_thread *thread, void *(*run)(void *ctx), void *ctx);
+void weft_thread_join(weft_thread *thread);
 
 /* Set the slot, and have `value` (not NULL) handed to the exit function when this thread ends, if the
  * slot is still not NULL then. False without memory: the slot is set, the thread's exit is not noticed. */
