@@ -3,7 +3,7 @@
 # Proves the README on a bare machine: makes a bare Debian root in a temporary folder, puts a clone
 # of HEAD into it, and runs there `make run` until the server answers, then `make test`.
 #   scripts/fresh.sh [SUITE]    SUITE is a Debian release, bookworm without
-#   FRESH_TEST=none             leave `make test` out; FRESH_KEEP=1 keeps the folder
+#   FRESH_ONLY=run or test      only that half; FRESH_KEEP=1 keeps the folder
 # Needs root. Mounts and processes live in namespaces of their own, and end with the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,7 +36,13 @@ inside() {
         die "apt-get failed in the new root"
     }
 
-    local begun=$SECONDS
+    [ "${FRESH_ONLY:-}" = test ] || try_run "$root" || return 1
+    [ "${FRESH_ONLY:-}" = run ] || try_test
+}
+
+# try_run FOLDER: `make run`, until redis-cli gets its answer.
+try_run() {
+    local root=$1 begun=$SECONDS
     echo "fresh: make run"
     in_root "cd /root/weft && exec make run" >"$root/run.log" 2>&1 &
     local runner=$!
@@ -51,11 +57,11 @@ inside() {
     echo "fresh: make run answered PONG after $((SECONDS - begun)) s"
     in_root "redis-cli -p $PORT shutdown" >/dev/null 2>&1 || true
     wait $runner || true
+}
 
-    [ "${FRESH_TEST:-all}" != none ] || return 0
-    begun=$SECONDS
+try_test() {
+    local begun=$SECONDS code=0
     echo "fresh: make test"
-    local code=0
     in_root "cd /root/weft && make test" || code=$?
     echo "fresh: make test took $((SECONDS - begun)) s, exit code $code"
     return $code

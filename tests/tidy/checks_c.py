@@ -23,7 +23,7 @@ SEAM_CALLS = """malloc calloc realloc free aligned_alloc posix_memalign strdup s
     posix_fallocate mmap munmap opendir readdir fopen fclose flock getrandom rand random
     srand abort exit pthread_mutex_lock pthread_create""".split()
 RAW_ATOMICS = r"__atomic_\w+|__sync_\w+|\b_Atomic\b|\batomic_\w+\s*\(|stdatomic\.h"
-ORDERED = r"\bweft_\w+_(?:acquire|release|acq_rel)\s*\("
+ORDERED = r"\bweft_(?:load|store|exchange|cas|fetch)\w*_(?:acquire|release|acq_rel)\s*\("
 ESSAY = ["Design", "Layout", "Concurrency", "Rejected", "Credits"]
 
 # The one interface whose functions take more than four parameters: `swing` is the hottest call of
