@@ -806,14 +806,15 @@ static unsigned free_slot(const weft_core *core, bucket *at, uint64_t state, wef
             continue;
         }
         if (core->shape == WEFT_SHAPE_BYTES) {
-            content->first = weft_load_relaxed(&at->words[i]);
+            content->first =
+                weft_load_acquire(&at->words[i]); /* before the caller reads head again */
             if (content->first == 0 || (content->first & WORD_GONE) != 0) {
                 return i;
             }
             continue;
         }
-        content->first = weft_load_relaxed(&at->pairs[i].first);
-        content->second = weft_load_relaxed(&at->pairs[i].second);
+        content->first = weft_load_acquire(&at->pairs[i].first);   /* likewise */
+        content->second = weft_load_acquire(&at->pairs[i].second); /* likewise */
         if (content->first == 0 || (content->first & PAIR_GONE) != 0) {
             return i;
         }
@@ -877,6 +878,12 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
             return WEFT_MISMATCH;
         }
         return insert_overflow(core, key, position, desired);
+    }
+    /* The slot was still not valid when it was looked at. Else its key may have been inserted and removed
+     * since the find: a slot that holds GONE and is valid, until somebody sweeps it. Filling that one
+     * would show the new key before its time. Pairs with the CAS of head. */
+    if (weft_load_acquire(&at->head.first) != state) {
+        return WEFT_MISMATCH;
     }
     weft_pair filled = {core->shape == WEFT_SHAPE_U64 ? (key->hash & PAIR_HASH) | PAIR_USED
                                                       : word_of(desired, key->hash),
