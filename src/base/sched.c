@@ -54,6 +54,7 @@ typedef struct run {
 static __thread run *running;
 static __thread fiber *pool; /* WEFT_SCHED_FIBERS_MAX of them, with stacks where they were used */
 static __thread uint64_t switches;
+static __thread uint64_t total_steps;
 static void (*fiber_end)(void **slot);
 
 static uint64_t draw(run *r) {
@@ -318,6 +319,7 @@ weft_sched_result weft_sched_run(const weft_sched_options *options, const weft_s
     running = &r;
     weft_switch(&r.caller, &pool[r.current].context);
     running = NULL;
+    total_steps += r.steps;
     return r.result;
 }
 
@@ -334,6 +336,10 @@ bool weft_sched_inside(void) {
 
 uint64_t weft_sched_steps(void) {
     return running ? running->steps : 0;
+}
+
+uint64_t weft_sched_total_steps(void) {
+    return total_steps;
 }
 
 uint64_t weft_sched_switches(void) {

@@ -59,6 +59,8 @@ void weft_sched_release(void);
 bool weft_sched_inside(void);
 /* Points passed in the run under way; outside 0. Also the logical time of a history. */
 uint64_t weft_sched_steps(void);
+/* Points passed by this thread so far, in all runs. */
+uint64_t weft_sched_total_steps(void);
 /* Switches from one fiber to another made by this thread so far. */
 uint64_t weft_sched_switches(void);
 /* The running fiber's own pointer (base/thread.h); NULL outside. */
