@@ -766,7 +766,7 @@ WEFT_API void weft_map_iter_start(weft_map *map, weft_map_iter *iter);
  * guard    entered; stays entered from the first step to the last
  * view     out
  *
- * Returns  WEFT_OK · WEFT_NOT_FOUND (the walk is over)
+ * Returns  WEFT_OK · WEFT_NOT_FOUND (the walk is over) · WEFT_E_INVALID (no guard)
  * Owns     the view is valid until the guard is left [C]
  * Threads  an iter is used by one thread at a time
  * Progress as weft_map_get

@@ -74,6 +74,13 @@ int weft_walk_cells(weft_map_impl *map, const weft_part *part, weft_cell_fn visi
 uint64_t weft_walk_step(weft_map_impl *map, uint64_t from, uint64_t last, weft_cell_fn visit,
                         void *ctx, bool *stopped);
 
+enum { WEFT_ITER_WORDS = 6 };
+void weft_walk_iter_start(weft_map_impl *map, uint64_t *words);
+bool weft_walk_iter_next(uint64_t *words, uint64_t *number, uint64_t *cell); /* inside a guard */
+
+/* The arithmetic of weft_map_fetch (write.c). */
+int64_t weft_fetch_combine(weft_fetch fetch, int64_t old);
+
 /* Size, maintenance, figures (manage.c), for both shapes; the map may be NULL: never used. */
 int weft_manage_reserve(weft_map_impl *map, size_t entries);
 int weft_manage_shrink(weft_map_impl *map);

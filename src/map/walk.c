@@ -156,6 +156,43 @@ int weft_walk_cells(weft_map_impl *map, const weft_part *part, weft_cell_fn visi
     return stopped ? WEFT_ABORTED : WEFT_OK;
 }
 
+/* ---- iterators ---------------------------------------------------------------------------------- */
+
+/* What an iterator remembers: the step it is in, and the last cell it showed there. */
+enum { ITER_MAP, ITER_FROM, ITER_LAST_CELL, ITER_LAST_NUMBER, ITER_CORE, ITER_STATE };
+enum { ITER_FRESH = 0, ITER_IN_STEP = 1, ITER_END = 2 };
+
+void weft_walk_iter_start(weft_map_impl *map, uint64_t *words) {
+    memset(words, 0, WEFT_ITER_WORDS * sizeof *words);
+    words[ITER_MAP] = (uintptr_t)map;
+    words[ITER_STATE] = map == NULL ? ITER_END : ITER_FRESH;
+}
+
+bool weft_walk_iter_next(uint64_t *words, uint64_t *number, uint64_t *cell) {
+    weft_map_impl *map = (weft_map_impl *)(uintptr_t)words[ITER_MAP];
+    while (words[ITER_STATE] != ITER_END) {
+        weft_core *core = weft_map_core(map);
+        bool same = words[ITER_CORE] == (uintptr_t)core; /* else cleared: hashes mean nothing now */
+        after a = {.core = core, .any = same && words[ITER_STATE] == ITER_IN_STEP};
+        if (a.any) {
+            a.last = (item){words[ITER_LAST_NUMBER], words[ITER_LAST_CELL], 0};
+            a.last.point = point_of(core, a.last.number, a.last.cell);
+        }
+        weft_step step = {.from = words[ITER_FROM], .emit = keep_least, .ctx = &a};
+        core->engine->walk(core, &step);
+        words[ITER_CORE] = (uintptr_t)core;
+        if (a.found) {
+            *number = words[ITER_LAST_NUMBER] = a.least.number;
+            *cell = words[ITER_LAST_CELL] = a.least.cell;
+            words[ITER_STATE] = ITER_IN_STEP;
+            return true;
+        }
+        words[ITER_FROM] = step.next;
+        words[ITER_STATE] = step.next == 0 ? ITER_END : ITER_FRESH;
+    }
+    return false;
+}
+
 /* ---- bytes shape -------------------------------------------------------------------------------- */
 
 typedef struct visitor {
@@ -243,40 +280,19 @@ int weft_map_retain(weft_map *map, weft_visit_fn fn, void *ctx, size_t *removed)
     return WEFT_OK;
 }
 
-/* ---- iterators ---------------------------------------------------------------------------------- */
-
-/* words of weft_map_iter */
-enum { ITER_MAP, ITER_FROM, ITER_LAST, ITER_CORE, ITER_ANY, ITER_END };
-
 void weft_map_iter_start(weft_map *map, weft_map_iter *iter) {
-    *iter = (weft_map_iter){{0}};
-    iter->words[ITER_MAP] = (uintptr_t)existing(map);
-    iter->words[ITER_END] = iter->words[ITER_MAP] == 0;
+    weft_walk_iter_start(existing(map), iter->words);
 }
 
 int weft_map_iter_next(weft_map_iter *iter, const weft_guard *guard, weft_view *view) {
-    (void)guard;
-    weft_map_impl *map = (weft_map_impl *)(uintptr_t)iter->words[ITER_MAP];
-    while (iter->words[ITER_END] == 0) {
-        weft_core *core = weft_map_core(map);
-        bool same = iter->words[ITER_CORE] == (uintptr_t)core; /* else cleared: other hashes */
-        after a = {.core = core, .any = same && iter->words[ITER_ANY] != 0};
-        if (a.any) {
-            a.last.cell = iter->words[ITER_LAST];
-            a.last.point = point_of(core, 0, a.last.cell);
-        }
-        weft_step step = {.from = iter->words[ITER_FROM], .emit = keep_least, .ctx = &a};
-        core->engine->walk(core, &step);
-        iter->words[ITER_CORE] = (uintptr_t)core;
-        if (a.found) {
-            iter->words[ITER_LAST] = a.least.cell;
-            iter->words[ITER_ANY] = 1;
-            *view = weft_entry_view((const weft_entry *)(uintptr_t)a.least.cell);
-            return WEFT_OK;
-        }
-        iter->words[ITER_FROM] = step.next;
-        iter->words[ITER_ANY] = 0;
-        iter->words[ITER_END] = step.next == 0;
+    uint64_t number;
+    uint64_t cell;
+    if (guard == NULL || guard->record == NULL) {
+        return WEFT_E_INVALID;
     }
-    return WEFT_NOT_FOUND;
+    if (!weft_walk_iter_next(iter->words, &number, &cell)) {
+        return WEFT_NOT_FOUND;
+    }
+    *view = weft_entry_view((const weft_entry *)(uintptr_t)cell);
+    return WEFT_OK;
 }

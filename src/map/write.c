@@ -376,7 +376,7 @@ typedef struct fetching {
     bool wrong_size;
 } fetching;
 
-static int64_t combine(weft_fetch fetch, int64_t old) {
+int64_t weft_fetch_combine(weft_fetch fetch, int64_t old) {
     switch (fetch.op) {
     case WEFT_FETCH_MIN:
         return old < fetch.operand ? old : fetch.operand;
@@ -400,7 +400,7 @@ static weft_verdict decide_fetch(void *ctx, const weft_view *old, weft_fresh *fr
     if (old != NULL) {
         memcpy(&f->before, old->value.data, sizeof f->before);
     }
-    f->after = old == NULL ? f->fetch.operand : combine(f->fetch, f->before);
+    f->after = old == NULL ? f->fetch.operand : weft_fetch_combine(f->fetch, f->before);
     fresh->body = weft_bytes_of(&f->after, sizeof f->after);
     return WEFT_SET;
 }

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* weft: all public headers. */
+#ifndef WEFT_WEFT_H
+#define WEFT_WEFT_H
+
+#include <weft/alloc.h>
+#include <weft/export.h>
+#include <weft/guard.h>
+#include <weft/log.h>
+#include <weft/map.h>
+#include <weft/status.h>
+#include <weft/typed.h>
+#include <weft/u64map.h>
+
+#endif

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/* weft_u64map: operations on one key. As for bytes, all writes are one loop of find, decide, swing; here
+ * the cell is the value. */
+#include "map/core.h"
+
+#include <weft/u64map.h>
+
+enum { BURY_AT_ONCE = 4 /* buckets of earlier eras that one write frees */ };
+
+int weft_u64map_open(weft_u64map *map, const weft_map_options *options) {
+    weft_map_impl *made = NULL;
+    int status = map == NULL ? WEFT_E_INVALID : weft_map_make(WEFT_SHAPE_U64, options, &made);
+    if (status == WEFT_OK) {
+        map->impl = made;
+    }
+    return status;
+}
+
+int weft_u64map_close(weft_u64map *map) {
+    int status = map->impl == NULL ? WEFT_OK : weft_map_unmake(map->impl);
+    if (status == WEFT_OK) {
+        map->impl = NULL;
+    }
+    return status;
+}
+
+static weft_map_impl *existing(weft_u64map *map) {
+    return weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+}
+
+/* ---- reads -------------------------------------------------------------------------------------- */
+
+/* Inside a guard. */
+static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
+    weft_core *core = weft_map_core(impl);
+    weft_key key = weft_key_of_u64(core, number);
+    weft_position position;
+    core->engine->find(core, &key, &position);
+    if (!position.present) {
+        return WEFT_NOT_FOUND;
+    }
+    *value = position.cell;
+    return WEFT_OK;
+}
+
+WEFT_HOT int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
+    weft_map_impl *impl = existing(map);
+    if (WEFT_UNLIKELY(impl == NULL)) {
+        return WEFT_NOT_FOUND;
+    }
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    int status = get_guarded(impl, key, value);
+    weft_guard_leave(&guard);
+    return status;
+}
+
+int weft_u64map_contains(weft_u64map *map, uint64_t key) {
+    uint64_t value;
+    return weft_u64map_get(map, key, &value);
+}
+
+int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t count,
+                         weft_u64found *found) {
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    for (size_t i = 0; i < count; i++) {
+        found[i].status = weft_u64map_get(map, keys[i], &found[i].value);
+    }
+    weft_guard_leave(&guard);
+    return WEFT_OK;
+}
+
+/* ---- the loop of writes ------------------------------------------------------------------------- */
+
+typedef struct change {
+    weft_u64compute_fn decide;
+    void *ctx;
+    uint64_t key;
+    bool existed;
+    uint64_t old;   /* the value before, if it existed */
+    uint64_t fresh; /* the value stored, if one was */
+    weft_verdict verdict;
+    uint64_t era;
+} change;
+
+static int attempt(weft_core *core, const weft_key *key, change *c) {
+    weft_position position;
+    core->engine->find(core, key, &position);
+    c->existed = position.present;
+    c->old = position.present ? position.cell : 0;
+    uint64_t seen = c->old;
+    c->verdict = c->decide(c->ctx, c->existed ? &seen : NULL, &c->fresh);
+    if (c->verdict == WEFT_DEL && !c->existed) {
+        c->verdict = WEFT_KEEP;
+    }
+    if (c->verdict == WEFT_KEEP || c->verdict == WEFT_ABORT) {
+        return c->verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
+    }
+    bool keep = c->verdict == WEFT_SET;
+    position.at_least = 0;
+    int status = core->engine->swing(core, key, &position, keep, c->fresh);
+    if (status == WEFT_OK) {
+        weft_core_count(core, keep - c->existed, 0);
+    }
+    return status;
+}
+
+static WEFT_HOT int run(weft_u64map *map, uint64_t number, change *c) {
+    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_U64);
+    if (WEFT_UNLIKELY(impl == NULL)) {
+        return WEFT_E_NOMEM;
+    }
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    weft_core *core = weft_map_core(impl);
+    weft_key key = weft_key_of_u64(core, number);
+    c->key = number;
+    c->era = core->era;
+    int status;
+    while ((status = attempt(core, &key, c)) == WEFT_MISMATCH) {
+        weft_fetch_add_relaxed(&weft_core_my_stripe(core)->retries, 1);
+    }
+    weft_map_bury(impl, BURY_AT_ONCE);
+    weft_guard_leave(&guard);
+    return status;
+}
+
+/* ---- decisions ---------------------------------------------------------------------------------- */
+
+typedef struct given {
+    uint64_t value;
+    uint64_t expected;
+    int refusal; /* why a decision aborted */
+} given;
+
+static weft_verdict refuse(given *g, int status) {
+    g->refusal = status;
+    return WEFT_ABORT;
+}
+
+static weft_verdict decide_put(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    (void)old;
+    *fresh = ((given *)ctx)->value;
+    return WEFT_SET;
+}
+
+static weft_verdict decide_insert(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    return old != NULL ? refuse(ctx, WEFT_EXISTS) : decide_put(ctx, old, fresh);
+}
+
+static weft_verdict decide_replace(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    return old == NULL ? refuse(ctx, WEFT_NOT_FOUND) : decide_put(ctx, old, fresh);
+}
+
+static weft_verdict decide_cas(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    given *g = ctx;
+    if (old == NULL || *old != g->expected) {
+        return refuse(g, old == NULL ? WEFT_NOT_FOUND : WEFT_MISMATCH);
+    }
+    return decide_put(ctx, old, fresh);
+}
+
+static weft_verdict decide_remove(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    (void)fresh;
+    return old == NULL ? refuse(ctx, WEFT_NOT_FOUND) : WEFT_DEL;
+}
+
+static weft_verdict decide_remove_eq(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    given *g = ctx;
+    if (old != NULL && *old != g->expected) {
+        return refuse(g, WEFT_MISMATCH);
+    }
+    return decide_remove(ctx, old, fresh);
+}
+
+static int run_given(weft_u64map *map, uint64_t key, change *c, given *g) {
+    c->ctx = g;
+    int status = run(map, key, c);
+    return status == WEFT_ABORTED ? g->refusal : status;
+}
+
+/* ---- the operations ----------------------------------------------------------------------------- */
+
+WEFT_HOT int weft_u64map_put(weft_u64map *map, uint64_t key, uint64_t value) {
+    given g = {.value = value};
+    change c = {.decide = decide_put};
+    return run_given(map, key, &c, &g);
+}
+
+int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *old) {
+    given g = {.value = value};
+    change c = {.decide = decide_put};
+    int status = run_given(map, key, &c, &g);
+    if (status == WEFT_OK && c.existed) {
+        *old = c.old;
+    }
+    return status == WEFT_OK && !c.existed ? WEFT_NOT_FOUND : status;
+}
+
+int weft_u64map_insert(weft_u64map *map, uint64_t key, uint64_t value) {
+    given g = {.value = value};
+    change c = {.decide = decide_insert};
+    return run_given(map, key, &c, &g);
+}
+
+int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *out) {
+    given g = {.value = value};
+    change c = {.decide = decide_insert};
+    int status = run_given(map, key, &c, &g);
+    if (status == WEFT_OK || status == WEFT_EXISTS) {
+        *out = status == WEFT_OK ? value : c.old;
+    }
+    return status;
+}
+
+int weft_u64map_replace(weft_u64map *map, uint64_t key, uint64_t value) {
+    given g = {.value = value};
+    change c = {.decide = decide_replace};
+    return run_given(map, key, &c, &g);
+}
+
+int weft_u64map_cas(weft_u64map *map, uint64_t key, uint64_t expected, uint64_t desired) {
+    given g = {.value = desired, .expected = expected};
+    change c = {.decide = decide_cas};
+    return run_given(map, key, &c, &g);
+}
+
+int weft_u64map_remove(weft_u64map *map, uint64_t key) {
+    uint64_t value;
+    return weft_u64map_take(map, key, &value);
+}
+
+int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
+    given g = {.refusal = WEFT_OK};
+    change c = {.decide = decide_remove};
+    int status = run_given(map, key, &c, &g);
+    if (status == WEFT_OK) {
+        *value = c.old;
+    }
+    return status;
+}
+
+int weft_u64map_remove_eq(weft_u64map *map, uint64_t key, uint64_t expected) {
+    given g = {.expected = expected};
+    change c = {.decide = decide_remove_eq};
+    return run_given(map, key, &c, &g);
+}
+
+typedef struct remove_if {
+    given base;
+    uint64_t key;
+    weft_u64visit_fn fn;
+    void *ctx;
+} remove_if;
+
+static weft_verdict decide_remove_if(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    remove_if *r = ctx;
+    if (old != NULL && !r->fn(r->ctx, (weft_u64pair){r->key, *old})) {
+        return refuse(&r->base, WEFT_MISMATCH);
+    }
+    return decide_remove(&r->base, old, fresh);
+}
+
+int weft_u64map_remove_if(weft_u64map *map, uint64_t key, weft_u64visit_fn fn, void *ctx) {
+    remove_if r = {.key = key, .fn = fn, .ctx = ctx};
+    change c = {.decide = decide_remove_if, .ctx = &r};
+    int status = run(map, key, &c);
+    return status == WEFT_ABORTED ? r.base.refusal : status;
+}
+
+static weft_verdict decide_fetch(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    const weft_fetch *fetch = ctx;
+    *fresh = old == NULL ? (uint64_t)fetch->operand
+                         : (uint64_t)weft_fetch_combine(*fetch, (int64_t)*old);
+    return WEFT_SET;
+}
+
+int weft_u64map_fetch(weft_u64map *map, uint64_t key, weft_fetch fetch, int64_t *old) {
+    if ((unsigned)fetch.op > WEFT_FETCH_OR) {
+        return WEFT_E_INVALID;
+    }
+    change c = {.decide = decide_fetch, .ctx = &fetch};
+    int status = run(map, key, &c);
+    if (status == WEFT_OK && old != NULL) {
+        *old = (int64_t)c.old;
+    }
+    return status;
+}
+
+int weft_u64map_fetch_add(weft_u64map *map, uint64_t key, int64_t delta, int64_t *old) {
+    return weft_u64map_fetch(map, key, (weft_fetch){WEFT_FETCH_ADD, delta}, old);
+}
+
+/* ---- compute and build -------------------------------------------------------------------------- */
+
+/* EXCLUSIVE: the decision has been made; carry it out as long as the value is the one it saw. */
+typedef struct decided {
+    weft_u64compute_fn fn;
+    void *ctx;
+    bool ran;
+    bool overtaken;
+    bool present;
+    uint64_t seen;
+    uint64_t fresh;
+    weft_verdict verdict;
+} decided;
+
+static weft_verdict decide_once(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    decided *d = ctx;
+    if (!d->ran) {
+        d->ran = true;
+        d->present = old != NULL;
+        d->seen = old != NULL ? *old : 0;
+        d->verdict = d->fn(d->ctx, old, &d->fresh);
+    } else if (d->present != (old != NULL) || (old != NULL && d->seen != *old)) {
+        d->overtaken = true;
+        return WEFT_KEEP;
+    }
+    *fresh = d->fresh;
+    return d->verdict;
+}
+
+static int compute_exclusive(weft_u64map *map, uint64_t number, const weft_u64compute *compute,
+                             change *c) {
+    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_U64);
+    weft_key key = {.number = number};
+    weft_claim claim;
+    decided d = {.fn = compute->fn, .ctx = compute->ctx};
+    int status = impl == NULL ? WEFT_E_NOMEM : weft_claim_take(impl, &claim, &key);
+    if (status != WEFT_OK) {
+        return status;
+    }
+    c->decide = decide_once;
+    c->ctx = &d;
+    status = run(map, number, c);
+    weft_claim_give_back(impl, &claim);
+    return d.overtaken ? WEFT_MISMATCH : status;
+}
+
+int weft_u64map_compute(weft_u64map *map, uint64_t key, const weft_u64compute *compute,
+                        weft_outcome *outcome) {
+    change c = {.decide = compute->fn, .ctx = compute->ctx};
+    int status = compute->mode == WEFT_EXCLUSIVE ? compute_exclusive(map, key, compute, &c)
+                                                 : run(map, key, &c);
+    if (outcome != NULL) {
+        *outcome = (weft_outcome){c.verdict, c.existed, 0, c.era};
+    }
+    return status;
+}
+
+typedef struct building {
+    const weft_u64build *build;
+    uint64_t key;
+    int status;
+} building;
+
+static weft_verdict decide_build(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    building *b = ctx;
+    if (old != NULL) {
+        return WEFT_KEEP;
+    }
+    b->status = b->build->fn(b->build->ctx, b->key, fresh);
+    return b->status == WEFT_OK ? WEFT_SET : WEFT_ABORT;
+}
+
+int weft_u64map_get_or_build(weft_u64map *map, uint64_t key, const weft_u64build *build,
+                             uint64_t *out) {
+    for (;;) {
+        int status = weft_u64map_get(map, key, out);
+        if (status != WEFT_NOT_FOUND) {
+            return status;
+        }
+        building b = {build, key, WEFT_OK};
+        weft_u64compute compute = {decide_build, &b, WEFT_EXCLUSIVE};
+        status = weft_u64map_compute(map, key, &compute, NULL);
+        if (status == WEFT_ABORTED) {
+            return b.status;
+        }
+        if (status < 0) {
+            return status;
+        }
+    }
+}
+
+/* ---- several keys ------------------------------------------------------------------------------- */
+
+int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const uint64_t *values,
+                         size_t count) {
+    weft_guard guard;
+    int status = WEFT_OK;
+    weft_guard_enter(&guard);
+    for (size_t i = 0; i < count && status == WEFT_OK; i++) {
+        status = weft_u64map_put(map, keys[i], values[i]);
+    }
+    weft_guard_leave(&guard);
+    return status;
+}
+
+int weft_u64map_remove_many(weft_u64map *map, const uint64_t *keys, size_t count, size_t *removed) {
+    weft_guard guard;
+    size_t gone = 0;
+    weft_guard_enter(&guard);
+    for (size_t i = 0; i < count; i++) {
+        gone += weft_u64map_remove(map, keys[i]) == WEFT_OK;
+    }
+    weft_guard_leave(&guard);
+    if (removed != NULL) {
+        *removed = gone;
+    }
+    return WEFT_OK;
+}
