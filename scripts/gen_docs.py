@@ -36,20 +36,26 @@ class Card:
         lines = comment.split("\n")
         opening = re.match(r"/\* (\w+) — (.*)", lines[0])
         self.name = opening.group(1)
-        purpose = [opening.group(2)]
-        after_blank = False
+        purpose, self.notes = [opening.group(2)], []
+        part = purpose
         for line in lines[1:]:
-            text = re.sub(r"^ \*", "", line)
-            found = re.match(r" (\w+(?:, \w+)*)(?: +(\S.*))?$", text)
+            text = line[2:]
+            found = re.match(r" (\w+(?:, \w+)*)(?:$| ( *)(\S.*))", text)
             if not text.strip():
-                after_blank = True
-            elif after_blank and found:
-                self.fields.append([found.group(1), found.group(2) or ""])
-            elif self.fields:
-                self.fields[-1][1] += " " + text.strip()
+                part = self.notes
+            elif found and part is not purpose and (found.group(2) or found.group(1) in CARD or
+                                                    found.group(1) in self.names()):
+                self.fields.append([found.group(1), found.group(3) or ""])
+                part = self.fields[-1]
+            elif part is purpose or part is self.notes:
+                part.append(text.strip())
             else:
-                purpose.append(text.strip())
-        self.purpose = " ".join(purpose)
+                part[1] += " " + text.strip()
+        self.purpose = re.sub(r"\s*\[[A-H](?:, [A-H\w ]+)*\]$", "", " ".join(purpose))
+
+    def names(self):
+        """The words of the prototype; a parameter is one of them."""
+        return re.findall(r"\w+", self.prototype)
 
     def get(self, heading):
         return next((text for name, text in self.fields if name == heading), "")
@@ -87,11 +93,13 @@ def man_page(card):
         out.append(roff(rest[1]))
     for name, text in card.parameters():
         out += [".TP", ".I " + roff(name), roff(text)]
+    if card.notes:
+        out += [".PP", roff(" ".join(card.notes))]
     for heading in CARD:
         if card.get(heading):
             out += [".SH " + TITLES[heading], roff(card.get(heading))]
     out += [".SH SEE ALSO", "The guarantees named by letters in brackets stand at the top of "
-            "<weft/map.h>."]
+            "<weft/%s>." % lettered(card.header)]
     return "\n".join(out) + "\n"
 
 
@@ -101,6 +109,23 @@ def section(text, title):
     return [line[3:] if line.startswith(" * ") else "" for line in found.group(1).split("\n")]
 
 
+def lettered(header):
+    """The header whose letters a card of this header cites."""
+    return header if "\n * GUARANTEES" in read(os.path.join(HEADERS, header)) else "map.h"
+
+
+def guarantees_of(header):
+    out = ["", "## weft/%s" % header]
+    for line in section(read(os.path.join(HEADERS, header)), "GUARANTEES"):
+        found = re.match(r"  ([A-H])  (?:(\w+(?: \w+)?)\. )?(.*)", line)
+        if found:
+            name = "%s. %s" % found.groups()[:2] if found.group(2) else found.group(1)
+            out += ["", "**%s.** %s" % (name, found.group(3))]
+        elif line.strip():
+            out.append(line.strip())
+    return out
+
+
 def guarantees_page(all_cards):
     banner = read(os.path.join(HEADERS, "map.h"))
     out = ["<!-- SPDX-License-Identifier: MIT -->",
@@ -108,14 +133,10 @@ def guarantees_page(all_cards):
            "# Guarantees", "",
            "What weft promises, as its public headers say it. Each engine's card says where it "
            "promises less;", "the name of a test that proves a guarantee carries its letter.", ""]
-    for line in section(banner, "GUARANTEES"):
-        found = re.match(r"  ([A-H])  (?:(\w+)\. )?(.*)", line)
-        if found:
-            name = "%s. %s" % found.groups()[:2] if found.group(2) else found.group(1)
-            out += ["", "**%s.** %s" % (name, found.group(3))]
-        elif line.strip():
-            out.append(line.strip())
-    out += ["", "## What may run beside what", "", "`-` safe together; `X` the caller keeps them "
+    for header in ["map.h"] + sorted({c.header for c in all_cards} - {"map.h"}):
+        if lettered(header) == header:
+            out += guarantees_of(header)
+    out += ["", "## What may run beside what on a map", "", "`-` safe together; `X` the caller keeps them "
             "apart.", "", "```"]
     out += [line.rstrip() for line in section(banner, "MATRIX") if line.strip()]
     out += ["```", "", "## Progress and order of each function", ""]

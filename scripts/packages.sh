@@ -54,8 +54,8 @@ install_missing() {
     fi
     echo "Installing with apt-get:" $wanted
     case " $(echo $wanted) " in
-    *" redis-server "*) echo "(the package redis-server starts a server on port 6379; weft does not" \
-        "need it running: systemctl disable --now redis-server)" ;;
+    *" redis-server "*) echo "(the package redis-server starts a server on port 6379; weft does" \
+        "not need it running: systemctl disable --now redis-server)" ;;
     esac
     # A machine without package lists, or with old ones, finds nothing: refresh them first.
     $as_root apt-get update -qq
@@ -80,6 +80,9 @@ install_missing() {
 action=${1:-}
 [ $# -ge 2 ] || { sed -n '3,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 shift
+for kind in "$@"; do
+    packages_of "$kind" >/dev/null
+done
 case $action in
 list) list "$@" ;;
 missing) missing "$@" ;;

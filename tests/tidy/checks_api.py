@@ -25,12 +25,13 @@ def declarations(file):
         yield found.group(2), parameters, file.line_of(found.start()), comment
 
 
-def card_lines(comment):
-    """The words that open the lines of a card: parameter names, then the headings."""
+def card_lines(comment, parameters):
+    """The words that open the lines of a card: parameter names, then the headings. A long name may
+    stand one blank before its text, as a sentence's first word does; then it has to be a name."""
     words = []
     for line in comment.split("\n")[1:]:
-        found = re.match(r" \* (\w+(?:, \w+)*)(?:\s|$)", line)
-        if found:
+        found = re.match(r" \* (\w+(?:, \w+)*)(?:$| ( *)\S)", line)
+        if found and (found.group(2) or found.group(1) in parameters + CARD):
             words += found.group(1).split(", ")
     return words
 
@@ -43,7 +44,7 @@ def check_cards(t):
                 yield Finding("cards", file.path, line, "%s: no card that opens with its name" %
                               name)
                 continue
-            words = card_lines(comment)
+            words = card_lines(comment, parameters)
             first = words.index("Returns") if "Returns" in words else len(words)
             headings = [w for w in words[first:] if w in CARD]
             if headings != CARD:
