@@ -10,6 +10,7 @@
 
 enum {
     STRIPES_MAX = WEFT_LIMBO_STRIPES_MAX,
+    COLLECT_EVERY = 64,           /* writes between two looks whether an old era is free */
     TABLE_PAGES_FROM = 64 * 1024, /* tables of this size and more are zero pages */
     LINK_BLOCK = 1,               /* tag of a retired block; entries have none */
 };
@@ -162,8 +163,8 @@ static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
     core->limbo.ctx = core;
     core->hash = map->options.hash;
     core->hash_ctx = map->options.hash_ctx;
-    core->hash_seed = map->options.hash_seed != 0 ? weft_mix_u64(number, map->options.hash_seed)
-                                                  : weft_random_u64();
+    /* The same in all eras: a walk that a clear overtakes goes on at its point of the hash space. */
+    core->hash_seed = map->options.hash_seed;
     weft_hash_make_secret(core->secret, core->hash_seed);
     int status = core->engine->open(core);
     if (status != WEFT_OK) {
@@ -208,9 +209,23 @@ static void era_is_unreachable(weft_core *core, weft_block *block) {
     }
 }
 
+/* Old eras wait for their grace period, which ends in a collection. Inserts alone never collect. */
+static WEFT_COLD void await_grace(weft_map_impl *map) {
+    if (weft_fetch_add_relaxed(&map->writes_since_clear, 1) % COLLECT_EVERY == 0) {
+        weft_guard guard;
+        weft_guard_enter(&guard);
+        weft_limbo_collect(&weft_map_core(map)->limbo, COLLECT_EVERY);
+        weft_guard_leave(&guard);
+    }
+}
+
 bool weft_map_bury(weft_map_impl *map, size_t budget) {
-    if (WEFT_LIKELY(weft_load_relaxed(&map->dying) == NULL)) {
+    if (WEFT_LIKELY(weft_load_relaxed(&map->old_eras) == 0)) {
         return true;
+    }
+    if (weft_load_relaxed(&map->dying) == NULL) {
+        await_grace(map);
+        return false;
     }
     /* Acquire: what the thread before left. Pairs with the release below. One at a time; the others go on. */
     if (weft_exchange_acq_rel(&map->freeing, 1) != 0) {
@@ -222,11 +237,13 @@ bool weft_map_bury(weft_map_impl *map, size_t budget) {
         if (budget == 0 || !era_bury(era, budget)) {
             era_is_unreachable(NULL, &era->block);
             budget = 0;
+        } else {
+            weft_fetch_add_relaxed(&map->old_eras, (uint64_t)-1);
         }
         era = next;
     }
     weft_store_release(&map->freeing, 0); /* pairs with the exchange above */
-    return weft_load_relaxed(&map->dying) == NULL;
+    return weft_load_relaxed(&map->old_eras) == 0;
 }
 
 int weft_map_clear_impl(weft_map_impl *map) {
@@ -239,6 +256,7 @@ int weft_map_clear_impl(weft_map_impl *map) {
         fresh->core.era = old->core.era + 1;
         /* The linearization point. Release: the fresh era. Pairs with the acquire in weft_map_core. */
         if (weft_cas_seq_cst(&map->era, &old, fresh)) {
+            weft_fetch_add_relaxed(&map->old_eras, 1);
             weft_core_retire_block(&fresh->core, &old->block);
             break;
         }
@@ -281,6 +299,9 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
     }
     *map = (weft_map_impl){.shape = shape, .options = *chosen, .allocator = *allocator};
     map->options.allocator = &map->allocator;
+    if (map->options.hash_seed == 0) {
+        map->options.hash_seed = weft_random_u64();
+    }
     status = era_make(map, 0, &map->era);
     if (status == WEFT_OK && !weft_mutex_init(&map->claims_lock)) {
         status = WEFT_E_NOMEM;
