@@ -24,8 +24,8 @@ struct weft_arena {
     size_t live;
     bool reuse;
     const char *fault;
-    header *dead;            /* without reuse: all that was freed */
-    header *bins[CLASSES];   /* with reuse: by size / BIN_BYTES, the last one for all larger */
+    header *dead;          /* without reuse: all that was freed */
+    header *bins[CLASSES]; /* with reuse: by size / BIN_BYTES, the last one for all larger */
 };
 
 weft_arena *weft_arena_new(size_t capacity) {

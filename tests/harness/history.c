@@ -47,7 +47,7 @@ void weft_history_return(weft_history *history, weft_history_event *event, int s
 typedef struct model {
     uint64_t
         values[WEFT_HISTORY_KEYS_MAX]; /* 0 where absent, so that equal states are equal bytes */
-    uint64_t present; /* a bit for each key */
+    uint64_t present;                  /* a bit for each key */
 } model;
 
 static void model_set(model *map, unsigned key, uint64_t value) {

@@ -21,16 +21,16 @@ enum {
 typedef enum weft_history_op {
     WEFT_HISTORY_GET, /* result: value */
     WEFT_HISTORY_CONTAINS,
-    WEFT_HISTORY_PUT, /* value */
-    WEFT_HISTORY_INSERT, /* value */
+    WEFT_HISTORY_PUT,           /* value */
+    WEFT_HISTORY_INSERT,        /* value */
     WEFT_HISTORY_GET_OR_INSERT, /* value; result: the other value, if WEFT_EXISTS */
-    WEFT_HISTORY_REPLACE, /* value */
-    WEFT_HISTORY_SWAP, /* value; result: the old one */
-    WEFT_HISTORY_CAS, /* expected, value */
-    WEFT_HISTORY_FETCH_ADD, /* value: delta; result: the old one, 0 if absent */
+    WEFT_HISTORY_REPLACE,       /* value */
+    WEFT_HISTORY_SWAP,          /* value; result: the old one */
+    WEFT_HISTORY_CAS,           /* expected, value */
+    WEFT_HISTORY_FETCH_ADD,     /* value: delta; result: the old one, 0 if absent */
     WEFT_HISTORY_REMOVE,
     WEFT_HISTORY_REMOVE_EQ, /* expected */
-    WEFT_HISTORY_CLEAR, /* key is ignored */
+    WEFT_HISTORY_CLEAR,     /* key is ignored */
     WEFT_HISTORY_OPS,
 } weft_history_op;
 

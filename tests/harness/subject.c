@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness/subject.h"
+
+#include "base/hash.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { KEYS_MAX = 512, KEY_BYTES = 40, SHARED_BITS = 20 };
+
+/* Key number k is "key-k" and k mod 3 times eight more bytes: keys of several lengths. */
+static char key_texts[KEYS_MAX][KEY_BYTES];
+static size_t key_sizes[KEYS_MAX];
+
+weft_bytes weft_subject_key(const weft_subject *subject, unsigned key) {
+    (void)subject;
+    if (key_sizes[key] == 0) {
+        key_sizes[key] = (size_t)snprintf(key_texts[key], KEY_BYTES, "key-%u%.*s", key,
+                                          (int)(key % 3 * 8), "................");
+    }
+    return weft_bytes_of(key_texts[key], key_sizes[key]);
+}
+
+static unsigned number_of_text(weft_bytes key) {
+    unsigned number = 0;
+    const char *text = key.data;
+    for (size_t i = 4; i < key.size && text[i] != '.'; i++) {
+        number = 10 * number + (unsigned)(text[i] - '0');
+    }
+    return number;
+}
+
+/* The u64 shape hashes by a bijection of the seed: keys that share the low bits of their hash are found
+ * by going backwards. */
+static uint64_t number_key(const weft_subject *subject, unsigned key) {
+    if (!subject->options.collide) {
+        return key;
+    }
+    return weft_unmix_u64((uint64_t)key << SHARED_BITS | 5, subject->options.hash_seed);
+}
+
+static unsigned number_of_number(const weft_subject *subject, uint64_t key) {
+    if (!subject->options.collide) {
+        return (unsigned)key;
+    }
+    return (unsigned)(weft_mix_u64(key, subject->options.hash_seed) >> SHARED_BITS);
+}
+
+static uint64_t same_hash(void *ctx, weft_bytes key, uint64_t seed) {
+    (void)ctx;
+    (void)key;
+    return seed;
+}
+
+int weft_subject_open(weft_subject *subject, const weft_subject_options *options) {
+    memset(subject, 0, sizeof *subject);
+    subject->options = *options;
+    if (!options->allocator) {
+        subject->options.collide = false; /* opened by its first use, which knows no options */
+        return WEFT_OK;
+    }
+    weft_map_options of_map = {.size = sizeof of_map,
+                               .engine = options->engine,
+                               .allocator = options->allocator,
+                               .hash_seed = options->hash_seed};
+    if (options->shape == WEFT_SUBJECT_U64) {
+        return weft_u64map_open(&subject->numbers, &of_map);
+    }
+    of_map.hash = options->collide ? same_hash : NULL;
+    return weft_map_open(&subject->bytes, &of_map);
+}
+
+int weft_subject_close(weft_subject *subject) {
+    return subject->options.shape == WEFT_SUBJECT_U64 ? weft_u64map_close(&subject->numbers)
+                                                      : weft_map_close(&subject->bytes);
+}
+
+/* ---- bytes ---- */
+
+static int do_bytes(weft_subject *subject, const weft_history_event *event, uint64_t *result) {
+    weft_map *map = &subject->bytes;
+    weft_bytes key = weft_subject_key(subject, event->key);
+    weft_bytes value = weft_bytes_of(&event->value, sizeof event->value);
+    weft_bytes expected = weft_bytes_of(&event->expected, sizeof event->expected);
+    weft_buffer out = {.data = result, .capacity = sizeof *result};
+    switch (event->op) {
+    case WEFT_HISTORY_GET:
+        return weft_map_get(map, key, &out);
+    case WEFT_HISTORY_CONTAINS:
+        return weft_map_contains(map, key);
+    case WEFT_HISTORY_PUT:
+        return weft_map_put(map, key, value);
+    case WEFT_HISTORY_INSERT:
+        return weft_map_insert(map, key, value);
+    case WEFT_HISTORY_GET_OR_INSERT: {
+        int status = weft_map_get_or_insert(map, key, value, &out);
+        *result = status == WEFT_EXISTS ? *result : 0;
+        return status;
+    }
+    case WEFT_HISTORY_REPLACE:
+        return weft_map_replace(map, key, value);
+    case WEFT_HISTORY_SWAP:
+        return weft_map_swap(map, key, value, &out);
+    case WEFT_HISTORY_CAS:
+        return weft_map_cas(map, key, expected, value);
+    case WEFT_HISTORY_FETCH_ADD:
+        return weft_map_fetch_add(map, key, (int64_t)event->value, (int64_t *)result);
+    case WEFT_HISTORY_REMOVE:
+        return weft_map_remove(map, key);
+    case WEFT_HISTORY_REMOVE_EQ:
+        return weft_map_remove_eq(map, key, expected);
+    case WEFT_HISTORY_CLEAR:
+        return weft_map_clear(map);
+    default:
+        return WEFT_E_INVALID;
+    }
+}
+
+/* ---- u64 ---- */
+
+static int do_numbers(weft_subject *subject, const weft_history_event *event, uint64_t *result) {
+    weft_u64map *map = &subject->numbers;
+    uint64_t key = number_key(subject, event->key);
+    switch (event->op) {
+    case WEFT_HISTORY_GET:
+        return weft_u64map_get(map, key, result);
+    case WEFT_HISTORY_CONTAINS:
+        return weft_u64map_contains(map, key);
+    case WEFT_HISTORY_PUT:
+        return weft_u64map_put(map, key, event->value);
+    case WEFT_HISTORY_INSERT:
+        return weft_u64map_insert(map, key, event->value);
+    case WEFT_HISTORY_GET_OR_INSERT: {
+        int status = weft_u64map_get_or_insert(map, key, event->value, result);
+        *result = status == WEFT_EXISTS ? *result : 0;
+        return status;
+    }
+    case WEFT_HISTORY_REPLACE:
+        return weft_u64map_replace(map, key, event->value);
+    case WEFT_HISTORY_SWAP:
+        return weft_u64map_swap(map, key, event->value, result);
+    case WEFT_HISTORY_CAS:
+        return weft_u64map_cas(map, key, event->expected, event->value);
+    case WEFT_HISTORY_FETCH_ADD:
+        return weft_u64map_fetch_add(map, key, (int64_t)event->value, (int64_t *)result);
+    case WEFT_HISTORY_REMOVE:
+        return weft_u64map_remove(map, key);
+    case WEFT_HISTORY_REMOVE_EQ:
+        return weft_u64map_remove_eq(map, key, event->expected);
+    case WEFT_HISTORY_CLEAR:
+        return weft_u64map_clear(map);
+    default:
+        return WEFT_E_INVALID;
+    }
+}
+
+int weft_subject_do(weft_subject *subject, const weft_history_event *event, uint64_t *result) {
+    return subject->options.shape == WEFT_SUBJECT_U64 ? do_numbers(subject, event, result)
+                                                      : do_bytes(subject, event, result);
+}
+
+int weft_subject_put(weft_subject *subject, unsigned key, uint64_t value) {
+    weft_history_event event = {.op = WEFT_HISTORY_PUT, .key = key, .value = value};
+    uint64_t ignored;
+    return weft_subject_do(subject, &event, &ignored);
+}
+
+/* ---- whole maps ---- */
+
+typedef struct walk {
+    weft_subject *subject;
+    weft_subject_visit fn;
+    void *ctx;
+} walk;
+
+static bool visit_bytes(void *ctx, const weft_view *entry) {
+    walk *w = ctx;
+    uint64_t value = 0;
+    memcpy(&value, entry->value.data, sizeof value);
+    w->fn(w->ctx, number_of_text(entry->key), value);
+    return true;
+}
+
+static bool visit_number(void *ctx, weft_u64pair entry) {
+    walk *w = ctx;
+    w->fn(w->ctx, number_of_number(w->subject, entry.key), entry.value);
+    return true;
+}
+
+int weft_subject_walk(weft_subject *subject, weft_subject_visit fn, void *ctx) {
+    walk w = {.subject = subject, .fn = fn, .ctx = ctx};
+    return subject->options.shape == WEFT_SUBJECT_U64
+               ? weft_u64map_foreach(&subject->numbers, visit_number, &w)
+               : weft_map_foreach(&subject->bytes, visit_bytes, &w);
+}
+
+int weft_subject_reserve(weft_subject *subject, size_t entries) {
+    return subject->options.shape == WEFT_SUBJECT_U64
+               ? weft_u64map_reserve(&subject->numbers, entries)
+               : weft_map_reserve(&subject->bytes, entries);
+}
+
+int weft_subject_shrink(weft_subject *subject) {
+    return subject->options.shape == WEFT_SUBJECT_U64 ? weft_u64map_shrink(&subject->numbers)
+                                                      : weft_map_shrink(&subject->bytes);
+}
+
+int weft_subject_maintain(weft_subject *subject, size_t budget) {
+    return subject->options.shape == WEFT_SUBJECT_U64
+               ? weft_u64map_maintain(&subject->numbers, budget)
+               : weft_map_maintain(&subject->bytes, budget);
+}
+
+int weft_subject_check(weft_subject *subject, char *text, size_t capacity) {
+    return subject->options.shape == WEFT_SUBJECT_U64
+               ? weft_u64map_check(&subject->numbers, text, capacity)
+               : weft_map_check(&subject->bytes, text, capacity);
+}
+
+size_t weft_subject_len(weft_subject *subject) {
+    return subject->options.shape == WEFT_SUBJECT_U64 ? weft_u64map_len(&subject->numbers)
+                                                      : weft_map_len(&subject->bytes);
+}
