@@ -136,8 +136,8 @@ def guarantees_page(all_cards):
     for header in ["map.h"] + sorted({c.header for c in all_cards} - {"map.h"}):
         if lettered(header) == header:
             out += guarantees_of(header)
-    out += ["", "## What may run beside what on a map", "", "`-` safe together; `X` the caller keeps them "
-            "apart.", "", "```"]
+    out += ["", "## What may run beside what on a map", "",
+            "`-` safe together; `X` the caller keeps them apart.", "", "```"]
     out += [line.rstrip() for line in section(banner, "MATRIX") if line.strip()]
     out += ["```", "", "## Progress and order of each function", ""]
     header = None
