@@ -242,7 +242,8 @@ static bool out_of_memory(weft_session *session) {
         return false;
     }
     uint64_t used = weft_keyspace_memory(node);
-    if (used > limit || node->loops[session->loop].commands % MEASURE_INTERVAL == 0) {
+    if (used > limit ||
+        weft_load_relaxed(&node->loops[session->loop].commands) % MEASURE_INTERVAL == 0) {
         used = weft_keyspace_measure(node);
     }
     return used > limit;
@@ -281,6 +282,9 @@ static bool wants_the_gate(const weft_command *command, size_t count) {
 }
 
 void weft_command_call(weft_session *session, const weft_command *command, const weft_args *args) {
+    weft_loop_stats *stats = &session->node->loops[session->loop];
+    weft_store_relaxed(&stats->commands, weft_load_relaxed(&stats->commands) + 1);
+    session->commands++;
     session->last_command = command->name;
     if (wants_the_gate(command, args->count)) {
         weft_gate_exclusive(session->node->gate, session->loop);
@@ -320,6 +324,4 @@ void weft_command_run(weft_session *session, const weft_args *args) {
     if (out->size > before && out->data[out->sent + before] == '-') {
         weft_store_relaxed(&stats->error_replies, weft_load_relaxed(&stats->error_replies) + 1);
     }
-    weft_store_relaxed(&stats->commands, weft_load_relaxed(&stats->commands) + 1);
-    session->commands++;
 }

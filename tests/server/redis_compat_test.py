@@ -5,7 +5,7 @@ A line of the table is one command, in the words of a shell. Each sequence begin
 keyspace and a new connection, and runs once in RESP2 and once in RESP3. What may differ is said with
 a mark in front of the line:
     ~N   numbers differ a little (clocks, ids): digits are compared as one letter
-    ~S   an array without order: its elements are compared sorted
+    ~S   an array or map without order: its elements are compared sorted
     ~K   only the kind of the reply is compared (first byte)
 """
 import re
@@ -240,7 +240,7 @@ CONNECTION = {
         CONFIG SET maxmemory 0 maxmemory 0 | CONFIG SET maxmemory 0 nothing 1 | CONFIG SET maxclients abc
         CONFIG SET maxclients 0 | CONFIG SET databases 2 | CONFIG GET databases | CONFIG GET proto-max-bulk-len
         CONFIG GET appendfsync | CONFIG GET save | CONFIG RESETSTAT | CONFIG RESETSTAT x | CONFIG REWRITE
-        CONFIG GET maxmemory databases | ~K CONFIG HELP | ~K INFO | ~K INFO server | INFO nothing | ~K INFO server clients
+        ~S CONFIG GET maxmemory databases | ~K CONFIG HELP | ~K INFO | ~K INFO server | INFO nothing | ~K INFO server clients
         CONFIG GET m[a]xmemory | CONFIG SET MAXMEMORY 0 | CONFIG SET '' 1 | CONFIG GET ''
     """,
     "oom": """
@@ -284,6 +284,8 @@ def shape(mark, raw, value):
         return re.sub(rb"\$\d+\r\n\d+", b"$N", re.sub(rb":\d+", b":N", raw))
     if mark == "~S" and isinstance(value, list):
         return sorted(value)
+    if mark == "~S" and isinstance(value, dict):
+        return sorted(value.items())
     return raw
 
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A node without network and log, for the tests of the commands: the services that commands use are
  * defined here, so that no part of the real server is linked. Time is a variable; what would be
- * journaled is counted and remembered. Included once in a program. */
+ * journaled is counted and remembered. Included once in a program. With FAKE_WITH_GATE the real gate is
+ * used, by as many loops as there are sessions, and nothing is counted: sessions may run in parallel. */
 #ifndef WEFT_TEST_FAKE_NODE_H
 #define WEFT_TEST_FAKE_NODE_H
 
@@ -21,6 +22,7 @@ static weft_guard fake_guard;
 static struct {
     int64_t now_ms;
     bool exclusive;
+    bool silent;         /* remember nothing */
     const char *refusal; /* of weft_journal_writable; NULL: writable */
     unsigned puts;
     unsigned removes;
@@ -46,6 +48,9 @@ static void fake_remember(weft_bytes key, const weft_outcome *outcome) {
 void weft_journal_put(weft_session *session, weft_bytes key, const weft_fresh *value,
                       const weft_outcome *outcome) {
     (void)session;
+    if (fake.silent) {
+        return;
+    }
     fake.puts++;
     fake_remember(key, outcome);
     fake.last_value_size = value->head.size + value->body.size;
@@ -57,6 +62,9 @@ void weft_journal_put(weft_session *session, weft_bytes key, const weft_fresh *v
 
 void weft_journal_remove(weft_session *session, weft_bytes key, const weft_outcome *outcome) {
     (void)session;
+    if (fake.silent) {
+        return;
+    }
     fake.removes++;
     fake_remember(key, outcome);
 }
@@ -79,6 +87,7 @@ const char *weft_journal_checkpoint(weft_node *node, bool wait) {
     return fake.refusal;
 }
 
+#ifndef FAKE_WITH_GATE
 void weft_gate_enter(struct weft_gate *gate, uint32_t loop) {
     (void)gate;
     (void)loop;
@@ -102,6 +111,7 @@ bool weft_gate_is_exclusive(struct weft_gate *gate, uint32_t loop) {
     (void)loop;
     return fake.exclusive;
 }
+#endif
 
 void weft_sessions_each(weft_node *node, void (*fn)(void *ctx, weft_session *session), void *ctx) {
     (void)node;
@@ -140,6 +150,10 @@ static int fake_setup(void **state) {
         session->last_command = "NULL";
         snprintf(session->peer, sizeof session->peer, "127.0.0.1:%zu", 5000 + i);
     }
+#ifdef FAKE_WITH_GATE
+    fake.silent = true;
+    fake_node.gate = weft_gate_new(FAKE_SESSIONS);
+#endif
     int status = weft_map_open(&fake_node.map, NULL);
     weft_guard_enter(&fake_guard);
     return status;
@@ -152,6 +166,9 @@ static int fake_teardown(void **state) {
         weft_output_free(&fake_sessions[i].out);
     }
     weft_guard_leave(&fake_guard);
+#ifdef FAKE_WITH_GATE
+    weft_gate_free(fake_node.gate);
+#endif
     return weft_map_close(&fake_node.map);
 }
 
