@@ -22,6 +22,8 @@ SEAM_CALLS = """malloc calloc realloc free aligned_alloc posix_memalign strdup s
     write pread pwrite readv writev fsync fdatasync rename unlink ftruncate fallocate
     posix_fallocate mmap munmap opendir readdir fopen fclose flock getrandom rand random
     srand abort exit pthread_mutex_lock pthread_create""".split()
+# libevent hands the server descriptors of sockets; on these it may call what a socket is for.
+SOCKET_CALLS = ("close", "read", "write")
 RAW_ATOMICS = r"__atomic_\w+|__sync_\w+|\b_Atomic\b|\batomic_\w+\s*\(|stdatomic\.h"
 ORDERED = r"\bweft_(?:load|store|exchange|cas|fetch)\w*_(?:acquire|release|acq_rel)\s*\("
 ESSAY = ["Design", "Layout", "Concurrency", "Rejected", "Credits"]
@@ -95,15 +97,14 @@ def check_layers(t):
 
 @rule("seams", "allocation, clock, files, random and threads only through src/base")
 def check_seams(t):
-    calls = re.compile(r"(?<![\w.>])(?:%s)\s*\(" % "|".join(SEAM_CALLS))
+    calls = re.compile(r"(?<![\w.>])(%s)\s*\(" % "|".join(SEAM_CALLS))
     for file in t.c_files("src"):
         if file.is_in("src/base"):
             continue
         for number, line in enumerate(file.code.split("\n"), 1):
-            found = calls.search(line)
-            if found:
-                yield Finding("seams", file.path, number, "%s) belongs to src/base" %
-                              found.group(0).strip())
+            for name in calls.findall(line):
+                if not (file.is_in("src/server") and name in SOCKET_CALLS):
+                    yield Finding("seams", file.path, number, "%s belongs to src/base" % name)
 
 
 @rule("atomics", "raw atomics only in src/base")
