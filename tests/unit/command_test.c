@@ -11,8 +11,8 @@
 #include "server/command.h"
 #include "server/transaction.h"
 
-/* Run a command given as words with single blanks between them, in session `index`; "" stands for no
- * bytes. The reply, and nothing else, is in the session's output afterwards. */
+/* Run a command given as words with single blanks between them, in session `index`; "" stands for
+ * no bytes. The reply, and nothing else, is in the session's output afterwards. */
 static const char *run_in(size_t index, const char *line) {
     weft_session *session = &fake_sessions[index];
     char copy[256];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A node without network and log, for the tests of the commands: the services that commands use are
- * defined here, so that no part of the real server is linked. Time is a variable; what would be
- * journaled is counted and remembered. Included once in a program. With FAKE_WITH_GATE the real gate is
- * used, by as many loops as there are sessions, and nothing is counted: sessions may run in parallel. */
+/* A node without network and log, for the tests of the commands: the services that commands use
+ * are defined here, so that no part of the real server is linked. Time is a variable; what would
+ * be journaled is counted and remembered. Included once in a program. With FAKE_WITH_GATE the real
+ * gate is used, by as many loops as there are sessions, and nothing is counted: sessions may run
+ * in parallel. */
 #ifndef WEFT_TEST_FAKE_NODE_H
 #define WEFT_TEST_FAKE_NODE_H
 
