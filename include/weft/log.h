@@ -40,9 +40,10 @@
 typedef struct weft_log weft_log;
 
 typedef enum weft_log_op {
-    WEFT_LOG_PUT = 1,    /* the key has this value */
-    WEFT_LOG_REMOVE = 2, /* the key is gone; no value */
-    WEFT_LOG_CLEAR = 3,  /* everything of eras before `era` is gone; no key, no value */
+    WEFT_LOG_PUT = 1,     /* the key has this value */
+    WEFT_LOG_REMOVE = 2,  /* the key is gone; no value */
+    WEFT_LOG_CLEAR = 3,   /* everything of eras before `era` is gone; no key, no value */
+    WEFT_LOG_BARRIER = 4, /* a point of the caller's own meaning; no key, no value */
 } weft_log_op;
 
 /* One change. The log gives era and version back as they were; it does not order by them. */
