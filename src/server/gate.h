@@ -14,7 +14,8 @@ struct weft_gate;
 struct weft_gate *weft_gate_new(uint32_t loops);
 void weft_gate_free(struct weft_gate *gate);
 
-void weft_gate_enter(struct weft_gate *gate, uint32_t loop); /* waits while another loop is exclusive */
+void weft_gate_enter(struct weft_gate *gate,
+                     uint32_t loop); /* waits while another loop is exclusive */
 void weft_gate_leave(struct weft_gate *gate, uint32_t loop); /* ends exclusivity too */
 
 /* Inside: become the only one inside, until weft_gate_leave. Waits for the other loops to leave; while it

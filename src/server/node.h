@@ -55,6 +55,7 @@ typedef struct weft_node {
     uint64_t peak_memory;
     uint64_t average_ttl_ms; /* of the keys that the last sweep met */
     uint64_t sweep_cursor;   /* where the next sweep goes on */
+    struct weft_runtime *runtime; /* loops, connections, threads (runtime.h); NULL without */
 } weft_node;
 
 /* Wall clock in milliseconds, read once per batch of commands by each loop. */

@@ -10,12 +10,12 @@
 
 typedef struct weft_output {
     char *data;
-    size_t size;     /* bytes waiting, from `sent` on */
-    size_t sent;     /* bytes of data that are gone */
+    size_t size; /* bytes waiting, from `sent` on */
+    size_t sent; /* bytes of data that are gone */
     size_t capacity;
     uint8_t protocol; /* 2 or 3 */
-    bool muted;      /* CLIENT REPLY OFF or SKIP: appends are dropped */
-    bool failed;     /* an append found no memory, or passed the limit: the connection must be closed */
+    bool muted;       /* CLIENT REPLY OFF or SKIP: appends are dropped */
+    bool failed; /* an append found no memory, or passed the limit: the connection must be closed */
 } weft_output;
 
 void weft_output_free(weft_output *out);
@@ -25,10 +25,10 @@ char *weft_output_room(weft_output *out, size_t size);
 void weft_output_advance(weft_output *out, size_t size);
 void weft_output_raw(weft_output *out, const void *data, size_t size);
 
-void weft_reply_simple(weft_output *out, const char *text);  /* +text */
-void weft_reply_ok(weft_output *out);                        /* +OK */
+void weft_reply_simple(weft_output *out, const char *text); /* +text */
+void weft_reply_ok(weft_output *out);                       /* +OK */
 void weft_reply_error(weft_output *out, const char *format, ...)
-    __attribute__((format(printf, 2, 3))); /* -text; CR and LF become blanks */
+    __attribute__((format(printf, 2, 3)));                   /* -text; CR and LF become blanks */
 void weft_reply_integer(weft_output *out, int64_t number);   /* :n */
 void weft_reply_bulk(weft_output *out, weft_bytes bytes);    /* $n */
 void weft_reply_text(weft_output *out, const char *text);    /* $n of a string */

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* One thread, one event base. Other threads reach a loop through its eventfd alone. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "server/runtime.h"
+#include "server/sweep.h"
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { NS_PER_MS = 1000000, MAINTAIN_BUDGET = 1024 };
+
+__thread weft_loop *weft_loop_current;
+
+int64_t weft_node_now_ms(const weft_session *session) {
+    return session->node->runtime->loops[session->loop].now_ms;
+}
+
+void weft_loop_wake(weft_loop *loop) {
+    uint64_t one = 1;
+    ssize_t written = write(loop->wake_fd, &one, sizeof one);
+    (void)written; /* a full eventfd wakes too */
+}
+
+/* Called again and again once the node stops: by the waking, by each tick. */
+static void go_on_stopping(weft_loop *loop) {
+    uint64_t now = weft_clock_monotonic_ns();
+    if (loop->stop_deadline_ns == 0) {
+        loop->stop_deadline_ns = now + (uint64_t)WEFT_STOP_GRACE_MS * NS_PER_MS;
+        weft_listen_stop(loop);
+    }
+    if (weft_connections_finish(loop, now >= loop->stop_deadline_ns)) {
+        event_base_loopbreak(loop->base);
+    }
+}
+
+static bool is_stopping(const weft_loop *loop) {
+    return weft_load_relaxed(&loop->node->stopping) != 0;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg) {
+    (void)what;
+    weft_loop *loop = arg;
+    uint64_t count;
+    ssize_t got = read(fd, &count, sizeof count);
+    (void)got; /* nothing there is as good as something */
+    weft_connections_release(loop);
+    weft_connections_reap(loop);
+    if (is_stopping(loop)) {
+        go_on_stopping(loop);
+    }
+}
+
+/* The sweep's removals, and what maps and reclamation have left over. */
+static void sweep(weft_loop *loop) {
+    weft_node *node = loop->node;
+    loop->now_ms = (int64_t)weft_clock_wall_ms();
+    loop->sweep_budget_ns = weft_sweep_run(node, loop->index, loop->sweep_budget_ns);
+    weft_gate_enter(node->gate, loop->index);
+    weft_journal_commit_batch(loop);
+    weft_gate_leave(node->gate, loop->index);
+    weft_map_maintain(&node->map, MAINTAIN_BUDGET);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    weft_loop *loop = arg;
+    if (is_stopping(loop)) {
+        go_on_stopping(loop);
+        return;
+    }
+    if (loop->index == 0) {
+        sweep(loop);
+    }
+    if (loop->accept_again_ns != 0 && weft_clock_monotonic_ns() >= loop->accept_again_ns) {
+        weft_listen_start(loop);
+    }
+}
+
+static struct event_base *new_base(void) {
+    struct event_config *config = event_config_new();
+    if (config == NULL) {
+        return NULL;
+    }
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+bool weft_loop_open(weft_loop *loop) {
+    loop->tcp_fd = -1;
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    loop->base = new_base();
+    loop->input = weft_memory_alloc(NULL, WEFT_INPUT_SIZE, WEFT_CACHE_LINE);
+    loop->spare.data = weft_memory_alloc(NULL, WEFT_SPARE_OUTPUT, 1);
+    loop->spare.capacity = WEFT_SPARE_OUTPUT;
+    loop->sweep_budget_ns = WEFT_SWEEP_BUDGET_NS;
+    loop->now_ms = (int64_t)weft_clock_wall_ms();
+    if (loop->wake_fd < 0 || loop->base == NULL || loop->input == NULL ||
+        loop->spare.data == NULL) {
+        return false;
+    }
+    struct timeval interval = {0, WEFT_SWEEP_INTERVAL_MS * 1000};
+    event_assign(&loop->wake_event, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+    event_assign(&loop->tick_event, loop->base, -1, EV_PERSIST, on_tick, loop);
+    return event_add(&loop->wake_event, NULL) == 0 && event_add(&loop->tick_event, &interval) == 0;
+}
+
+static void *run_loop(void *arg) {
+    weft_loop *loop = arg;
+    weft_loop_current = loop;
+    weft_listen_start(loop);
+    event_base_dispatch(loop->base);
+    return NULL;
+}
+
+bool weft_loop_start(weft_loop *loop) {
+    char name[16];
+    loop->running = pthread_create(&loop->thread, NULL, run_loop, loop) == 0;
+    if (loop->running) {
+        snprintf(name, sizeof name, "weft-loop-%u", loop->index);
+        pthread_setname_np(loop->thread, name);
+    }
+    return loop->running;
+}
+
+void weft_loop_join(weft_loop *loop) {
+    if (loop->running) {
+        pthread_join(loop->thread, NULL);
+        loop->running = false;
+    }
+}
+
+void weft_loop_close(weft_loop *loop) {
+    weft_log_frame_free(&loop->frame);
+    weft_output_free(&loop->spare);
+    if (loop->spare_items != NULL) {
+        weft_memory_free(NULL, loop->spare_items, loop->spare_capacity * sizeof(weft_bytes),
+                         _Alignof(weft_bytes));
+    }
+    if (loop->input != NULL) {
+        weft_memory_free(NULL, loop->input, WEFT_INPUT_SIZE, WEFT_CACHE_LINE);
+    }
+    if (loop->base != NULL) {
+        event_base_free(loop->base);
+    }
+    if (loop->wake_fd >= 0) {
+        close(loop->wake_fd);
+    }
+}
