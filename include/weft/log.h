@@ -12,23 +12,25 @@
  *     weft_log_frame_reset(&frame);
  *     weft_log_close(log);
  *
- * A frame is what is appended at once. Frames are numbered 1, 2, 3, … in the order of their appends: the
- * log sequence number (LSN). Three numbers grow behind one another: the last appended LSN (in memory),
- * the written LSN (given to the operating system: survives the death of the process) and the durable LSN
- * (synchronized to the device: survives a power cut).
+ * A frame is what is appended at once. Frames are numbered 1, 2, 3, … in the order of their
+ * appends: the log sequence number (LSN). Three numbers grow behind one another: the last appended
+ * LSN (in memory), the written LSN (given to the operating system: survives the death of the
+ * process) and the durable LSN (synchronized to the device: survives a power cut).
  *
  * GUARANTEES (tests name the letter they prove)
  *   A  Atomicity. Recovery delivers all records of a frame, or none.
- *   B  Prefix. If recovery delivers a frame it delivers, or has in a checkpoint, all frames before it.
- *   C  Durability. A frame whose LSN is not above the durable LSN that was reported is recovered after any
- *      crash of the process or of the machine. The durable LSN is never reported too high: after a failed
- *      synchronization it stands still for good.
- *   D  Start. After a crash at any moment, also in a checkpoint, the directory opens: what a crash can leave
- *      behind is never refused. What a crash cannot leave behind, is: stored data that is missing or damaged
- *      is reported with file and offset, and nothing is written over it.
- *   E  No room. A full disk loses nothing that was appended: it is kept in memory and tried again each
- *      second, and new frames are refused until it has been stored.
- *   F  Memory. What waits in memory is bounded by `buffer_bytes` (one frame may be larger by itself).
+ *   B  Prefix. If recovery delivers a frame it delivers, or has in a checkpoint, all frames before
+ *      it.
+ *   C  Durability. A frame whose LSN is not above the durable LSN that was reported is recovered
+ *      after any crash of the process or of the machine. The durable LSN is never reported too
+ *      high: after a failed synchronization it stands still for good.
+ *   D  Start. After a crash at any moment, also in a checkpoint, the directory opens: what a crash
+ *      can leave behind is never refused. What a crash cannot leave behind, is: stored data that
+ *      is missing or damaged is reported with file and offset, and nothing is written over it.
+ *   E  No room. A full disk loses nothing that was appended: it is kept in memory and tried again
+ *      each second, and new frames are refused until it has been stored.
+ *   F  Memory. What waits in memory is bounded by `buffer_bytes` (one frame may be larger by
+ *      itself).
  *   G  Silence. The log never prints, never ends the process, and leaves errno as it was.
  */
 #ifndef WEFT_LOG_H
@@ -84,15 +86,15 @@ typedef struct weft_log_options {
     uint64_t segment_bytes;          /* size of a log file, at least 64 KiB; 0: 64 MiB */
     uint64_t buffer_bytes;           /* what may wait in memory, at least 64 KiB; 0: 64 MiB */
     const weft_allocator *allocator; /* NULL: malloc and free of the process; copied */
-    /* Called by the log's own thread, with no lock held, when the durable LSN has grown and when the state
-     * has changed. Must be short: nothing is written meanwhile. May be NULL. */
+    /* Called by the log's own thread, with no lock held, when the durable LSN has grown and when
+     * the state has changed. Must be short: nothing is written meanwhile. May be NULL. */
     void (*notify)(void *ctx, uint64_t durable_lsn);
     void *notify_ctx;
     char error_text[WEFT_LOG_TEXT_MAX]; /* out: if open is refused, what, where, and what to do */
 } weft_log_options;
 
-/* Records on their way into the log, encoded. Belongs to one thread at a time. Fields are private but for
- * `records` and `size`. */
+/* Records on their way into the log, encoded. Belongs to one thread at a time. Fields are private
+ * but for `records` and `size`. */
 typedef struct weft_log_frame {
     unsigned char *data;
     size_t size; /* bytes encoded; 0: nothing to append */
@@ -106,8 +108,8 @@ typedef struct weft_log_frame {
 /* A frame holds up to so many encoded bytes. */
 #define WEFT_LOG_FRAME_SIZE_MAX ((uint64_t)1 << 34)
 
-/* Called for each recovered record. Its bytes are valid until it returns. true: go on; false: stop, and
- * weft_log_recover answers WEFT_ABORTED. */
+/* Called for each recovered record. Its bytes are valid until it returns. true: go on; false: stop,
+ * and weft_log_recover answers WEFT_ABORTED. */
 typedef bool (*weft_log_record_fn)(void *ctx, const weft_log_record *record);
 
 /* Why recovery came to its end. */
@@ -160,10 +162,11 @@ WEFT_BEGIN_DECLS
  * log      out
  * options  `size` and `directory` set; zero fields are defaults; error_text is written on refusal
  *
- * Returns  WEFT_OK · WEFT_E_INVALID (size, an option, or no directory of a log: it holds other things) ·
- *          WEFT_E_BUSY (another log, here or in another process, owns it; the text tells the process id) ·
- *          WEFT_E_UNSUPPORTED (written by a newer version) · WEFT_E_CORRUPT (its FORMAT file is damaged) ·
- *          WEFT_E_FULL (no room on the disk) · WEFT_E_IO (not a directory, no permission, …) · WEFT_E_NOMEM
+ * Returns  WEFT_OK · WEFT_E_INVALID (size, an option, or no directory of a log: it holds other
+ *          things) · WEFT_E_BUSY (another log, here or in another process, owns it; the text tells
+ *          the process id) · WEFT_E_UNSUPPORTED (written by a newer version) · WEFT_E_CORRUPT (its
+ *          FORMAT file is damaged) · WEFT_E_FULL (no room on the disk) · WEFT_E_IO (not a
+ *          directory, no permission, …) · WEFT_E_NOMEM
  * Owns     the log is the caller's until weft_log_close; options are copied
  * Threads  any
  * Progress does file operations
@@ -174,10 +177,11 @@ WEFT_API int weft_log_open(weft_log **log, weft_log_options *options);
 
 /* weft_log_close — store what is still in memory, synchronize, and give the directory up.
  *
- * log      the log, or NULL; gone afterwards, whatever the answer. A checkpoint under way is aborted
+ * log      the log, or NULL; gone afterwards, whatever the answer. A checkpoint under way is
+ *          aborted
  *
- * Returns  WEFT_OK (all that was appended is durable) · WEFT_E_FULL or WEFT_E_IO (some of it is not, because
- *          the log is FULL or FAILED)
+ * Returns  WEFT_OK (all that was appended is durable) · WEFT_E_FULL or WEFT_E_IO (some of it is
+ *          not, because the log is FULL or FAILED)
  * Owns     everything of the log is freed
  * Threads  none may use the log meanwhile or afterwards
  * Progress waits for file operations
@@ -189,18 +193,20 @@ WEFT_API int weft_log_close(weft_log *log);
 /* weft_log_recover — read what the directory holds, and begin to log.  [A, B, C, D]
  *
  * log      opened; exactly once, also if the directory is new
- * on_record called for the records of the checkpoint, then for those of the log in the order of LSNs
+ * on_record called for the records of the checkpoint, then for those of the log in LSN order
  * ctx      for on_record
  * report   out, may be NULL; also written on refusal
  *
- * A checkpoint is written beside live changes. Therefore a key may be delivered with the state that it had at
- * any moment between the checkpoint's begin and end, and again with its later changes; what orders them is
- * (era, version). Appends of different threads are in the order of their appends, not of their versions.
+ * A checkpoint is written beside live changes. Therefore a key may be delivered with the state
+ * that it had at any moment between the checkpoint's begin and end, and again with its later
+ * changes; what orders them is (era, version). Appends of different threads are in the order of
+ * their appends, not of their versions.
  *
- * Returns  WEFT_OK · WEFT_ABORTED (on_record said stop) · WEFT_E_CORRUPT (missing or damaged data; the
- *          report tells file and offset; nothing was changed) · WEFT_E_INVALID (recovered already) ·
- *          WEFT_E_IO · WEFT_E_FULL (no room for the first log file) · WEFT_E_NOMEM.
- *          After anything but WEFT_OK only weft_log_close is of use, and what was delivered is incomplete
+ * Returns  WEFT_OK · WEFT_ABORTED (on_record said stop) · WEFT_E_CORRUPT (missing or damaged data;
+ *          the report tells file and offset; nothing was changed) · WEFT_E_INVALID (recovered
+ *          already) · WEFT_E_IO · WEFT_E_FULL (no room for the first log file) · WEFT_E_NOMEM.
+ *          After anything but WEFT_OK only weft_log_close is of use, and what was delivered is
+ *          incomplete
  * Owns     what on_record sees is valid until it returns
  * Threads  one; none may use the log meanwhile
  * Progress does file operations
@@ -254,15 +260,17 @@ WEFT_API void weft_log_frame_free(weft_log_frame *frame);
 /* weft_log_append — append a frame.  [A, B, E, F]
  *
  * log      recovered
- * frame    unchanged, may be reset at once; with no records nothing is appended and the answer is WEFT_OK
+ * frame    unchanged, may be reset at once; with no records nothing is appended and the answer is
+ *          WEFT_OK
  * lsn      out, may be NULL: the LSN of the frame; without records, of the last append
  *
  * Returns  WEFT_OK (in memory; see written and durable LSN) · WEFT_E_FULL (no room on the disk) ·
- *          WEFT_E_BUSY (the buffer is full, with `no_wait`) · WEFT_E_IO (FAILED) · WEFT_E_INVALID (not
- *          recovered) · WEFT_E_NOMEM. On an error nothing was appended
+ *          WEFT_E_BUSY (the buffer is full, with `no_wait`) · WEFT_E_IO (FAILED) · WEFT_E_INVALID
+ *          (not recovered) · WEFT_E_NOMEM. On an error nothing was appended
  * Owns     the frame is copied
  * Threads  any
- * Progress may block: a short lock, and until the writer has made room in a full buffer; no file operation
+ * Progress may block: a short lock, and until the writer has made room in a full buffer; no file
+ *          operation
  * Order    frames are recovered in the order of their LSNs; an append that begins after another has
  *          returned has the higher LSN
  * Cost     a checksum, a lock, a copy; a system call if the log's thread sleeps
@@ -295,14 +303,14 @@ WEFT_API uint64_t weft_log_written_lsn(weft_log *log);
  */
 WEFT_API uint64_t weft_log_durable_lsn(weft_log *log);
 
-/* weft_log_wait_durable — ask for a synchronization, under any policy, and wait until a frame is durable.
+/* weft_log_wait_durable — ask for a synchronization, and wait until a frame is durable.
  *
  * log      recovered
- * lsn      from weft_log_append
+ * lsn      from weft_log_append; under any policy it is synchronized now
  * timeout_ns  at most so long; UINT64_MAX: no limit; 0: only ask
  *
- * Returns  WEFT_OK (durable) · WEFT_E_BUSY (not in this time; it may be FULL) · WEFT_E_IO (FAILED: it will
- *          not become durable) · WEFT_E_INVALID (not recovered, or no such LSN yet)
+ * Returns  WEFT_OK (durable) · WEFT_E_BUSY (not in this time; it may be FULL) · WEFT_E_IO (FAILED:
+ *          it will not become durable) · WEFT_E_INVALID (not recovered, or no such LSN yet)
  * Owns     nothing
  * Threads  any but the log's own (not from notify)
  * Progress waits for file operations of the log's thread
@@ -338,15 +346,15 @@ WEFT_API weft_log_state weft_log_state_get(weft_log *log);
  */
 WEFT_API void weft_log_stats_get(weft_log *log, weft_log_stats *stats);
 
-/* weft_log_checkpoint_begin — begin to write a checkpoint, which makes older log files unnecessary.
+/* weft_log_checkpoint_begin — begin a checkpoint, which makes older log files unnecessary.
  *
  * log      recovered
  * lsn      out, may be NULL: the checkpoint will stand for all frames before this one
  *
- * From here on the caller walks over all that it holds and adds each entry as it is at that moment, while
- * changes go on and are appended. What was appended before this call must be found by the walk.
- * The other way round a state must be appended before the walk can find it, or at the latest before
- * weft_log_checkpoint_end is called; therefore finish what is on its way between the map and the log first.
+ * From here on the caller walks over all that it holds and adds each entry as it is at that moment,
+ * while changes go on and are appended. What was appended before this call must be found by the
+ * walk; what the walk finds must have been appended before the end is called. Therefore the caller
+ * lets finish what is on its way between its map and the log, before it begins and before it ends.
  *
  * Returns  WEFT_OK · WEFT_E_BUSY (one is under way) · WEFT_E_FULL · WEFT_E_IO · WEFT_E_INVALID (not
  *          recovered) · WEFT_E_NOMEM
@@ -363,8 +371,8 @@ WEFT_API int weft_log_checkpoint_begin(weft_log *log, uint64_t *lsn);
  * log      with a checkpoint under way
  * record   a PUT; a REMOVE or CLEAR is allowed, where the caller needs them to order later recovery
  *
- * Returns  WEFT_OK · WEFT_E_TOOBIG · WEFT_E_INVALID (op, or no checkpoint) · WEFT_E_FULL · WEFT_E_IO ·
- *          WEFT_E_NOMEM. After an error that is not of the record only abort is of use
+ * Returns  WEFT_OK · WEFT_E_TOOBIG · WEFT_E_INVALID (op, or no checkpoint) · WEFT_E_FULL ·
+ *          WEFT_E_IO · WEFT_E_NOMEM. After an error that is not of the record only abort is of use
  * Owns     key and value are copied
  * Threads  as weft_log_checkpoint_begin
  * Progress writes to the file each 256 KiB
@@ -373,12 +381,12 @@ WEFT_API int weft_log_checkpoint_begin(weft_log *log, uint64_t *lsn);
  */
 WEFT_API int weft_log_checkpoint_add(weft_log *log, const weft_log_record *record);
 
-/* weft_log_checkpoint_end — make the checkpoint the one that recovery reads, delete what it replaces.
+/* weft_log_checkpoint_end — make the checkpoint the one to recover from, and delete older files.
  *
  * log      with a checkpoint under way; afterwards there is none, whatever the answer
  *
- * Returns  WEFT_OK · WEFT_E_FULL or WEFT_E_IO or WEFT_E_NOMEM (the old state is kept; the log itself goes on
- *          unless it is FULL or FAILED) · WEFT_E_INVALID (no checkpoint)
+ * Returns  WEFT_OK · WEFT_E_FULL or WEFT_E_IO or WEFT_E_NOMEM (the old state is kept; the log
+ *          itself goes on unless it is FULL or FAILED) · WEFT_E_INVALID (no checkpoint)
  * Owns     the checkpoint is given up
  * Threads  as weft_log_checkpoint_begin
  * Progress waits until all that was appended before this call is durable

@@ -29,11 +29,13 @@ typedef struct weft_thread {
 bool weft_thread_start(weft_thread *thread, void *(*run)(void *ctx), void *ctx);
 void weft_thread_join(weft_thread *thread);
 
-/* Set the slot, and have `value` (not NULL) handed to the exit function when this thread ends, if the
- * slot is still not NULL then. False without memory: the slot is set, the thread's exit is not noticed. */
+/* Set the slot, and have `value` (not NULL) handed to the exit function when this thread ends, if
+ * the slot is still not NULL then. False without memory: the slot is set, the thread's exit is not
+ * noticed. */
 bool weft_thread_set_slot(void *value);
 
-/* The one function that is called on an exiting thread with what its slot holds; the slot is NULL then,
+/* The one function that is called on an exiting thread with what its slot holds; the slot is NULL
+ * then,
  * and may be set again by it, or by other exit functions of the program. False if the system has no
  * thread-specific key left. */
 bool weft_thread_at_exit(void (*fn)(void *value));

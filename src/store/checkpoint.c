@@ -121,7 +121,8 @@ int weft_log_checkpoint_add(weft_log *log, const weft_log_record *record) {
     return status;
 }
 
-/* Whole and durable under its unfinished name, and the log as far as it was when the walk was over. */
+/* Whole and durable under its unfinished name, and the log as far as it was when the walk was
+ * over. */
 static int complete(weft_log *log) {
     weft_store_checkpoint *checkpoint = &log->checkpoint;
     weft_store_footer footer = {0};
@@ -143,7 +144,7 @@ static int complete(weft_log *log) {
     return weft_store_status(error ? error : weft_file_sync(checkpoint->fd));
 }
 
-/* From the rename on the new checkpoint counts; that it is durable decides whether the old may go. */
+/* From the rename on the new checkpoint counts; that it is durable decides if the old may go. */
 static int install(weft_log *log) {
     weft_store_checkpoint *checkpoint = &log->checkpoint;
     char unfinished[WEFT_STORE_PATH_MAX];

@@ -325,8 +325,9 @@ uint64_t weft_store_files_trim(weft_log *log, const weft_store_files *files, uin
         weft_store_path(log, WEFT_STORE_NAME_SNAP, files->checkpoints[i], path);
         (void)weft_file_unlink(path);
     }
-    /* A segment ends where the next one begins. What stays behind by a failure is ignored by recovery,
-     * which begins at the last segment that is not above the checkpoint, and deleted there. */
+    /* A segment ends where the next one begins. What stays behind by a failure is ignored by
+     * recovery, which begins at the last segment that is not above the checkpoint, and deleted
+     * there. */
     for (size_t i = 0; i + 1 < files->segment_count && files->segments[i + 1] <= lsn; i++) {
         weft_store_path(log, WEFT_STORE_NAME_LOG, files->segments[i], path);
         left -= weft_file_unlink(path) == 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of this folder share: the log as an object. The design is in docs/design/log.md. */
+/* What the files of this folder share: the log as an object. Design: docs/design/log.md. */
 #ifndef WEFT_STORE_LOG_H
 #define WEFT_STORE_LOG_H
 
@@ -122,7 +122,7 @@ int weft_store_files_read(weft_log *log, weft_store_files *files);
 void weft_store_files_free(weft_store_files *files);
 /* Delete what the checkpoint at `lsn` stands for; returns how many segments are left. */
 uint64_t weft_store_files_trim(weft_log *log, const weft_store_files *files, uint64_t lsn);
-/* Delete files that were never finished. Failure is harmless: it is done again at the next start. */
+/* Delete files that were never finished. Failure is harmless: it is done again at next start. */
 void weft_store_remove_unfinished(weft_log *log);
 int weft_store_status(int error); /* of a negated errno */
 const char *weft_store_error_text(int error);

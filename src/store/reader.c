@@ -107,8 +107,9 @@ int weft_store_reader_frame(weft_store_reader *reader, uint64_t lsn,
     return 0;
 }
 
-/* A frame that was appended when frame `lsn` was durable already. The number is looked at first: it is
- * the cheapest filter, and a copy of the log inside a value cannot carry a number from the future. */
+/* A frame that was appended when frame `lsn` was durable already. The number is looked at first:
+ * it is the cheapest filter, and a copy of the log inside a value cannot carry a number from the
+ * future. */
 static bool proves_loss(const weft_store_reader *reader, const unsigned char *data, uint64_t lsn) {
     weft_store_frame_header header;
     uint64_t number = weft_store_read_u64(data);

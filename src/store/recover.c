@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Recovery: the checkpoint, then the log files behind it. What a crash may leave is taken; what it may
- * not leave is refused. The cases are told apart in docs/design/log.md. */
+/* Recovery: the checkpoint, then the log files behind it. What a crash may leave is taken; what it
+ * may not leave is refused. The cases are told apart in docs/design/log.md. */
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/file.h"

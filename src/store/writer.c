@@ -323,7 +323,8 @@ static bool sync_is_due(const weft_log *log, uint64_t now, uint64_t *wait) {
         return true;
     }
     if (log->options.sync == WEFT_LOG_ALWAYS || log->wanted_lsn > durable) {
-        /* What was appended while the last one ran goes with this one; what comes now, with the next. */
+        /* What was appended while the last one ran goes with this one; what comes now, with the
+         * next. */
         return !log->oldest || written >= log->round_lsn;
     }
     if (log->options.sync == WEFT_LOG_NO) {
