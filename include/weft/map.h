@@ -28,7 +28,7 @@
  *   C  Lifetime. Nothing that a guard or a reference protects is freed or changed.
  *   D  Versions. Each write of a key gives it a version greater than all versions that this key had
  *      in this era, also across remove and insert; clear starts a new era.
- *   E  Memory. If an operation answers WEFT_E_NOMEM the map is what it was. Remove, take, clear,
+ *   E  Memory. If an operation answers WEFT_E_NOMEM the map is what it was. Remove, take,
  *      iterate and close need no memory. A growth that fails is retried later; the map keeps
  *      serving.
  *   F  Destructors run exactly once per owned object, after its last reader, with no lock held.
@@ -140,8 +140,9 @@ typedef enum weft_reason {
 } weft_reason;
 
 /* Called once for each entry that leaves; bytes are as the map holds them (COPY: the copy). For
- * ADOPT it is the place to free them. Runs on whichever thread calls into weft, with no lock held,
- * and may call any operation. [F] */
+ * ADOPT it is the place to free them; an adopted key of which the map only has a copy, because an
+ * operation that takes no key wrote the entry (replace, cas, merge, compute …), is shown as {NULL, 0}.
+ * Runs on whichever thread calls into weft, with no lock held, and may call any operation. [F] */
 typedef void (*weft_destructor)(void *ctx, weft_bytes key, weft_bytes value, weft_reason reason);
 
 typedef struct weft_map_options {
@@ -456,8 +457,9 @@ WEFT_API int weft_map_get_or_insert(weft_map *map, weft_bytes key, weft_bytes va
  * out      in: data, capacity; out: size, version
  *
  * Returns  WEFT_OK (was there, or built) · WEFT_TRUNCATED · WEFT_E_REENTRANT (this thread is
- *          building this key) · WEFT_E_NOMEM · WEFT_E_TOOBIG · what the builder returned if not 0
- * Owns     what the builder puts into `fresh` is copied
+ *          building this key) · WEFT_E_NOMEM · WEFT_E_TOOBIG · WEFT_E_UNSUPPORTED (absent, and
+ *          the map does not copy values) · what the builder returned if not 0
+ * Owns     the key, and what the builder puts into `fresh`, are copied
  * Threads  any
  * Progress present: as weft_map_get; absent: waits for the builder of the same key. A builder that
  *          fails wakes the next waiter, which builds
@@ -523,6 +525,7 @@ WEFT_API int weft_map_replace_if_version(weft_map *map, weft_bytes key, uint64_t
  * old      out, may be NULL: the value before
  *
  * Returns  WEFT_OK · WEFT_MISMATCH (the value is not 8 bytes long) · WEFT_E_NOMEM · WEFT_E_TOOBIG
+ *          · WEFT_E_UNSUPPORTED (the map does not copy values)
  * Owns     the key as the map's mode says, if it was absent
  * Threads  any
  * Progress as weft_map_put
@@ -545,7 +548,7 @@ typedef struct weft_fetch {
  * old      out, may be NULL: the value before, 0 if absent
  *
  * Returns  WEFT_OK · WEFT_MISMATCH (the value is not 8 bytes long) · WEFT_E_INVALID (op) ·
- *          WEFT_E_NOMEM · WEFT_E_TOOBIG
+ *          WEFT_E_NOMEM · WEFT_E_TOOBIG · WEFT_E_UNSUPPORTED (the map does not copy values)
  * Owns     the key as the map's mode says, if it was absent
  * Threads  any
  * Progress as weft_map_put
@@ -561,8 +564,8 @@ WEFT_API int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int
  * operand  any bytes
  * merge    fn may run several times
  *
- * Returns  WEFT_OK · WEFT_E_NOMEM · WEFT_E_TOOBIG
- * Owns     everything is copied; WEFT_E_UNSUPPORTED on maps with ADOPT or BORROW values
+ * Returns  WEFT_OK · WEFT_E_NOMEM · WEFT_E_TOOBIG · WEFT_E_UNSUPPORTED (the map does not copy values)
+ * Owns     everything is copied
  * Threads  any
  * Progress as weft_map_put
  * Order    as weft_map_put and weft_map_get
@@ -580,8 +583,9 @@ WEFT_API int weft_map_merge(weft_map *map, weft_bytes key, weft_bytes operand,
  *
  * Returns  WEFT_OK (set or removed) · WEFT_UNCHANGED (kept) · WEFT_ABORTED · WEFT_MISMATCH
  *          (EXCLUSIVE only: another kind of writer changed the key meanwhile) · WEFT_E_REENTRANT
- *          (EXCLUSIVE only) · WEFT_E_NOMEM · WEFT_E_TOOBIG
- * Owns     what fn puts into `fresh` is copied when fn has returned
+ *          (EXCLUSIVE only) · WEFT_E_NOMEM · WEFT_E_TOOBIG ·
+ *          WEFT_E_UNSUPPORTED (the map does not copy values)
+ * Owns     the key is copied, and what fn puts into `fresh` when fn has returned
  * Threads  any
  * Progress OPTIMISTIC: as weft_map_put; EXCLUSIVE: waits for the holder of the claim
  * Order    as weft_map_put and weft_map_get
@@ -598,8 +602,8 @@ WEFT_API int weft_map_compute(weft_map *map, weft_bytes key, const weft_compute 
  * version  the version that this write had when it was made
  *
  * Returns  WEFT_OK (stored) · WEFT_MISMATCH (the entry present has the same version or a later one)
- *          · WEFT_E_NOMEM · WEFT_E_TOOBIG
- * Owns     the value is copied
+ *          · WEFT_E_NOMEM · WEFT_E_TOOBIG · WEFT_E_UNSUPPORTED (the map does not copy values)
+ * Owns     key and value are copied
  * Threads  any
  * Progress as weft_map_put
  * Order    as weft_map_put

@@ -55,6 +55,14 @@ typedef struct weft_u64build {
     void *ctx;
 } weft_u64build;
 
+/* Combine a stored value with an operand. Must be free of side effects. */
+typedef uint64_t (*weft_u64merge_fn)(void *ctx, uint64_t old, uint64_t operand);
+
+typedef struct weft_u64merge {
+    weft_u64merge_fn fn;
+    void *ctx;
+} weft_u64merge;
+
 /* true: go on (walks), or: it holds (predicates). */
 typedef bool (*weft_u64visit_fn)(void *ctx, weft_u64pair entry);
 
@@ -290,6 +298,23 @@ WEFT_API int weft_u64map_fetch_add(weft_u64map *map, uint64_t key, int64_t delta
  * Cost     as weft_u64map_put
  */
 WEFT_API int weft_u64map_fetch(weft_u64map *map, uint64_t key, weft_fetch fetch, int64_t *old);
+
+/* weft_u64map_merge — store the operand if the key is absent, else what fn makes of both.
+ *
+ * map      the map
+ * key      any number
+ * operand  any number
+ * merge    fn may run several times
+ *
+ * Returns  WEFT_OK · WEFT_E_NOMEM
+ * Owns     nothing
+ * Threads  any
+ * Progress as weft_u64map_put
+ * Order    as weft_u64map_put and weft_u64map_get
+ * Cost     as weft_u64map_put, and fn
+ */
+WEFT_API int weft_u64map_merge(weft_u64map *map, uint64_t key, uint64_t operand,
+                               const weft_u64merge *merge);
 
 /* weft_u64map_compute — read, decide, write: the general operation on one key.
  *

@@ -28,9 +28,11 @@ typedef struct weft_map_impl {
     weft_shape shape;
     weft_map_options options; /* with defaults filled in; its allocator is `allocator` */
     weft_allocator allocator;
-    weft_era *dying;     /* eras that no thread can reach, being freed in pieces */
-    uint64_t freeing;    /* 1: a thread is at it */
-    uint64_t references; /* held by callers */
+    weft_era *dying;             /* eras that no thread can reach, being freed in pieces */
+    uint64_t freeing;            /* 1: a thread is at it */
+    uint64_t old_eras;           /* cleared and not yet freed */
+    uint64_t writes_since_clear; /* counted while there are old eras */
+    uint64_t references;         /* held by callers */
     weft_mutex claims_lock;
     weft_cond claims_changed;
     weft_claim *claims;
@@ -60,23 +62,45 @@ int weft_claim_take(weft_map_impl *map, weft_claim *claim, const weft_key *key);
 void weft_claim_give_back(weft_map_impl *map, weft_claim *claim);
 
 /* Entries (entry.c). */
-weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value);
+/* With `take_key` the key is held as the map's mode says; else it is copied in any mode. */
+weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value,
+                            bool take_key);
 void weft_entry_discard(weft_map_impl *map, weft_entry *entry); /* never was in the map */
 void weft_entry_release(weft_map_impl *map, weft_entry *entry); /* a reference less; destructor */
 void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason);
-bool weft_entry_reference(weft_entry *entry); /* false if it is being freed */
+/* One reference more. The entry was found under the guard that the caller is inside: the map's own
+ * reference is dropped after it. */
+void weft_entry_reference(weft_entry *entry);
 size_t weft_entry_bytes(const weft_entry *entry);
-weft_view weft_entry_view(const weft_entry *entry);
+weft_bytes weft_entry_key_bytes(const weft_entry *entry);
+/* False if the entry has left the map: its version is not to be had any more, and is not the key's. */
+bool weft_entry_look(const weft_entry *entry, weft_view *view);
+/* The present state of the key of an entry that was found: of this entry, or of the one that came in its
+ * place. False if the key is gone. The caller is inside the guard under which the entry was found. */
+bool weft_entry_look_current(weft_core *core, const weft_entry *entry, weft_view *view);
 
 /* Walks (walk.c), for both shapes: visits cells, each key once, until `visit` says false. */
 typedef bool (*weft_cell_fn)(void *ctx, uint64_t key_number, uint64_t cell);
-int weft_walk_cells(weft_map_impl *map, const weft_part *part, weft_cell_fn visit, void *ctx);
-uint64_t weft_walk_step(weft_map_impl *map, uint64_t from, uint64_t last, weft_cell_fn visit,
-                        void *ctx, bool *stopped);
-
+typedef struct weft_walk {
+    weft_cell_fn visit;
+    void *ctx;
+    weft_core *core; /* during visit: where the cell was found */
+    bool stopped;    /* visit said so */
+    uint64_t from;   /* where the next step begins */
+    uint64_t last;   /* the last point to visit */
+} weft_walk;
+/* One step, under a guard of its own; false if the walk is over. */
+bool weft_walk_step(weft_map_impl *map, weft_walk *walk);
+/* Steps until the end of the part. */
+int weft_walk_part(weft_map_impl *map, const weft_part *part, weft_walk *walk);
+/* A step behind a cursor. */
+void weft_walk_scan(weft_map_impl *map, uint64_t *cursor, weft_walk *walk);
+size_t weft_walk_count(weft_map_impl *map);
+/* A walk in single cells, inside a guard; the bytes shape, which looks at the last cell again, needs one and
+ * the same guard for all steps. */
 enum { WEFT_ITER_WORDS = 6 };
 void weft_walk_iter_start(weft_map_impl *map, uint64_t *words);
-bool weft_walk_iter_next(uint64_t *words, uint64_t *number, uint64_t *cell); /* inside a guard */
+bool weft_walk_iter_next(uint64_t *words, uint64_t *number, uint64_t *cell);
 
 /* The arithmetic of weft_map_fetch (write.c). */
 int64_t weft_fetch_combine(weft_fetch fetch, int64_t old);

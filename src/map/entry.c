@@ -38,12 +38,35 @@ static weft_bytes entry_value(const weft_entry *entry) {
     return weft_bytes_of(at, entry->value_size);
 }
 
-weft_view weft_entry_view(const weft_entry *entry) {
-    return (weft_view){
-        .key = weft_bytes_of(weft_entry_key(entry), weft_entry_key_size(entry)),
-        .value = entry_value(entry),
-        .version = weft_load_relaxed(&entry->version),
-    };
+weft_bytes weft_entry_key_bytes(const weft_entry *entry) {
+    return weft_bytes_of(weft_entry_key(entry), weft_entry_key_size(entry));
+}
+
+bool weft_entry_look(const weft_entry *entry, weft_view *view) {
+    /* Acquire: if this is a limbo link already, the reason below is seen too. Pairs with the release of
+     * the link in weft_limbo_retire, behind the reason that weft_entry_retire sets. */
+    view->version = weft_load_acquire(&entry->version);
+    if (WEFT_UNLIKELY(weft_load_relaxed(&entry->key_size_and_flags) >> WEFT_ENTRY_REASON_SHIFT !=
+                      0)) {
+        return false;
+    }
+    view->key = weft_entry_key_bytes(entry);
+    view->value = entry_value(entry);
+    return true;
+}
+
+bool weft_entry_look_current(weft_core *core, const weft_entry *entry, weft_view *view) {
+    while (WEFT_UNLIKELY(!weft_entry_look(entry, view))) {
+        weft_bytes bytes = weft_entry_key_bytes(entry);
+        weft_key key = weft_key_of_bytes(core, bytes);
+        weft_position position;
+        core->engine->find(core, &key, &position);
+        if (!position.present) {
+            return false;
+        }
+        entry = (const weft_entry *)(uintptr_t)position.cell;
+    }
+    return true;
 }
 
 static unsigned char *put_piece(unsigned char *at, weft_bytes piece) {
@@ -53,8 +76,10 @@ static unsigned char *put_piece(unsigned char *at, weft_bytes piece) {
     return at + piece.size;
 }
 
-weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value) {
-    uint32_t flags = (map->options.key_own != WEFT_OWN_COPY ? WEFT_ENTRY_KEY_OUTSIDE : 0) |
+weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value,
+                            bool take_key) {
+    bool outside = take_key && map->options.key_own != WEFT_OWN_COPY;
+    uint32_t flags = (outside ? WEFT_ENTRY_KEY_OUTSIDE : 0) |
                      (map->options.value_own != WEFT_OWN_COPY ? WEFT_ENTRY_VALUE_OUTSIDE : 0) |
                      (map->options.refcount ? WEFT_ENTRY_COUNTED : 0);
     size_t value_size = value->head.size + value->body.size;
@@ -88,14 +113,10 @@ void weft_entry_discard(weft_map_impl *map, weft_entry *entry) {
     }
 }
 
-bool weft_entry_reference(weft_entry *entry) {
-    uint64_t count = weft_load_relaxed(entry_count(entry));
-    while (count != 0) {
-        if (weft_cas_relaxed(entry_count(entry), &count, count + 1)) {
-            return true;
-        }
-    }
-    return false;
+void weft_entry_reference(weft_entry *entry) {
+    uint64_t before = weft_fetch_add_relaxed(entry_count(entry), 1);
+    WEFT_ASSERT(before != 0);
+    (void)before;
 }
 
 void weft_entry_release(weft_map_impl *map, weft_entry *entry) {
@@ -105,9 +126,11 @@ void weft_entry_release(weft_map_impl *map, weft_entry *entry) {
         return;
     }
     if (map->options.destructor != NULL) {
-        weft_view view = weft_entry_view(entry);
+        bool copied = map->options.key_own == WEFT_OWN_ADOPT &&
+                      !weft_entry_flag(entry, WEFT_ENTRY_KEY_OUTSIDE);
+        weft_bytes key = copied ? weft_bytes_of(NULL, 0) : weft_entry_key_bytes(entry);
         weft_reason reason = (weft_reason)(entry->key_size_and_flags >> WEFT_ENTRY_REASON_SHIFT);
-        map->options.destructor(map->options.destructor_ctx, view.key, view.value, reason);
+        map->options.destructor(map->options.destructor_ctx, key, entry_value(entry), reason);
     }
     weft_entry_discard(map, entry);
 }

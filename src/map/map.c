@@ -33,6 +33,15 @@ static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes) {
     return position.present ? (weft_entry *)(uintptr_t)position.cell : NULL;
 }
 
+/* What is to be seen of the key at some moment of the call; false: it is not there. */
+static bool find_view(weft_map *map, weft_bytes bytes, weft_view *view) {
+    const weft_entry *entry;
+    do {
+        entry = find_entry(map, bytes);
+    } while (entry != NULL && WEFT_UNLIKELY(!weft_entry_look(entry, view)));
+    return entry != NULL;
+}
+
 static int copy_out(const weft_view *view, weft_buffer *out) {
     out->size = view->value.size;
     out->version = view->version;
@@ -48,12 +57,8 @@ static int get_guarded(weft_map *map, weft_bytes key, weft_buffer *out) {
     if (WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
         return WEFT_E_TOOBIG;
     }
-    const weft_entry *entry = find_entry(map, key);
-    if (entry == NULL) {
-        return WEFT_NOT_FOUND;
-    }
-    weft_view view = weft_entry_view(entry);
-    return copy_out(&view, out);
+    weft_view view;
+    return find_view(map, key, &view) ? copy_out(&view, out) : WEFT_NOT_FOUND;
 }
 
 WEFT_HOT int weft_map_get(weft_map *map, weft_bytes key, weft_buffer *out) {
@@ -82,12 +87,7 @@ WEFT_HOT int weft_map_peek(weft_map *map, weft_bytes key, const weft_guard *guar
     if (WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
         return WEFT_E_TOOBIG;
     }
-    const weft_entry *entry = find_entry(map, key);
-    if (entry == NULL) {
-        return WEFT_NOT_FOUND;
-    }
-    *view = weft_entry_view(entry);
-    return WEFT_OK;
+    return find_view(map, key, view) ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
 int weft_map_contains(weft_map *map, weft_bytes key) {
@@ -109,12 +109,14 @@ int weft_map_acquire(weft_map *map, weft_bytes key, weft_ref *ref) {
     }
     weft_guard guard;
     weft_guard_enter(&guard);
-    weft_entry *entry = find_entry(map, key);
-    while (entry != NULL && !weft_entry_reference(entry)) {
-        entry = find_entry(map, key); /* it left the map after it was found */
-    }
+    weft_view view;
+    weft_entry *entry;
+    do {
+        entry = find_entry(map, key);
+    } while (entry != NULL && !weft_entry_look(entry, &view)); /* it left after it was found */
     if (entry != NULL) {
-        *ref = (weft_ref){weft_entry_view(entry), entry, impl};
+        weft_entry_reference(entry);
+        *ref = (weft_ref){view, entry, impl};
         weft_fetch_add_relaxed(&impl->references, 1);
     }
     weft_guard_leave(&guard);

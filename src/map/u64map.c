@@ -292,6 +292,24 @@ int weft_u64map_fetch_add(weft_u64map *map, uint64_t key, int64_t delta, int64_t
     return weft_u64map_fetch(map, key, (weft_fetch){WEFT_FETCH_ADD, delta}, old);
 }
 
+typedef struct merging {
+    const weft_u64merge *merge;
+    uint64_t operand;
+} merging;
+
+static weft_verdict decide_merge(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    const merging *m = ctx;
+    *fresh = old == NULL ? m->operand : m->merge->fn(m->merge->ctx, *old, m->operand);
+    return WEFT_SET;
+}
+
+int weft_u64map_merge(weft_u64map *map, uint64_t key, uint64_t operand,
+                      const weft_u64merge *merge) {
+    merging m = {merge, operand};
+    change c = {.decide = decide_merge, .ctx = &m};
+    return run(map, key, &c);
+}
+
 /* ---- compute and build -------------------------------------------------------------------------- */
 
 /* EXCLUSIVE: the decision has been made; carry it out as long as the value is the one it saw. */
@@ -349,38 +367,37 @@ int weft_u64map_compute(weft_u64map *map, uint64_t key, const weft_u64compute *c
     return status;
 }
 
-typedef struct building {
-    const weft_u64build *build;
-    uint64_t key;
-    int status;
-} building;
-
-static weft_verdict decide_build(void *ctx, const uint64_t *old, uint64_t *fresh) {
-    building *b = ctx;
-    if (old != NULL) {
-        return WEFT_KEEP;
+/* Under the claim. The builder runs outside of any guard: it may take long. */
+static int build_claimed(weft_u64map *map, uint64_t key, const weft_u64build *build,
+                         uint64_t *out) {
+    uint64_t fresh = 0;
+    int status = weft_u64map_get(map, key, out);
+    if (status != WEFT_NOT_FOUND) {
+        return status;
     }
-    b->status = b->build->fn(b->build->ctx, b->key, fresh);
-    return b->status == WEFT_OK ? WEFT_SET : WEFT_ABORT;
+    status = build->fn(build->ctx, key, &fresh);
+    if (status == WEFT_OK) {
+        status = weft_u64map_get_or_insert(map, key, fresh, out);
+        status = status == WEFT_EXISTS ? WEFT_OK : status;
+    }
+    return status;
 }
 
 int weft_u64map_get_or_build(weft_u64map *map, uint64_t key, const weft_u64build *build,
                              uint64_t *out) {
-    for (;;) {
-        int status = weft_u64map_get(map, key, out);
-        if (status != WEFT_NOT_FOUND) {
-            return status;
-        }
-        building b = {build, key, WEFT_OK};
-        weft_u64compute compute = {decide_build, &b, WEFT_EXCLUSIVE};
-        status = weft_u64map_compute(map, key, &compute, NULL);
-        if (status == WEFT_ABORTED) {
-            return b.status;
-        }
-        if (status < 0) {
-            return status;
-        }
+    int status = weft_u64map_get(map, key, out);
+    if (status != WEFT_NOT_FOUND) {
+        return status;
     }
+    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_U64);
+    weft_key wanted = {.number = key};
+    weft_claim claim;
+    status = impl == NULL ? WEFT_E_NOMEM : weft_claim_take(impl, &claim, &wanted);
+    if (status == WEFT_OK) {
+        status = build_claimed(map, key, build, out);
+        weft_claim_give_back(impl, &claim);
+    }
+    return status;
 }
 
 /* ---- several keys ------------------------------------------------------------------------------- */

@@ -12,7 +12,8 @@ typedef struct visitor {
     weft_u64map *map;
     weft_u64visit_fn fn;
     void *ctx;
-    size_t count;
+    size_t removed;
+    weft_walk walk;
 } visitor;
 
 static bool visit_pair(void *ctx, uint64_t number, uint64_t cell) {
@@ -21,9 +22,9 @@ static bool visit_pair(void *ctx, uint64_t number, uint64_t cell) {
 }
 
 int weft_u64map_foreach_part(weft_u64map *map, const weft_u64part *part) {
-    visitor v = {map, part->fn, part->ctx, 0};
+    visitor v = {.fn = part->fn, .ctx = part->ctx, .walk = {.visit = visit_pair, .ctx = &v}};
     weft_part cells = {part->index, part->count, NULL, NULL};
-    return weft_walk_cells(existing(map), &cells, visit_pair, &v);
+    return weft_walk_part(existing(map), &cells, &v.walk);
 }
 
 int weft_u64map_foreach(weft_u64map *map, weft_u64visit_fn fn, void *ctx) {
@@ -31,16 +32,8 @@ int weft_u64map_foreach(weft_u64map *map, weft_u64visit_fn fn, void *ctx) {
     return weft_u64map_foreach_part(map, &all);
 }
 
-static bool count_pair(void *ctx, weft_u64pair pair) {
-    (void)pair;
-    ++*(size_t *)ctx;
-    return true;
-}
-
 size_t weft_u64map_len_exact(weft_u64map *map) {
-    size_t count = 0;
-    weft_u64map_foreach(map, count_pair, &count);
-    return count;
+    return weft_walk_count(existing(map));
 }
 
 static bool visit_and_go_on(void *ctx, uint64_t number, uint64_t cell) {
@@ -49,11 +42,8 @@ static bool visit_and_go_on(void *ctx, uint64_t number, uint64_t cell) {
 }
 
 int weft_u64map_scan(weft_u64map *map, uint64_t *cursor, weft_u64visit_fn fn, void *ctx) {
-    weft_map_impl *impl = existing(map);
-    visitor v = {map, fn, ctx, 0};
-    bool stopped;
-    *cursor =
-        impl == NULL ? 0 : weft_walk_step(impl, *cursor, UINT64_MAX, visit_and_go_on, &v, &stopped);
+    visitor v = {.fn = fn, .ctx = ctx, .walk = {.visit = visit_and_go_on, .ctx = &v}};
+    weft_walk_scan(existing(map), cursor, &v.walk);
     return WEFT_OK;
 }
 
@@ -69,17 +59,17 @@ static bool retain_pair(void *ctx, uint64_t number, uint64_t cell) {
         if (status == WEFT_MISMATCH) { /* written meanwhile: ask again */
             status = weft_u64map_remove_if(v->map, number, is_unwanted, v);
         }
-        v->count += status == WEFT_OK;
+        v->removed += status == WEFT_OK;
     }
     return true;
 }
 
 int weft_u64map_retain(weft_u64map *map, weft_u64visit_fn fn, void *ctx, size_t *removed) {
-    visitor v = {map, fn, ctx, 0};
+    visitor v = {.map = map, .fn = fn, .ctx = ctx, .walk = {.visit = retain_pair, .ctx = &v}};
     weft_part all = {0, 1, NULL, NULL};
-    weft_walk_cells(existing(map), &all, retain_pair, &v);
+    weft_walk_part(existing(map), &all, &v.walk);
     if (removed != NULL) {
-        *removed = v.count;
+        *removed = v.removed;
     }
     return WEFT_OK;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Walks over both shapes. A step asks the engine for the cells of one bucket, at one moment, collects them,
  * and runs the user's callbacks afterwards, with no lock held. The place in the walk is a point of the
- * reversed hash, so it means the same before and after a resize. [G] */
+ * reversed hash, so it means the same before and after a resize or a clear; within a point keys are told
+ * apart by their bytes. [G] */
 #include "map/core.h"
-
-#include "base/memory.h"
 
 enum { BATCH_INLINE = 64 };
 
@@ -15,9 +14,7 @@ typedef struct item {
 } item;
 
 typedef struct batch {
-    weft_map_impl *map;
     weft_core *core;
-    uint64_t last; /* points behind it belong to another part */
     size_t count;
     size_t capacity;
     item *items;
@@ -27,24 +24,28 @@ typedef struct batch {
 } batch;
 
 static uint64_t point_of(const weft_core *core, uint64_t number, uint64_t cell) {
-    if (core->shape == WEFT_SHAPE_U64) {
-        return weft_reverse_bits(weft_core_hash_u64(core, number));
+    return weft_reverse_bits(
+        core->shape == WEFT_SHAPE_U64
+            ? weft_core_hash_u64(core, number)
+            : weft_core_hash_bytes(core,
+                                   weft_entry_key_bytes((const weft_entry *)(uintptr_t)cell)));
+}
+
+static void batch_free(batch *b) {
+    if (b->heap != NULL) {
+        weft_core_free(b->core, b->heap, b->capacity * sizeof(item), sizeof(uint64_t));
     }
-    weft_view view = weft_entry_view((const weft_entry *)(uintptr_t)cell);
-    return weft_reverse_bits(weft_core_hash_bytes(core, view.key));
 }
 
 static bool batch_grow(batch *b) {
     size_t capacity = b->capacity * 2;
-    item *larger = weft_memory_alloc(&b->map->allocator, capacity * sizeof(item), sizeof(uint64_t));
+    item *larger = weft_core_alloc(b->core, capacity * sizeof(item), sizeof(uint64_t));
     if (larger == NULL) {
         b->lost = true;
         return false;
     }
     memcpy(larger, b->items, b->count * sizeof(item));
-    if (b->heap != NULL) {
-        weft_memory_free(&b->map->allocator, b->heap, b->capacity * sizeof(item), sizeof(uint64_t));
-    }
+    batch_free(b);
     b->items = b->heap = larger;
     b->capacity = capacity;
     return true;
@@ -58,11 +59,13 @@ static void collect(weft_step *step, uint64_t number, uint64_t cell) {
     b->items[b->count++] = (item){number, cell, 0};
 }
 
-/* What lies between two points, told apart by key where points are equal. */
+/* ---- in order, one cell at a time, without memory ------------------------------------------------ */
+
 typedef struct after {
-    const weft_core *core;
-    bool any;  /* something was visited before */
-    item last; /* … this */
+    weft_core *core;
+    uint64_t from; /* nothing before this point */
+    bool any;      /* something was visited before: `last` */
+    item last;
     bool found;
     item least; /* the least that comes after `last` */
 } after;
@@ -72,13 +75,13 @@ static int compare_items(const weft_core *core, const item *a, const item *b) {
         return a->point < b->point ? -1 : 1;
     }
     if (core->shape == WEFT_SHAPE_U64) {
-        return a->number < b->number ? -1 : a->number > b->number;
+        return 0; /* the hash is a bijection */
     }
-    weft_view x = weft_entry_view((const weft_entry *)(uintptr_t)a->cell);
-    weft_view y = weft_entry_view((const weft_entry *)(uintptr_t)b->cell);
-    size_t shorter = x.key.size < y.key.size ? x.key.size : y.key.size;
-    int order = shorter == 0 ? 0 : memcmp(x.key.data, y.key.data, shorter);
-    return order != 0 ? order : x.key.size < y.key.size ? -1 : x.key.size > y.key.size;
+    weft_bytes x = weft_entry_key_bytes((const weft_entry *)(uintptr_t)a->cell);
+    weft_bytes y = weft_entry_key_bytes((const weft_entry *)(uintptr_t)b->cell);
+    size_t shorter = x.size < y.size ? x.size : y.size;
+    int order = shorter == 0 ? 0 : memcmp(x.data, y.data, shorter);
+    return order != 0 ? order : x.size < y.size ? -1 : x.size > y.size;
 }
 
 static void keep_least(weft_step *step, uint64_t number, uint64_t cell) {
@@ -91,136 +94,87 @@ static void keep_least(weft_step *step, uint64_t number, uint64_t cell) {
     }
 }
 
-/* The bucket is too large for the batch, and there is no memory: one cell at a time, in order. */
-static bool visit_in_order(batch *b, uint64_t from, weft_cell_fn visit, void *ctx) {
-    after a = {.core = b->core};
+/* Moves `last` to the next cell, if there is one up to point `end`. */
+static bool next_in_order(after *a, uint64_t end) {
+    uint64_t from = a->any ? a->last.point : a->from;
     for (;;) {
-        weft_step step = {.from = from, .emit = keep_least, .ctx = &a};
-        a.found = false;
-        b->core->engine->walk(b->core, &step);
-        if (!a.found || a.least.point > b->last) {
-            return true;
+        weft_step step = {.from = from, .emit = keep_least, .ctx = a};
+        a->found = false;
+        a->core->engine->walk(a->core, &step);
+        if (a->found) {
+            a->last = a->least;
+            a->any = true;
+            return a->least.point <= end;
         }
-        a.any = true;
-        a.last = a.least;
-        if (!visit(ctx, a.last.number, a.last.cell)) {
+        if (step.next == 0 || step.next > end) {
             return false;
         }
+        from = step.next;
     }
 }
 
-static bool visit_batch(batch *b, weft_cell_fn visit, void *ctx) {
-    bool all = b->last == UINT64_MAX;
-    for (size_t i = 0; i < b->count; i++) {
-        item *it = &b->items[i];
-        if ((all || point_of(b->core, it->number, it->cell) <= b->last) &&
-            !visit(ctx, it->number, it->cell)) {
+/* ---- steps -------------------------------------------------------------------------------------- */
+
+/* The bucket is too large for the batch, and there is no memory. */
+static bool visit_in_order(weft_walk *walk, uint64_t end) {
+    after a = {.core = walk->core, .from = walk->from};
+    while (next_in_order(&a, end)) {
+        if (!walk->visit(walk->ctx, a.last.number, a.last.cell)) {
             return false;
         }
     }
     return true;
 }
 
-/* One step from `from`, not beyond `last`: returns where the next begins, 0 at the end. */
-uint64_t weft_walk_step(weft_map_impl *map, uint64_t from, uint64_t last, weft_cell_fn visit,
-                        void *ctx, bool *stopped) {
-    weft_guard guard;
-    weft_guard_enter(&guard);
-    batch b = {.map = map, .core = weft_map_core(map), .capacity = BATCH_INLINE};
-    b.items = b.first;
-    weft_step step = {.from = from, .emit = collect, .ctx = &b};
-    b.core->engine->walk(b.core, &step);
-    b.last = step.next == 0 || step.next - 1 > last ? last : UINT64_MAX;
-    *stopped = b.lost ? !visit_in_order(&b, from, visit, ctx) : !visit_batch(&b, visit, ctx);
-    if (b.heap != NULL) {
-        weft_memory_free(&map->allocator, b.heap, b.capacity * sizeof(item), sizeof(uint64_t));
+static bool visit_batch(weft_walk *walk, const batch *b, bool cut) {
+    for (size_t i = 0; i < b->count; i++) {
+        const item *it = &b->items[i];
+        if ((!cut || point_of(b->core, it->number, it->cell) <= walk->last) &&
+            !walk->visit(walk->ctx, it->number, it->cell)) {
+            return false;
+        }
     }
-    weft_guard_leave(&guard);
-    return step.next != 0 && step.next <= last ? step.next : 0;
+    return true;
 }
 
-int weft_walk_cells(weft_map_impl *map, const weft_part *part, weft_cell_fn visit, void *ctx) {
+static bool step_guarded(weft_walk *walk) {
+    batch b = {.core = walk->core, .capacity = BATCH_INLINE};
+    b.items = b.first;
+    weft_step step = {.from = walk->from, .emit = collect, .ctx = &b};
+    b.core->engine->walk(b.core, &step);
+    bool cut = step.next - 1 > walk->last; /* next 0: the last point of all */
+    uint64_t end = cut ? walk->last : step.next - 1;
+    walk->stopped = b.lost ? !visit_in_order(walk, end) : !visit_batch(walk, &b, cut);
+    batch_free(&b);
+    walk->from = end + 1;
+    return !walk->stopped && end != walk->last;
+}
+
+bool weft_walk_step(weft_map_impl *map, weft_walk *walk) {
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    walk->core = weft_map_core(map);
+    bool more = step_guarded(walk);
+    weft_guard_leave(&guard);
+    return more;
+}
+
+int weft_walk_part(weft_map_impl *map, const weft_part *part, weft_walk *walk) {
     if (part->count == 0 || part->index >= part->count) {
         return WEFT_E_INVALID;
     }
-    if (map == NULL) {
-        return WEFT_OK;
-    }
     uint64_t width = part->count == 1 ? 0 : UINT64_MAX / part->count + 1;
-    uint64_t from = width * part->index;
-    uint64_t last = part->index + 1 == part->count ? UINT64_MAX : from + width - 1;
-    bool stopped = false;
-    do {
-        from = weft_walk_step(map, from, last, visit, ctx, &stopped);
-    } while (from != 0 && !stopped);
-    return stopped ? WEFT_ABORTED : WEFT_OK;
-}
-
-/* ---- iterators ---------------------------------------------------------------------------------- */
-
-/* What an iterator remembers: the step it is in, and the last cell it showed there. */
-enum { ITER_MAP, ITER_FROM, ITER_LAST_CELL, ITER_LAST_NUMBER, ITER_CORE, ITER_STATE };
-enum { ITER_FRESH = 0, ITER_IN_STEP = 1, ITER_END = 2 };
-
-void weft_walk_iter_start(weft_map_impl *map, uint64_t *words) {
-    memset(words, 0, WEFT_ITER_WORDS * sizeof *words);
-    words[ITER_MAP] = (uintptr_t)map;
-    words[ITER_STATE] = map == NULL ? ITER_END : ITER_FRESH;
-}
-
-bool weft_walk_iter_next(uint64_t *words, uint64_t *number, uint64_t *cell) {
-    weft_map_impl *map = (weft_map_impl *)(uintptr_t)words[ITER_MAP];
-    while (words[ITER_STATE] != ITER_END) {
-        weft_core *core = weft_map_core(map);
-        bool same = words[ITER_CORE] == (uintptr_t)core; /* else cleared: hashes mean nothing now */
-        after a = {.core = core, .any = same && words[ITER_STATE] == ITER_IN_STEP};
-        if (a.any) {
-            a.last = (item){words[ITER_LAST_NUMBER], words[ITER_LAST_CELL], 0};
-            a.last.point = point_of(core, a.last.number, a.last.cell);
-        }
-        weft_step step = {.from = words[ITER_FROM], .emit = keep_least, .ctx = &a};
-        core->engine->walk(core, &step);
-        words[ITER_CORE] = (uintptr_t)core;
-        if (a.found) {
-            *number = words[ITER_LAST_NUMBER] = a.least.number;
-            *cell = words[ITER_LAST_CELL] = a.least.cell;
-            words[ITER_STATE] = ITER_IN_STEP;
-            return true;
-        }
-        words[ITER_FROM] = step.next;
-        words[ITER_STATE] = step.next == 0 ? ITER_END : ITER_FRESH;
+    walk->from = width * part->index;
+    walk->last = part->index + 1 == part->count ? UINT64_MAX : walk->from + width - 1;
+    while (map != NULL && weft_walk_step(map, walk)) {
     }
-    return false;
+    return walk->stopped ? WEFT_ABORTED : WEFT_OK;
 }
 
-/* ---- bytes shape -------------------------------------------------------------------------------- */
-
-typedef struct visitor {
-    weft_map *map;
-    weft_visit_fn fn;
-    void *ctx;
-    size_t count;
-} visitor;
-
-static weft_map_impl *existing(weft_map *map) {
-    return weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
-}
-
-static bool visit_entry(void *ctx, uint64_t number, uint64_t cell) {
-    visitor *v = ctx;
-    weft_view view = weft_entry_view((const weft_entry *)(uintptr_t)cell);
-    (void)number;
-    return v->fn(v->ctx, &view);
-}
-
-int weft_map_foreach_part(weft_map *map, const weft_part *part) {
-    visitor v = {map, part->fn, part->ctx, 0};
-    return weft_walk_cells(existing(map), part, visit_entry, &v);
-}
-
-int weft_map_foreach(weft_map *map, weft_visit_fn fn, void *ctx) {
-    weft_part all = {0, 1, fn, ctx};
-    return weft_map_foreach_part(map, &all);
+void weft_walk_scan(weft_map_impl *map, uint64_t *cursor, weft_walk *walk) {
+    walk->from = *cursor;
+    walk->last = UINT64_MAX;
+    *cursor = map != NULL && weft_walk_step(map, walk) ? walk->from : 0;
 }
 
 static bool count_cell(void *ctx, uint64_t number, uint64_t cell) {
@@ -230,11 +184,76 @@ static bool count_cell(void *ctx, uint64_t number, uint64_t cell) {
     return true;
 }
 
-size_t weft_map_len_exact(weft_map *map) {
+size_t weft_walk_count(weft_map_impl *map) {
     size_t count = 0;
     weft_part all = {0, 1, NULL, NULL};
-    weft_walk_cells(existing(map), &all, count_cell, &count);
+    weft_walk walk = {.visit = count_cell, .ctx = &count};
+    weft_walk_part(map, &all, &walk);
     return count;
+}
+
+/* ---- iterators ---------------------------------------------------------------------------------- */
+
+enum { ITER_MAP, ITER_ANY, ITER_NUMBER, ITER_CELL, ITER_POINT };
+
+void weft_walk_iter_start(weft_map_impl *map, uint64_t *words) {
+    memset(words, 0, WEFT_ITER_WORDS * sizeof *words);
+    words[ITER_MAP] = (uintptr_t)map;
+}
+
+bool weft_walk_iter_next(uint64_t *words, uint64_t *number, uint64_t *cell) {
+    weft_map_impl *map = (weft_map_impl *)(uintptr_t)words[ITER_MAP];
+    if (map == NULL) {
+        return false;
+    }
+    after a = {.core = weft_map_core(map), .any = words[ITER_ANY] != 0};
+    a.last = (item){words[ITER_NUMBER], words[ITER_CELL], words[ITER_POINT]};
+    if (!next_in_order(&a, UINT64_MAX)) {
+        words[ITER_MAP] = 0;
+        return false;
+    }
+    words[ITER_ANY] = 1;
+    words[ITER_NUMBER] = *number = a.last.number;
+    words[ITER_CELL] = *cell = a.last.cell;
+    words[ITER_POINT] = a.last.point;
+    return true;
+}
+
+/* ---- bytes shape -------------------------------------------------------------------------------- */
+
+typedef struct visitor {
+    weft_map *map;
+    weft_visit_fn fn;
+    void *ctx;
+    size_t removed;
+    weft_walk walk;
+} visitor;
+
+static weft_map_impl *existing(weft_map *map) {
+    return weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+}
+
+/* The entry may have been replaced since the step saw it: what is shown is the key's present one. */
+static bool visit_entry(void *ctx, uint64_t number, uint64_t cell) {
+    visitor *v = ctx;
+    weft_view view;
+    (void)number;
+    return !weft_entry_look_current(v->walk.core, (const weft_entry *)(uintptr_t)cell, &view) ||
+           v->fn(v->ctx, &view);
+}
+
+int weft_map_foreach_part(weft_map *map, const weft_part *part) {
+    visitor v = {.fn = part->fn, .ctx = part->ctx, .walk = {.visit = visit_entry, .ctx = &v}};
+    return weft_walk_part(existing(map), part, &v.walk);
+}
+
+int weft_map_foreach(weft_map *map, weft_visit_fn fn, void *ctx) {
+    weft_part all = {0, 1, fn, ctx};
+    return weft_map_foreach_part(map, &all);
+}
+
+size_t weft_map_len_exact(weft_map *map) {
+    return weft_walk_count(existing(map));
 }
 
 static bool visit_and_go_on(void *ctx, uint64_t number, uint64_t cell) {
@@ -243,39 +262,38 @@ static bool visit_and_go_on(void *ctx, uint64_t number, uint64_t cell) {
 }
 
 int weft_map_scan(weft_map *map, uint64_t *cursor, weft_visit_fn fn, void *ctx) {
-    weft_map_impl *impl = existing(map);
-    visitor v = {map, fn, ctx, 0};
-    bool stopped;
-    *cursor =
-        impl == NULL ? 0 : weft_walk_step(impl, *cursor, UINT64_MAX, visit_and_go_on, &v, &stopped);
+    visitor v = {.fn = fn, .ctx = ctx, .walk = {.visit = visit_and_go_on, .ctx = &v}};
+    weft_walk_scan(existing(map), cursor, &v.walk);
     return WEFT_OK;
 }
 
-static bool lacks_grace(void *ctx, const weft_view *entry) {
+static bool is_unwanted(void *ctx, const weft_view *entry) {
     visitor *v = ctx;
     return !v->fn(v->ctx, entry);
 }
 
 static bool retain_entry(void *ctx, uint64_t number, uint64_t cell) {
     visitor *v = ctx;
-    weft_view view = weft_entry_view((const weft_entry *)(uintptr_t)cell);
+    weft_view view;
     (void)number;
-    if (!v->fn(v->ctx, &view)) {
-        int status = weft_map_remove_if_version(v->map, view.key, view.version);
-        if (status == WEFT_MISMATCH) { /* written meanwhile: ask again */
-            status = weft_map_remove_if(v->map, view.key, lacks_grace, v);
-        }
-        v->count += status == WEFT_OK;
+    if (!weft_entry_look_current(v->walk.core, (const weft_entry *)(uintptr_t)cell, &view) ||
+        v->fn(v->ctx, &view)) {
+        return true;
     }
+    int status = weft_map_remove_if_version(v->map, view.key, view.version);
+    if (status == WEFT_MISMATCH) { /* written meanwhile: ask again */
+        status = weft_map_remove_if(v->map, view.key, is_unwanted, v);
+    }
+    v->removed += status == WEFT_OK;
     return true;
 }
 
 int weft_map_retain(weft_map *map, weft_visit_fn fn, void *ctx, size_t *removed) {
-    visitor v = {map, fn, ctx, 0};
+    visitor v = {.map = map, .fn = fn, .ctx = ctx, .walk = {.visit = retain_entry, .ctx = &v}};
     weft_part all = {0, 1, NULL, NULL};
-    weft_walk_cells(existing(map), &all, retain_entry, &v);
+    weft_walk_part(existing(map), &all, &v.walk);
     if (removed != NULL) {
-        *removed = v.count;
+        *removed = v.removed;
     }
     return WEFT_OK;
 }
@@ -287,12 +305,13 @@ void weft_map_iter_start(weft_map *map, weft_map_iter *iter) {
 int weft_map_iter_next(weft_map_iter *iter, const weft_guard *guard, weft_view *view) {
     uint64_t number;
     uint64_t cell;
-    if (guard == NULL || guard->record == NULL) {
-        return WEFT_E_INVALID;
+    (void)guard;
+    while (weft_walk_iter_next(iter->words, &number, &cell)) {
+        weft_map_impl *map = (weft_map_impl *)(uintptr_t)iter->words[ITER_MAP];
+        if (weft_entry_look_current(weft_map_core(map), (const weft_entry *)(uintptr_t)cell,
+                                    view)) {
+            return WEFT_OK;
+        }
     }
-    if (!weft_walk_iter_next(iter->words, &number, &cell)) {
-        return WEFT_NOT_FOUND;
-    }
-    *view = weft_entry_view((const weft_entry *)(uintptr_t)cell);
-    return WEFT_OK;
+    return WEFT_NOT_FOUND;
 }

@@ -6,16 +6,23 @@
 
 enum { BURY_AT_ONCE = 4 /* buckets of earlier eras that one write frees */ };
 
+/* Whose the key is that a new entry holds. */
+typedef enum key_rule {
+    KEY_COPIED = 0,          /* the caller's stays the caller's */
+    KEY_TAKEN = 1,           /* as the map's mode says */
+    KEY_TAKEN_IF_ABSENT = 2, /* likewise, if the key was absent; else copied */
+} key_rule;
+
 /* One write on its way. */
 typedef struct change {
     weft_compute_fn decide;
     void *ctx;
     uint64_t at_least; /* the new version must be greater */
     bool constant;     /* decide always sets the same value: build the entry once */
-    bool once;         /* decide must not run twice (EXCLUSIVE) */
-    weft_ref *take;    /* gets a reference to the entry that is removed */
-    weft_buffer *old;  /* gets a copy of the value that was there, or of the one that is kept */
-    int copied;        /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
+    key_rule key_rule;
+    weft_ref *take;   /* gets a reference to the entry that is removed */
+    weft_buffer *old; /* gets a copy of the value that was there, or of the one that is kept */
+    int copied;       /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
     weft_outcome outcome;
 } change;
 
@@ -43,20 +50,16 @@ static void count_change(weft_core *core, const weft_entry *old, const weft_entr
 static int swing(weft_map_impl *map, weft_core *core, const weft_key *key, change *c,
                  weft_position *position, weft_entry *made) {
     weft_entry *old = position->present ? (weft_entry *)(uintptr_t)position->cell : NULL;
-    if (c->take != NULL && !weft_entry_reference(old)) {
-        return WEFT_MISMATCH;
-    }
     position->at_least = c->at_least;
     int status = core->engine->swing(core, key, position, made != NULL, (uintptr_t)made);
     if (status != WEFT_OK) {
-        if (c->take != NULL) {
-            weft_entry_release(map, old);
-        }
         return status;
     }
     count_change(core, old, made);
     if (c->take != NULL) {
-        *c->take = (weft_ref){weft_entry_view(old), old, map};
+        weft_entry_reference(old);
+        *c->take = (weft_ref){.entry = old, .map = map};
+        weft_entry_look(old, &c->take->view); /* not retired before this function's caller does */
         weft_fetch_add_relaxed(&map->references, 1);
     }
     c->outcome.version = position->version;
@@ -69,7 +72,10 @@ static int attempt(weft_map_impl *map, weft_core *core, const weft_key *key, cha
     weft_position position;
     core->engine->find(core, key, &position);
     weft_entry *old = position.present ? (weft_entry *)(uintptr_t)position.cell : NULL;
-    weft_view view = old != NULL ? weft_entry_view(old) : (weft_view){0};
+    weft_view view = {.version = 0};
+    if (old != NULL && WEFT_UNLIKELY(!weft_entry_look(old, &view))) {
+        return WEFT_MISMATCH;
+    }
     weft_fresh fresh = {{NULL, 0}, {NULL, 0}};
     weft_verdict verdict = c->decide(c->ctx, old != NULL ? &view : NULL, &fresh);
     if (verdict == WEFT_DEL && old == NULL) {
@@ -85,7 +91,8 @@ static int attempt(weft_map_impl *map, weft_core *core, const weft_key *key, cha
             fresh.body.size > WEFT_VALUE_SIZE_MAX - fresh.head.size) {
             return WEFT_E_TOOBIG;
         }
-        *made = weft_entry_make(map, key->bytes, &fresh);
+        bool take = c->key_rule == KEY_TAKEN || (c->key_rule != KEY_COPIED && old == NULL);
+        *made = weft_entry_make(map, key->bytes, &fresh, take);
         if (*made == NULL) {
             return WEFT_E_NOMEM;
         }
@@ -161,6 +168,7 @@ typedef struct given {
     weft_bytes value;
     weft_bytes expected;
     uint64_t version;
+    key_rule key_rule;
     int refusal; /* why a decision aborted */
 } given;
 
@@ -211,11 +219,14 @@ static weft_verdict decide_replace_version(void *ctx, const weft_view *old, weft
     return status != WEFT_OK ? refuse(ctx, status) : set_value(ctx, fresh);
 }
 
+/* A value in two pieces, under conditions. */
+typedef struct given_fresh {
+    given base;
+    const weft_fresh *value;
+} given_fresh;
+
 static weft_verdict decide_restore(void *ctx, const weft_view *old, weft_fresh *fresh) {
-    struct {
-        given base;
-        const weft_fresh *value;
-    } *r = ctx;
+    given_fresh *r = ctx;
     if (old != NULL && old->version >= r->base.version) {
         return refuse(&r->base, WEFT_MISMATCH);
     }
@@ -245,20 +256,25 @@ static int run_given(weft_map *map, weft_bytes key, weft_compute_fn decide, give
     if (g->value.size > WEFT_VALUE_SIZE_MAX) {
         return WEFT_E_TOOBIG;
     }
-    change c = {.decide = decide, .ctx = g, .constant = true};
+    change c = {.decide = decide, .ctx = g, .constant = true, .key_rule = g->key_rule};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? g->refusal : status;
+}
+
+static bool copies_values(weft_map *map) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    return impl == NULL || impl->options.value_own == WEFT_OWN_COPY;
 }
 
 /* ---- the operations ----------------------------------------------------------------------------- */
 
 int weft_map_put(weft_map *map, weft_bytes key, weft_bytes value) {
-    given g = {.value = value};
+    given g = {.value = value, .key_rule = KEY_TAKEN};
     return run_given(map, key, decide_put, &g);
 }
 
 int weft_map_insert(weft_map *map, weft_bytes key, weft_bytes value) {
-    given g = {.value = value};
+    given g = {.value = value, .key_rule = KEY_TAKEN};
     return run_given(map, key, decide_insert, &g);
 }
 
@@ -297,7 +313,8 @@ int weft_map_swap(weft_map *map, weft_bytes key, weft_bytes value, weft_buffer *
     if (value.size > WEFT_VALUE_SIZE_MAX) {
         return WEFT_E_TOOBIG;
     }
-    change c = {.decide = decide_put, .ctx = &g, .constant = true, .old = old};
+    change c = {
+        .decide = decide_put, .ctx = &g, .constant = true, .key_rule = KEY_TAKEN, .old = old};
     int status = run(map, key, &c);
     return status != WEFT_OK ? status : c.outcome.existed ? c.copied : WEFT_NOT_FOUND;
 }
@@ -307,7 +324,8 @@ int weft_map_get_or_insert(weft_map *map, weft_bytes key, weft_bytes value, weft
     if (value.size > WEFT_VALUE_SIZE_MAX) {
         return WEFT_E_TOOBIG;
     }
-    change c = {.decide = decide_insert, .ctx = &g, .constant = true, .old = out};
+    change c = {
+        .decide = decide_insert, .ctx = &g, .constant = true, .key_rule = KEY_TAKEN, .old = out};
     int status = run(map, key, &c);
     if (status == WEFT_ABORTED) {
         return c.copied == WEFT_OK ? WEFT_EXISTS : c.copied;
@@ -320,10 +338,10 @@ int weft_map_get_or_insert(weft_map *map, weft_bytes key, weft_bytes value, weft
 }
 
 int weft_map_restore(weft_map *map, weft_bytes key, const weft_fresh *value, uint64_t version) {
-    struct {
-        given base;
-        const weft_fresh *value;
-    } r = {{.version = version}, value};
+    if (!copies_values(map)) {
+        return WEFT_E_UNSUPPORTED;
+    }
+    given_fresh r = {{.version = version}, value};
     change c = {.decide = decide_restore,
                 .ctx = &r,
                 .constant = true,
@@ -405,11 +423,6 @@ static weft_verdict decide_fetch(void *ctx, const weft_view *old, weft_fresh *fr
     return WEFT_SET;
 }
 
-static bool copies_values(weft_map *map) {
-    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
-    return impl == NULL || impl->options.value_own == WEFT_OWN_COPY;
-}
-
 int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int64_t *old) {
     if ((unsigned)fetch.op > WEFT_FETCH_OR) {
         return WEFT_E_INVALID;
@@ -418,7 +431,7 @@ int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int64_t *old
         return WEFT_E_UNSUPPORTED;
     }
     fetching f = {.fetch = fetch};
-    change c = {.decide = decide_fetch, .ctx = &f};
+    change c = {.decide = decide_fetch, .ctx = &f, .key_rule = KEY_TAKEN_IF_ABSENT};
     int status = run(map, key, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = f.before;
@@ -487,41 +500,65 @@ int weft_map_compute(weft_map *map, weft_bytes key, const weft_compute *compute,
     return status;
 }
 
-typedef struct building {
-    const weft_build *build;
-    weft_bytes key;
-    int status;
-} building;
-
-static weft_verdict decide_build(void *ctx, const weft_view *old, weft_fresh *fresh) {
-    building *b = ctx;
+static weft_verdict decide_built(void *ctx, const weft_view *old, weft_fresh *fresh) {
     if (old != NULL) {
         return WEFT_KEEP;
     }
-    b->status = b->build->fn(b->build->ctx, b->key, fresh);
-    return b->status == WEFT_OK ? WEFT_SET : WEFT_ABORT;
+    *fresh = *(const weft_fresh *)ctx;
+    return WEFT_SET;
+}
+
+static int copy_fresh(const weft_fresh *fresh, uint64_t version, weft_buffer *out) {
+    size_t head = fresh->head.size < out->capacity ? fresh->head.size : out->capacity;
+    size_t room = out->capacity - head;
+    size_t body = fresh->body.size < room ? fresh->body.size : room;
+    if (head != 0) {
+        memcpy(out->data, fresh->head.data, head);
+    }
+    if (body != 0) {
+        memcpy((char *)out->data + head, fresh->body.data, body);
+    }
+    out->size = fresh->head.size + fresh->body.size;
+    out->version = version;
+    return head + body == out->size ? WEFT_OK : WEFT_TRUNCATED;
+}
+
+/* Under the claim. The builder runs outside of any guard: it may take long. */
+static int build_claimed(weft_map *map, weft_bytes key, const weft_build *build, weft_buffer *out) {
+    weft_fresh fresh = {{NULL, 0}, {NULL, 0}};
+    int status = weft_map_get(map, key, out);
+    if (status != WEFT_NOT_FOUND) {
+        return status;
+    }
+    status = build->fn(build->ctx, key, &fresh);
+    if (status != WEFT_OK) {
+        return status;
+    }
+    change c = {.decide = decide_built, .ctx = &fresh, .constant = true, .old = out};
+    status = run(map, key, &c);
+    return status == WEFT_UNCHANGED ? c.copied
+           : status == WEFT_OK      ? copy_fresh(&fresh, c.outcome.version, out)
+                                    : status;
 }
 
 int weft_map_get_or_build(weft_map *map, weft_bytes key, const weft_build *build,
                           weft_buffer *out) {
-    for (;;) {
-        int status = weft_map_get(map, key, out);
-        if (status != WEFT_NOT_FOUND) {
-            return status;
-        }
-        if (!copies_values(map)) {
-            return WEFT_E_UNSUPPORTED;
-        }
-        building b = {build, key, WEFT_OK};
-        weft_compute compute = {decide_build, &b, WEFT_EXCLUSIVE};
-        status = weft_map_compute(map, key, &compute, NULL);
-        if (status == WEFT_ABORTED) {
-            return b.status;
-        }
-        if (status < 0) {
-            return status;
-        }
+    int status = weft_map_get(map, key, out);
+    if (status != WEFT_NOT_FOUND) {
+        return status;
     }
+    if (!copies_values(map)) {
+        return WEFT_E_UNSUPPORTED;
+    }
+    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
+    weft_key wanted = {.bytes = key};
+    weft_claim claim;
+    status = impl == NULL ? WEFT_E_NOMEM : weft_claim_take(impl, &claim, &wanted);
+    if (status == WEFT_OK) {
+        status = build_claimed(map, key, build, out);
+        weft_claim_give_back(impl, &claim);
+    }
+    return status;
 }
 
 /* ---- several keys ------------------------------------------------------------------------------- */
