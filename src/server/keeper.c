@@ -38,34 +38,34 @@ typedef struct writer {
 } writer;
 
 static bool add_entry(void *ctx, const weft_view *entry) {
-    writer *writer = ctx;
-    if (writer->status == WEFT_OK) {
+    writer *out = ctx;
+    if (out->status == WEFT_OK) {
         weft_log_record record = {.op = WEFT_LOG_PUT,
                                   .era = WEFT_CHECKPOINT_ERA,
                                   .version = entry->version,
                                   .key = entry->key,
                                   .value = {.body = entry->value}};
-        writer->status = weft_log_checkpoint_add(writer->log, &record);
+        out->status = weft_log_checkpoint_add(out->log, &record);
     }
     return true;
 }
 
 /* Walk the map in steps, each under a guard of its own. */
 static int write_entries(weft_node *node) {
-    writer writer = {node->log, WEFT_OK};
+    writer out = {node->log, WEFT_OK};
     uint64_t cursor = 0;
     do {
         weft_guard guard;
         weft_guard_enter(&guard);
         for (int i = 0; i < SCANS_PER_GUARD; i++) {
-            weft_map_scan(&node->map, &cursor, add_entry, &writer);
-            if (cursor == 0 || writer.status != WEFT_OK) {
+            weft_map_scan(&node->map, &cursor, add_entry, &out);
+            if (cursor == 0 || out.status != WEFT_OK) {
                 break;
             }
         }
         weft_guard_leave(&guard);
-    } while (cursor != 0 && writer.status == WEFT_OK);
-    return writer.status;
+    } while (cursor != 0 && out.status == WEFT_OK);
+    return out.status;
 }
 
 static int write_checkpoint(weft_runtime *runtime) {

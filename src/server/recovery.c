@@ -36,39 +36,39 @@ typedef struct recovery {
 
 enum { ORDER_CAPACITY_MIN = 1024 };
 
-static void free_order(recovery *recovery) {
-    if (recovery->slots != NULL) {
-        weft_memory_free(NULL, recovery->slots, recovery->capacity * sizeof *recovery->slots,
+static void free_order(recovery *self) {
+    if (self->slots != NULL) {
+        weft_memory_free(NULL, self->slots, self->capacity * sizeof *self->slots,
                          _Alignof(order_slot));
     }
-    recovery->slots = NULL;
-    recovery->capacity = recovery->used = 0;
+    self->slots = NULL;
+    self->capacity = self->used = 0;
 }
 
-static order_slot *find_slot(const recovery *recovery, uint64_t first, uint64_t second) {
-    size_t mask = recovery->capacity - 1;
+static order_slot *find_slot(const recovery *self, uint64_t first, uint64_t second) {
+    size_t mask = self->capacity - 1;
     size_t at = first & mask;
-    while (recovery->slots[at].first != 0 &&
-           (recovery->slots[at].first != first || recovery->slots[at].second != second)) {
+    while (self->slots[at].first != 0 &&
+           (self->slots[at].first != first || self->slots[at].second != second)) {
         at = (at + 1) & mask;
     }
-    return &recovery->slots[at];
+    return &self->slots[at];
 }
 
-static bool grow_order(recovery *recovery) {
-    size_t old_capacity = recovery->capacity;
-    order_slot *old = recovery->slots;
+static bool grow_order(recovery *self) {
+    size_t old_capacity = self->capacity;
+    order_slot *old = self->slots;
     size_t capacity = old_capacity == 0 ? ORDER_CAPACITY_MIN : old_capacity * 2;
     order_slot *slots = weft_memory_alloc(NULL, capacity * sizeof *slots, _Alignof(order_slot));
     if (slots == NULL) {
         return false;
     }
     memset(slots, 0, capacity * sizeof *slots);
-    recovery->slots = slots;
-    recovery->capacity = capacity;
+    self->slots = slots;
+    self->capacity = capacity;
     for (size_t i = 0; i < old_capacity; i++) {
         if (old[i].first != 0) {
-            *find_slot(recovery, old[i].first, old[i].second) = old[i];
+            *find_slot(self, old[i].first, old[i].second) = old[i];
         }
     }
     if (old != NULL) {
@@ -77,77 +77,77 @@ static bool grow_order(recovery *recovery) {
     return true;
 }
 
-static order_slot *slot_of_key(const recovery *recovery, weft_bytes key, uint64_t *first,
+static order_slot *slot_of_key(const recovery *self, weft_bytes key, uint64_t *first,
                                uint64_t *second) {
-    *first = weft_hash_bytes(key.data, key.size, recovery->secrets[0]) | 1;
-    *second = weft_hash_bytes(key.data, key.size, recovery->secrets[1]);
-    return find_slot(recovery, *first, *second);
+    *first = weft_hash_bytes(key.data, key.size, self->secrets[0]) | 1;
+    *second = weft_hash_bytes(key.data, key.size, self->secrets[1]);
+    return find_slot(self, *first, *second);
 }
 
 /* Note the record in the table; false if a later one of its key is there already, or an error. */
-static bool comes_last(recovery *recovery, const weft_log_record *record) {
-    if (record->era < recovery->clear_era) {
+static bool comes_last(recovery *self, const weft_log_record *record) {
+    if (record->era < self->clear_era) {
         return false;
     }
-    if (recovery->used * 4 >= recovery->capacity * 3 && !grow_order(recovery)) {
-        recovery->status = WEFT_E_NOMEM;
+    if (self->used * 4 >= self->capacity * 3 && !grow_order(self)) {
+        self->status = WEFT_E_NOMEM;
         return false;
     }
     uint64_t first;
     uint64_t second;
-    order_slot *slot = slot_of_key(recovery, record->key, &first, &second);
+    order_slot *slot = slot_of_key(self, record->key, &first, &second);
     if (slot->first == 0) {
-        recovery->used++;
+        self->used++;
     } else if (slot->era > record->era ||
                (slot->era == record->era && slot->version > record->version)) {
         return false;
     }
     *slot = (order_slot){first, second, record->era, record->version};
-    recovery->last_era = record->era > recovery->last_era ? record->era : recovery->last_era;
+    self->last_era = record->era > self->last_era ? record->era : self->last_era;
     return true;
 }
 
-static void end_stretch(recovery *recovery) {
-    if (recovery->used != 0) {
-        memset(recovery->slots, 0, recovery->capacity * sizeof *recovery->slots);
-        recovery->used = 0;
+static void end_stretch(recovery *self) {
+    if (self->used != 0) {
+        memset(self->slots, 0, self->capacity * sizeof *self->slots);
+        self->used = 0;
     }
-    recovery->clear_era = 0;
-    recovery->last_era = 0;
+    self->clear_era = 0;
+    self->last_era = 0;
 }
 
 /* Was this key written after the clear, although its record came first? */
 static bool outlives_clear(void *ctx, const weft_view *view) {
-    const recovery *recovery = ctx;
+    const recovery *self = ctx;
     uint64_t first;
     uint64_t second;
-    const order_slot *slot = slot_of_key(recovery, view->key, &first, &second);
-    return slot->first != 0 && slot->era >= recovery->clear_era;
+    const order_slot *slot = slot_of_key(self, view->key, &first, &second);
+    return slot->first != 0 && slot->era >= self->clear_era;
 }
 
-static int clear(recovery *recovery, uint64_t era) {
+static int clear(recovery *self, uint64_t era) {
     if (era == 0) {
-        end_stretch(recovery);
+        end_stretch(self);
         return WEFT_OK;
     }
-    if (era <= recovery->clear_era) {
+    if (era <= self->clear_era) {
         return WEFT_OK;
     }
-    recovery->clear_era = era;
-    if (recovery->used == 0 || recovery->last_era < era) {
-        return weft_map_clear(&recovery->node->map);
+    self->clear_era = era;
+    if (self->used == 0 || self->last_era < era) {
+        return weft_map_clear(&self->node->map);
     }
-    return weft_map_retain(&recovery->node->map, outlives_clear, recovery, NULL);
+    return weft_map_retain(&self->node->map, outlives_clear, self, NULL);
 }
 
-static int apply(recovery *recovery, const weft_log_record *record) {
-    weft_map *map = &recovery->node->map;
+static int apply(recovery *self, const weft_log_record *record) {
+    weft_map *map = &self->node->map;
     if (record->op == WEFT_LOG_CLEAR) {
-        return clear(recovery, record->era);
+        return clear(self, record->era);
     }
-    if (record->era != WEFT_CHECKPOINT_ERA && !comes_last(recovery, record)) {
-        recovery->skipped++;
-        return recovery->status;
+    if (record->era != WEFT_CHECKPOINT_ERA && !comes_last(self, record)) {
+        self->skipped++;
+        return self->status;
     }
     if (record->op == WEFT_LOG_PUT) {
         return weft_map_put(map, record->key, record->value.body);
@@ -157,32 +157,32 @@ static int apply(recovery *recovery, const weft_log_record *record) {
 }
 
 static bool on_record(void *ctx, const weft_log_record *record) {
-    recovery *recovery = ctx;
-    recovery->status = apply(recovery, record);
-    return recovery->status == WEFT_OK;
+    recovery *self = ctx;
+    self->status = apply(self, record);
+    return self->status == WEFT_OK;
 }
 
-static void tell(const weft_node *node, const weft_log_report *report, const recovery *recovery) {
+static void tell(const weft_node *node, const weft_log_report *report, const recovery *self) {
     fprintf(stderr,
             "weft: read %s: %llu entries of a checkpoint, then %llu records in %llu frames "
             "(%llu bytes, %llu files); %zu keys; dropped %llu bytes of an unfinished end\n",
             node->options.directory, (unsigned long long)report->checkpoint_entries,
             (unsigned long long)report->records, (unsigned long long)report->frames,
             (unsigned long long)report->bytes, (unsigned long long)report->segments,
-            weft_map_len(&recovery->node->map), (unsigned long long)report->dropped_bytes);
+            weft_map_len(&self->node->map), (unsigned long long)report->dropped_bytes);
 }
 
 static bool read_log(weft_node *node) {
-    recovery recovery = {.node = node, .status = WEFT_OK};
+    recovery self = {.node = node, .status = WEFT_OK};
     weft_log_report report;
     memset(&report, 0, sizeof report);
-    weft_hash_make_secret(recovery.secrets[0], weft_random_u64());
-    weft_hash_make_secret(recovery.secrets[1], weft_random_u64());
-    int status = weft_log_recover(node->log, on_record, &recovery, &report);
-    free_order(&recovery);
+    weft_hash_make_secret(self.secrets[0], weft_random_u64());
+    weft_hash_make_secret(self.secrets[1], weft_random_u64());
+    int status = weft_log_recover(node->log, on_record, &self, &report);
+    free_order(&self);
     if (status == WEFT_ABORTED) {
         fprintf(stderr, "weft: cannot hold what %s contains: %s\n", node->options.directory,
-                weft_status_text(recovery.status));
+                weft_status_text(self.status));
         return false;
     }
     if (status != WEFT_OK) {
@@ -191,7 +191,7 @@ static bool read_log(weft_node *node) {
         return false;
     }
     weft_keyspace_recount(node);
-    tell(node, &report, &recovery);
+    tell(node, &report, &self);
     return true;
 }
 
