@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* L2: what an engine is. An engine maps a key to a cell of 64 bits, and changes cells by compare and swap.
+/* L2: what an engine is. An engine maps a key to a cell of 64 bits, and changes cells by compare
+ * and swap.
  *
- * Both shapes are one thing seen through this interface: in the bytes shape a cell is the address of an
- * immutable entry that holds the key; in the u64 shape it is the value itself. Everything that the public
- * API offers is built in src/map from `find` and `swing`, so no engine ever runs a user's callback, and
- * none can hold a lock while one runs.
+ * Both shapes are one thing seen through this interface: in the bytes shape a cell is the address
+ * of an immutable entry that holds the key; in the u64 shape it is the value itself. Everything
+ * that the public API offers is built in src/map from `find` and `swing`, so no engine ever runs a
+ * user's callback, and none can hold a lock while one runs.
  *
  * The caller is inside a guard for every call but open and close.
  */
@@ -19,7 +20,7 @@ typedef enum weft_shape { WEFT_SHAPE_BYTES = 0, WEFT_SHAPE_U64 = 1 } weft_shape;
 
 /* Counters that are written often, one line per stripe. */
 typedef struct weft_core_stripe {
-    int64_t entries; /* inserted minus removed */
+    int64_t entries;     /* inserted minus removed */
     int64_t entry_bytes; /* likewise, bytes shape */
     uint64_t retries;
     uint64_t stamps; /* for engines: numbers that are given out once */
@@ -53,19 +54,20 @@ typedef struct weft_key {
 /* Where a key is, or would go, as one find saw it; only good for one swing. */
 typedef struct weft_position {
     bool present;
-    uint64_t cell; /* the entry's address, or the value; meaningless if absent */
-    uint64_t version; /* bytes shape, out of swing: the version that this write got */
+    uint64_t cell;     /* the entry's address, or the value; meaningless if absent */
+    uint64_t version;  /* bytes shape, out of swing: the version that this write got */
     uint64_t at_least; /* bytes shape, in: the version must be greater than this; 0 usually */
     uint64_t words[8]; /* the engine's own */
 } weft_position;
 
 /* A step of a walk: visit the part of the hash space that begins at `from`, one bucket at the most.
- * The space is the hash with its bits reversed, read as a fraction; an engine's bucket is an interval. */
+ * The space is the hash with its bits reversed, read as a fraction; an engine's bucket is an
+ * interval. */
 typedef struct weft_step {
     uint64_t from; /* in: where to begin */
     uint64_t next; /* out: where the next step begins; 0 = the end was reached */
-    /* Called by the engine, with no lock held, for each key in [from, next), each key once. Returns
-     * nothing; src/map collects them and runs the user's callbacks afterwards. */
+    /* Called by the engine, perhaps under its lock, for each key in [from, next), each key once. It
+     * only collects: src/map runs the user's callbacks afterwards. */
     void (*emit)(struct weft_step *step, uint64_t key_number, uint64_t cell);
     void *ctx;
 } weft_step;
@@ -79,19 +81,20 @@ typedef struct weft_engine {
     const char *name;
     weft_engine_id id;
     uint32_t caps;
-    const char *choose; /* the card: where it is the right choice */
+    const char *choose;        /* the card: where it is the right choice */
     const char *do_not_choose; /* … and where it is not */
 
     /* Make an empty table in core->table: no memory for buckets before the first swing. */
     int (*open)(weft_core *core);
-    /* Free up to `budget` buckets of a table that no thread can reach any more, calling `drop` for each
-     * cell; true when all is freed and core->table is gone. */
+    /* Free up to `budget` buckets of a table that no thread can reach any more, calling `drop` for
+     * each cell; true when all is freed and core->table is gone. */
     bool (*close)(weft_core *core, size_t budget, void (*drop)(weft_core *core, uint64_t cell));
 
     void (*find)(weft_core *core, const weft_key *key, weft_position *position);
     /* Change the cell found at `position` to `desired` (keep = true), or remove it (keep = false).
-     *   WEFT_OK        done; in the bytes shape the entry has got its version before it became visible,
-     *                  greater than position->at_least and than every version of this key before
+     *   WEFT_OK        done; in the bytes shape the entry has got its version before it became
+     *                  visible, greater than position->at_least and than every version of this key
+     *                  before
      *   WEFT_MISMATCH  the key's cell is not what find saw, or might not be: find again
      *   WEFT_E_NOMEM, WEFT_E_FULL  nothing changed
      * The caller owns what was replaced, and retires it. Removing never fails for memory. */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Engine "lockfree": reads without stores, writes by compare and swap, resizing by everybody in passing.
+/* Engine "lockfree": reads without stores, writes by compare and swap, resizing by everybody in
+ * passing.
  *
  * Design
- *   An array of buckets, each one cache line, indexed by the low bits of the hash. A key lives in its
- *   bucket's slots or, when these are taken, in the bucket's overflow block. The bucket's head says which
- *   slots are valid; its version changes with every change of that set. So there is one point that
- *   serialises inserts of a key, and a reader that finds the head unchanged has seen one moment.
- *   Values change in place, by a compare and swap of the slot alone.
- *   A resize publishes a next generation. Buckets move one by one: the sources are frozen, every helper
- *   computes the same image of the targets from them, and writes it into slots that are still zero. A
- *   helper that stops blocks nobody. docs/design/{bucket,update,growth}.md have the states, each CAS, the
- *   linearization points and the reasons for the memory orders.
+ *   An array of buckets, each one cache line, indexed by the low bits of the hash. A key lives in
+ *   its bucket's slots or, when these are taken, in the bucket's overflow block. The bucket's head
+ *   says which slots are valid; its version changes with every change of that set. So there is one
+ *   point that serialises inserts of a key, and a reader that finds the head unchanged has seen one
+ *   moment. Values change in place, by a compare and swap of the slot alone.
+ *   A resize publishes a next generation. Buckets move one by one: the sources are frozen, every
+ *   helper computes the same image of the targets from them, and writes it into slots that are
+ *   still zero. A helper that stops blocks nobody. docs/design/{bucket,update,growth}.md have the
+ *   states, each CAS, the linearization points and the reasons for the memory orders.
  *
  * Layout
  *   bucket    0         8        16                                        64
@@ -24,7 +25,8 @@
  *   word      | 16 bits of hash | address of entry | 000, frozen 001 or 101 (UPPER) |  bytes shape
  *             | version of the removal << 3        | 010 GONE                       |
  *   pair      | hash without its low 6 bits          | USED, FROZEN, GONE | value |  u64 shape
- *             the low bits of the hash are those of the bucket's index, as there are 64 buckets or more
+ *             the low bits of the hash are those of the bucket's index, as there are 64 buckets or
+ *             more
  *
  * Concurrency
  *   Lock-free: a failed CAS means that another operation took effect, or that a resize moved on.
@@ -33,18 +35,19 @@
  *   remove   CAS slot to GONE (linearization point) · CAS state (the slot is free)
  *   find     no store; the head is read before and after the slots
  *   overflow every change is one CAS of {state, link}; blocks are immutable but for a dead mark
- *   move     CAS state FROZEN · CAS each valid slot FROZEN · CAS target slots 0 → image · CAS target head
+ *   move     CAS state FROZEN · CAS each valid slot FROZEN · CAS target slots 0 → image · CAS
+ *            target head
  *
  * Rejected
- *   Reserving slots through the head (two CASes on one word and plain stores between): the same number
- *   of CASes, and two more states. A link arena with indices: its size caps the load, and a chain longer
- *   than it can hold has no place to go. A removal counter for growth: the length is known from stripes,
- *   and is read only when a bucket overflows.
+ *   Reserving slots through the head (two CASes on one word and plain stores between): the same
+ *   number of CASes, and two more states. A link arena with indices: its size caps the load, and a
+ *   chain longer than it can hold has no place to go. A removal counter for growth: the length is
+ *   known from stripes, and is read only when a bucket overflows.
  *
  * Credits
- *   DLHT (bounded cache-line buckets, headers with slot states), CLHT (snapshot words), growt (marked
- *   migration), picos Htbl (idempotent helpers), junction (invertible hashes in place of keys),
- *   parlayhash (growth by bucket pressure).
+ *   DLHT (bounded cache-line buckets, headers with slot states), CLHT (snapshot words), growt
+ *   (marked migration), picos Htbl (idempotent helpers), junction (invertible hashes in place of
+ *   keys), parlayhash (growth by bucket pressure).
  */
 #include "engine/lockfree_layout.h"
 
@@ -65,7 +68,7 @@ static bucket *bucket_at(const generation *gen, uint64_t hash) {
     return &gen->buckets[hash & gen->mask];
 }
 
-/* ---- overflow blocks ---------------------------------------------------------------------------- */
+/* ---- overflow blocks ------------------------------------------------------------------------- */
 
 static size_t overflow_bytes(uint32_t capacity) {
     return sizeof(overflow) + capacity * sizeof(cell) + (capacity + 63) / 64 * sizeof(uint64_t);
@@ -123,6 +126,7 @@ static bool overflow_has_key(const weft_core *core, uint64_t link, uint32_t i,
 
 /* The index of the key's cell, or the count. */
 static uint32_t overflow_find(const weft_core *core, uint64_t link, const weft_key *key) {
+    WEFT_ASSERT(link >> LINK_DYING_SHIFT == 0 || overflow_of(link) != NULL);
     const overflow *block = overflow_of(link);
     uint32_t count = block == NULL ? 0 : block->count;
     for (uint32_t i = 0; i < count; i++) {
@@ -135,6 +139,7 @@ static uint32_t overflow_find(const weft_core *core, uint64_t link, const weft_k
 
 /* Copies the live cells, without number `but`, into a block with room for `more`. */
 static overflow *overflow_copy(weft_core *core, uint64_t link, uint32_t but, uint32_t more) {
+    WEFT_ASSERT(link >> LINK_DYING_SHIFT == 0); /* prepare has finished it */
     const overflow *from = overflow_of(link);
     uint32_t count = from == NULL ? 0 : from->count;
     overflow *copy = overflow_new(core, count + more);
@@ -146,8 +151,10 @@ static overflow *overflow_copy(weft_core *core, uint64_t link, uint32_t but, uin
     return copy;
 }
 
-/* Finish the removal that the link announces: mark the cell dead, then take the announcement back. */
+/* Finish the removal that the link announces: mark the cell dead, then take the announcement
+ * back. */
 static void overflow_bury(weft_core *core, bucket *at, uint64_t state, uint64_t link) {
+    WEFT_ASSERT(link >> LINK_DYING_SHIFT != 0 && overflow_of(link) != NULL);
     overflow *block = overflow_of(link);
     uint32_t i = (uint32_t)(link >> LINK_DYING_SHIFT) - 1;
     /* Release: whoever sees the announcement gone sees the mark. Pairs with the CAS below. */
@@ -163,7 +170,7 @@ static void overflow_bury(weft_core *core, bucket *at, uint64_t state, uint64_t 
     }
 }
 
-/* ---- generations -------------------------------------------------------------------------------- */
+/* ---- generations ----------------------------------------------------------------------------- */
 
 static void generation_free(weft_core *core, generation *gen) {
     weft_core_free_table(core, gen->buckets, (gen->mask + 1) * sizeof(bucket));
@@ -179,6 +186,7 @@ static void generation_destroy(weft_core *core, weft_block *block) {
 
 /* An untouched generation that takes what `from` holds (NULL: nothing). NULL without memory. */
 static generation *generation_new(weft_core *core, uint64_t buckets, const generation *from) {
+    WEFT_ASSERT(buckets >= BUCKETS_MIN && (buckets & (buckets - 1)) == 0);
     generation *gen = weft_core_alloc(core, sizeof *gen, WEFT_CACHE_LINE);
     if (gen == NULL) {
         return NULL;
@@ -212,6 +220,7 @@ static uint64_t buckets_for(const weft_core *core, uint64_t entries) {
 }
 
 static generation *first_generation(weft_core *core) {
+    WEFT_ASSERT(core->table != NULL);
     lockfree_table *table = table_of(core);
     generation *none = NULL;
     uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
@@ -232,6 +241,8 @@ static generation *first_generation(weft_core *core) {
 
 /* Publish a next generation of `buckets` behind the root. False if there is one, or no memory. */
 static bool begin_move(weft_core *core, generation *root, uint64_t buckets) {
+    WEFT_ASSERT(buckets == (root->mask + 1) * MOVE_FACTOR ||
+                buckets == (root->mask + 1) / MOVE_FACTOR);
     lockfree_table *table = table_of(core);
     generation *none = NULL;
     if (weft_load_relaxed(&root->next) != NULL || buckets == root->mask + 1) {
@@ -251,7 +262,7 @@ static bool begin_move(weft_core *core, generation *root, uint64_t buckets) {
     return true;
 }
 
-/* ---- moving buckets ----------------------------------------------------------------------------- */
+/* ---- moving buckets -------------------------------------------------------------------------- */
 
 /* Most cells that a bucket with this head can hold. */
 static uint32_t cells_at_most(uint64_t state, uint64_t link) {
@@ -288,6 +299,7 @@ static uint64_t frozen_word(const weft_core *core, const group *g, uint64_t word
 
 /* Mark each valid slot of a frozen bucket, so that no update can change it any more. */
 static void freeze_slots(weft_core *core, const group *g, bucket *at, uint64_t state) {
+    WEFT_ASSERT((state & FROZEN) != 0);
     for (unsigned i = 0; i < slots_of(core->shape); i++) {
         if ((state >> i & 1) == 0) {
             continue;
@@ -296,7 +308,7 @@ static void freeze_slots(weft_core *core, const group *g, bucket *at, uint64_t s
             uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
             while ((word & (WORD_FROZEN | WORD_GONE)) == 0 &&
                    !weft_cas_acq_rel(&at->words[i], &word, frozen_word(core, g, word))) {
-                /* Acquire: the entry that took its place. Pairs with the CAS in swing_slot. */
+                /* Acquire: the entry that took its place. Pairs with the CAS in slot_swing. */
             }
             continue;
         }
@@ -332,9 +344,10 @@ static uint32_t group_cells_at_most(const group *g) {
     return cells;
 }
 
-/* Memory for the part of each target's image that its slots cannot hold; taken before anything freezes,
- * so that a thread that runs out of memory leaves the bucket as it was. */
+/* Memory for the part of each target's image that its slots cannot hold; taken before anything
+ * freezes, so that a thread that runs out of memory leaves the bucket as it was. */
 static bool group_spare(weft_core *core, const group *g, overflow **spare) {
+    WEFT_ASSERT(group_targets(g) <= MOVE_FACTOR && group_sources(g) <= MOVE_FACTOR);
     uint32_t cells = group_cells_at_most(g);
     uint32_t slots = slots_of(core->shape);
     uint32_t need = cells > slots ? cells - slots : 0;
@@ -350,8 +363,10 @@ static bool group_spare(weft_core *core, const group *g, overflow **spare) {
     return true;
 }
 
-/* Freeze every source. What the spare was measured for is what gets frozen, or it is measured again. */
+/* Freeze every source. What the spare was measured for is what gets frozen, or it is measured
+ * again. */
 static bool group_freeze(weft_core *core, const group *g, overflow **spare) {
+    WEFT_ASSERT(weft_load_relaxed(&g->from->next) == g->to && g->index < g->groups);
     for (uint64_t i = 0; i < group_sources(g); i++) {
         bucket *at = group_source(g, i);
         for (;;) {
@@ -365,7 +380,9 @@ static bool group_freeze(weft_core *core, const group *g, overflow **spare) {
             }
             /* Acquire: what the slots hold. Release: readers that see FROZEN see next. */
             if (weft_cas_acq_rel(&at->head.first, &state, state | FROZEN)) { /* pairs with find */
+#if WEFT_MUTANT != 4 /* updates slip into buckets that have moved */
                 freeze_slots(core, g, at, state | FROZEN);
+#endif
                 break;
             }
         }
@@ -386,13 +403,15 @@ static void image_take(weft_core *core, image *into, uint64_t source, cell what)
 
 /* Gives each live cell of a frozen source to the image. */
 static void image_take_source(weft_core *core, image *into, uint64_t i) {
+    WEFT_ASSERT((weft_load_relaxed(&group_source(into->g, i)->head.first) & FROZEN) != 0);
     bucket *at = group_source(into->g, i);
     uint64_t index = into->g->index + i * into->g->groups;
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
     uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
     cell what;
     for (unsigned k = 0; k < slots_of(core->shape); k++) {
-        if ((state >> k & 1) != 0 && live_slot(core, at, index, k, &what)) {
+        what.hash = index;
+        if ((state >> k & 1) != 0 && live_slot(core, at, k, &what)) {
             image_take(core, into, index, what);
         }
     }
@@ -405,6 +424,7 @@ static void image_take_source(weft_core *core, image *into, uint64_t i) {
 }
 
 static void image_fill_slot(const weft_core *core, image *into, cell what) {
+    WEFT_ASSERT(into->used < slots_of(core->shape));
     bucket *at = into->at;
     if (core->shape == WEFT_SHAPE_BYTES) {
         uint64_t none = 0;
@@ -417,14 +437,15 @@ static void image_fill_slot(const weft_core *core, image *into, cell what) {
 }
 
 static void image_take(weft_core *core, image *into, uint64_t source, cell what) {
-    if (cell_target(core, into->g->from, into->g->to, source, &what) != into->target) {
+    WEFT_ASSERT(source <= into->g->from->mask);
+    if (cell_target(core, into->g->from, source, &what) != into->target) {
         return;
     }
     if (into->used < slots_of(core->shape)) {
         image_fill_slot(core, into, what);
     } else {
-        /* Only when buckets merge can this be a slot's cell; then nothing of the group has moved yet,
-         * and its entry may be looked at. */
+        /* Only when buckets merge can this be a slot's cell; then nothing of the group has moved
+         * yet, and its entry may be looked at. */
         overflow_add(into->spare,
                      (cell){cell_hash(core, &what),
                             core->shape == WEFT_SHAPE_U64 ? what.value : what.value & ~WORD_FLAGS});
@@ -434,6 +455,7 @@ static void image_take(weft_core *core, image *into, uint64_t source, cell what)
 
 /* No version in the target may be behind one of the sources'. */
 static uint64_t group_version(const weft_core *core, const group *g) {
+    WEFT_ASSERT(g->index < g->groups);
     uint64_t version = 1;
     for (uint64_t s = 0; s < group_sources(g); s++) {
         bucket *at = group_source(g, s);
@@ -451,6 +473,7 @@ static uint64_t group_version(const weft_core *core, const group *g) {
 
 /* Fill and publish one target, unless that was done. The spare is used up if it was needed. */
 static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **spare) {
+    WEFT_ASSERT(t < group_targets(g));
     uint64_t target = g->index + t * g->groups;
     image into = {.g = g, .target = target, .at = &g->to->buckets[target], .spare = *spare};
     if (*spare != NULL) {
@@ -470,9 +493,10 @@ static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **
     }
 }
 
-/* The targets are live: nobody needs the sources' overflow blocks any more. A helper that comes late and
- * misses them builds a shorter image, none of which can take effect. */
+/* The targets are live: nobody needs the sources' overflow blocks any more. A helper that comes
+ * late and misses them builds a shorter image, none of which can take effect. */
 static void group_retire_overflow(weft_core *core, const group *g) {
+    WEFT_ASSERT(weft_load_relaxed(&g->to->buckets[g->index].head.first) != 0);
     for (uint64_t i = 0; i < group_sources(g); i++) {
         bucket *at = group_source(g, i);
         uint64_t link = weft_load_acquire(&at->head.second); /* pairs with the CAS of head */
@@ -485,6 +509,7 @@ static void group_retire_overflow(weft_core *core, const group *g) {
 
 /* Move one group, or make sure that it has moved. False only without memory. */
 static bool move_group(weft_core *core, const group *g) {
+    WEFT_ASSERT(g->groups == g->to->groups);
     overflow *spare[MOVE_FACTOR] = {NULL};
     bool frozen = group_freeze(core, g, spare);
     for (uint64_t t = 0; t < group_targets(g); t++) {
@@ -501,6 +526,7 @@ static bool move_group(weft_core *core, const group *g) {
 }
 
 static bool move_chunk(weft_core *core, generation *from, generation *to, uint64_t chunk) {
+    WEFT_ASSERT(chunk < to->chunks && to == weft_load_relaxed(&from->next));
     for (uint64_t i = 0; i < GROUPS_PER_CHUNK; i++) {
         group g = {from, to, chunk * GROUPS_PER_CHUNK + i, to->groups};
         if (!move_group(core, &g)) {
@@ -514,6 +540,7 @@ static bool move_chunk(weft_core *core, generation *from, generation *to, uint64
 
 /* All chunks are handed out: look through the flags, and move again what a stopped helper left. */
 static void verify_moved(weft_core *core, generation *from, generation *to) {
+    WEFT_ASSERT(weft_load_relaxed(&to->claimed) >= to->chunks);
     uint64_t done = weft_load_acquire(&to->done); /* pairs with the CAS below */
     uint64_t at = done;
     bool worked = false;
@@ -538,8 +565,10 @@ static void verify_moved(weft_core *core, generation *from, generation *to) {
     }
 }
 
-/* A resize's share of one writer: at most GROUPS_PER_CHUNK groups, twice. True if none is going on. */
+/* A resize's share of one writer: at most GROUPS_PER_CHUNK groups, twice. True if none is going
+ * on. */
 static bool help_move(weft_core *core) {
+    WEFT_ASSERT(weft_epoch_inside());
     generation *from = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
     generation *to =
         from == NULL ? NULL : weft_load_acquire(&from->next); /* pairs with begin_move */
@@ -558,10 +587,12 @@ static bool help_move(weft_core *core) {
     return false;
 }
 
-/* ---- resize policy ------------------------------------------------------------------------------ */
+/* ---- resize policy --------------------------------------------------------------------------- */
 
-/* A bucket had to overflow. Many entries: grow. Few: the keys hash badly, and growing would not help. */
+/* A bucket had to overflow. Many entries: grow. Few: the keys hash badly, and growing would not
+ * help. */
 static void consider_growth(weft_core *core, uint32_t in_bucket) {
+    WEFT_ASSERT(in_bucket > slots_of(core->shape));
     lockfree_table *table = table_of(core);
     if (in_bucket > weft_load_relaxed(&table->longest)) {
         weft_store_relaxed(&table->longest, in_bucket);
@@ -578,6 +609,7 @@ static void consider_growth(weft_core *core, uint32_t in_bucket) {
 }
 
 static void consider_shrink(weft_core *core) {
+    WEFT_ASSERT(weft_epoch_inside());
     lockfree_table *table = table_of(core);
     generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
     uint64_t buckets = root->mask + 1;
@@ -590,7 +622,7 @@ static void consider_shrink(weft_core *core) {
     }
 }
 
-/* ---- find --------------------------------------------------------------------------------------- */
+/* ---- find ------------------------------------------------------------------------------------ */
 
 static void found(weft_position *position, unsigned slot, uint64_t word, uint64_t value) {
     position->present = true;
@@ -600,9 +632,11 @@ static void found(weft_position *position, unsigned slot, uint64_t word, uint64_
     position->words[AT_VALUE] = value;
 }
 
-/* Looks through the slots that `state` calls valid. */
-static inline void find_in_slots(weft_core *core, bucket *at, uint64_t state, const weft_key *key,
-                                 weft_position *position) {
+/* Looks through the slots that the state at the position calls valid. */
+static inline void find_in_slots(weft_core *core, const weft_key *key, weft_position *position) {
+    WEFT_ASSERT(position->words[AT_BUCKET] != 0);
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    uint64_t state = position->words[AT_STATE];
     if (core->shape == WEFT_SHAPE_U64) {
         uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
         for (unsigned i = 0; i < PAIRS; i++) {
@@ -628,6 +662,7 @@ static inline void find_in_slots(weft_core *core, bucket *at, uint64_t state, co
 
 static void find_in_overflow(weft_core *core, uint64_t link, const weft_key *key,
                              weft_position *position) {
+    WEFT_ASSERT(overflow_of(link) != NULL);
     uint32_t i = overflow_find(core, link, key);
     const overflow *block = overflow_of(link);
     if (block != NULL && i < block->count) {
@@ -639,6 +674,7 @@ static void find_in_overflow(weft_core *core, uint64_t link, const weft_key *key
 
 /* One consistent look at a bucket. False if it changed meanwhile, in a way that matters. */
 static inline bool look(weft_core *core, bucket *at, const weft_key *key, weft_position *position) {
+    WEFT_ASSERT(((uintptr_t)at & (sizeof *at - 1)) == 0);
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     uint64_t link = weft_load_acquire(&at->head.second); /* likewise: the block */
     position->present = false;
@@ -646,16 +682,21 @@ static inline bool look(weft_core *core, bucket *at, const weft_key *key, weft_p
     position->words[AT_STATE] = state;
     position->words[AT_LINK] = link;
     position->words[AT_SLOT] = SLOT_NONE;
-    find_in_slots(core, at, state, key, position);
+    find_in_slots(core, key, position);
     if (WEFT_UNLIKELY(link != 0) && !position->present) {
-        /* The block belongs to the state only if that has not changed. Pairs with the CAS of head. */
+        /* The block belongs to the state only if that has not changed. Pairs with the CAS of
+         * head. */
         if (weft_load_acquire(&at->head.first) != state) {
             return false;
         }
         find_in_overflow(core, link, key, position);
     }
+#if WEFT_MUTANT == 5 /* believes a look at a bucket that changed meanwhile */
+    return true;
+#else
     /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
     return weft_load_acquire(&at->head.first) == state;
+#endif
 }
 
 /* Where do the keys of a frozen bucket live? In the next generation, if its bucket there is live;
@@ -671,6 +712,7 @@ static bool follow(generation **gen, uint64_t hash) {
 }
 
 static WEFT_HOT void lockfree_find(weft_core *core, const weft_key *key, weft_position *position) {
+    WEFT_ASSERT(weft_epoch_inside());
     generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
     if (WEFT_UNLIKELY(gen == NULL)) {
         position->present = false;
@@ -697,7 +739,7 @@ static WEFT_HOT void lockfree_find(weft_core *core, const weft_key *key, weft_po
     }
 }
 
-/* ---- swing -------------------------------------------------------------------------------------- */
+/* ---- swing ----------------------------------------------------------------------------------- */
 
 /* State with another set of valid slots; the version goes up, to `at_least` at least. */
 static uint64_t next_state(uint64_t state, uint64_t valid, uint64_t at_least) {
@@ -705,8 +747,10 @@ static uint64_t next_state(uint64_t state, uint64_t valid, uint64_t at_least) {
     return version << VERSION_SHIFT | LIVE | valid;
 }
 
-/* Slots that are valid in `state` but whose keys are gone; *version rises to that of the removals. */
+/* Slots that are valid in `state` but whose keys are gone; *version rises to that of the
+ * removals. */
 static uint64_t gone_slots(const weft_core *core, bucket *at, uint64_t state, uint64_t *version) {
+    WEFT_ASSERT(version != NULL);
     uint64_t gone = 0;
     for (unsigned i = 0; i < slots_of(core->shape); i++) {
         if ((state >> i & 1) == 0) {
@@ -727,6 +771,7 @@ static uint64_t gone_slots(const weft_core *core, bucket *at, uint64_t state, ui
 
 /* Free the slots of removed keys. Anyone may; whoever removes does, and whoever needs a slot. */
 static void sweep_slots(weft_core *core, bucket *at) {
+    WEFT_ASSERT(weft_epoch_inside());
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     while ((state & FROZEN) == 0) {
         uint64_t version = 0;
@@ -742,6 +787,7 @@ static void sweep_slots(weft_core *core, bucket *at) {
 
 /* The version that a write of this key gets: greater than all that the key had. */
 static uint64_t stamp(weft_core *core, weft_position *position, uint64_t floor, uint64_t desired) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES || position->at_least == 0);
     if (core->shape == WEFT_SHAPE_U64) {
         return 0;
     }
@@ -760,8 +806,8 @@ static uint64_t old_version(const weft_core *core, const weft_position *position
     return weft_load_relaxed(&((const weft_entry *)(uintptr_t)position->cell)->version);
 }
 
-/* What a removed pair leaves in its first word. No two removals leave the same: an insert that looked at
- * the slot before it was filled and emptied again must not find what it saw. */
+/* What a removed pair leaves in its first word. No two removals leave the same: an insert that
+ * looked at the slot before it was filled and emptied again must not find what it saw. */
 static uint64_t gone_stamp(weft_core *core) {
     weft_core_stripe *stripe = weft_core_my_stripe(core);
     uint64_t turn = weft_fetch_add_relaxed(&stripe->stamps, 1) + 1;
@@ -770,8 +816,9 @@ static uint64_t gone_stamp(weft_core *core) {
 }
 
 /* Change or remove a key that is in a slot. */
-static int swing_slot(weft_core *core, const weft_key *key, weft_position *position, bool keep,
+static int slot_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                       uint64_t desired) {
+    WEFT_ASSERT(position->present && position->words[AT_SLOT] < slots_of(core->shape));
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     unsigned i = (unsigned)position->words[AT_SLOT];
     uint64_t word = position->words[AT_WORD];
@@ -801,34 +848,26 @@ static int swing_slot(weft_core *core, const weft_key *key, weft_position *posit
 
 /* A slot that is not valid, and holds nothing or what was removed; SLOT_NONE if there is none. */
 static unsigned free_slot(const weft_core *core, bucket *at, uint64_t state, weft_pair *content) {
+    WEFT_ASSERT((state & FROZEN) == 0);
     for (unsigned i = 0; i < slots_of(core->shape); i++) {
         if ((state >> i & 1) != 0) {
             continue;
         }
         if (core->shape == WEFT_SHAPE_BYTES) {
             content->first =
-                weft_load_acquire(&at->words[i]); /* before the caller reads head again */
+                weft_load_acquire(&at->words[i]); /* pairs with its writer; head is read after it */
             if (content->first == 0 || (content->first & WORD_GONE) != 0) {
                 return i;
             }
             continue;
         }
-        content->first = weft_load_acquire(&at->pairs[i].first);   /* likewise */
-        content->second = weft_load_acquire(&at->pairs[i].second); /* likewise */
+        content->first = weft_load_acquire(&at->pairs[i].first);   /* pairs with its writer */
+        content->second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
         if (content->first == 0 || (content->first & PAIR_GONE) != 0) {
             return i;
         }
     }
     return SLOT_NONE;
-}
-
-static bool reserve_slot(weft_core *core, bucket *at, unsigned i, weft_pair content,
-                         weft_pair filled) {
-    if (core->shape == WEFT_SHAPE_U64) {
-        return weft_cas_pair_seq_cst(&at->pairs[i], content, filled);
-    }
-    /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_slots. */
-    return weft_cas_acq_rel(&at->words[i], &content.first, filled.first);
 }
 
 /* A reserved slot is this thread's alone, as it is not valid: a store gives it back. */
@@ -843,6 +882,7 @@ static void give_slot_back(weft_core *core, bucket *at, unsigned i) {
 /* Insert into the overflow block: a copy with one cell more. */
 static int insert_overflow(weft_core *core, const weft_key *key, weft_position *position,
                            uint64_t desired) {
+    WEFT_ASSERT(!position->present);
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     weft_pair head = {position->words[AT_STATE], position->words[AT_LINK]};
     overflow *block = overflow_copy(core, head.second, UINT32_MAX, 1);
@@ -865,6 +905,7 @@ static int insert_overflow(weft_core *core, const weft_key *key, weft_position *
 /* Insert a key that the find did not see; valid only while the head is what it saw. */
 static int swing_absent(weft_core *core, const weft_key *key, weft_position *position,
                         uint64_t desired) {
+    WEFT_ASSERT(!position->present && (position->words[AT_STATE] & FROZEN) == 0);
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     uint64_t state = position->words[AT_STATE];
     uint64_t floor = version_of(state);
@@ -879,16 +920,24 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
         }
         return insert_overflow(core, key, position, desired);
     }
-    /* The slot was still not valid when it was looked at. Else its key may have been inserted and removed
-     * since the find: a slot that holds GONE and is valid, until somebody sweeps it. Filling that one
-     * would show the new key before its time. Pairs with the CAS of head. */
+    /* The slot was still not valid when it was looked at. Else its key may have been inserted and
+     * removed since the find: a slot that holds GONE and is valid, until somebody sweeps it.
+     * Filling that one would show the new key before its time. Pairs with the CAS of head. */
+#if WEFT_MUTANT != 3 /* fills slots that are still valid */
     if (weft_load_acquire(&at->head.first) != state) {
         return WEFT_MISMATCH;
     }
-    weft_pair filled = {core->shape == WEFT_SHAPE_U64 ? (key->hash & PAIR_HASH) | PAIR_USED
-                                                      : word_of(desired, key->hash),
-                        desired};
-    if (!reserve_slot(core, at, i, content, filled)) {
+#endif
+    bool reserved;
+    if (core->shape == WEFT_SHAPE_U64) {
+        weft_pair filled = {(key->hash & PAIR_HASH) | PAIR_USED, desired};
+        reserved = weft_cas_pair_seq_cst(&at->pairs[i], content, filled);
+    } else {
+        /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_slots. */
+        uint64_t word = word_of(desired, key->hash);
+        reserved = weft_cas_acq_rel(&at->words[i], &content.first, word);
+    }
+    if (!reserved) {
         return WEFT_MISMATCH;
     }
     /* The linearization point of an insert. Release: the slot. Pairs with the acquire in look. */
@@ -901,8 +950,9 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
 }
 
 /* Change or remove a key that is in the overflow block. */
-static int swing_overflow(weft_core *core, const weft_key *key, weft_position *position, bool keep,
+static int overflow_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                           uint64_t desired) {
+    WEFT_ASSERT(position->present && position->words[AT_SLOT] == SLOT_OVERFLOW);
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     weft_pair head = {position->words[AT_STATE], position->words[AT_LINK]};
     uint32_t i = (uint32_t)position->words[AT_WORD];
@@ -934,6 +984,7 @@ static int swing_overflow(weft_core *core, const weft_key *key, weft_position *p
 
 /* The bucket that find saw cannot be written as it stands: make it, or its successor, writable. */
 static int prepare(weft_core *core, const weft_key *key, weft_position *position) {
+    WEFT_ASSERT(weft_epoch_inside());
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     if (at == NULL) {
         return first_generation(core) == NULL ? WEFT_E_NOMEM : WEFT_MISMATCH;
@@ -958,6 +1009,7 @@ static int prepare(weft_core *core, const weft_key *key, weft_position *position
 
 static WEFT_HOT int lockfree_swing(weft_core *core, const weft_key *key, weft_position *position,
                                    bool keep, uint64_t desired) {
+    WEFT_ASSERT(weft_epoch_inside());
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     if (!keep && !position->present) {
         return WEFT_OK;
@@ -970,9 +1022,9 @@ static WEFT_HOT int lockfree_swing(weft_core *core, const weft_key *key, weft_po
     if (!position->present) {
         status = swing_absent(core, key, position, desired);
     } else if (position->words[AT_SLOT] == SLOT_OVERFLOW) {
-        status = swing_overflow(core, key, position, keep, desired);
+        status = overflow_swing(core, key, position, keep, desired);
     } else {
-        status = swing_slot(core, key, position, keep, desired);
+        status = slot_swing(core, key, position, keep, desired);
     }
     help_move(core);
     if (status == WEFT_OK && !keep &&
@@ -982,7 +1034,7 @@ static WEFT_HOT int lockfree_swing(weft_core *core, const weft_key *key, weft_po
     return status;
 }
 
-/* ---- the rest ----------------------------------------------------------------------------------- */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static int lockfree_open(weft_core *core) {
     lockfree_table *made = weft_core_alloc(core, sizeof *made, WEFT_CACHE_LINE);
@@ -998,21 +1050,21 @@ static int lockfree_open(weft_core *core) {
 /* Free a bucket that no thread can reach; `moved` says which of its cells live elsewhere. */
 static void close_bucket(weft_core *core, generation *gen, uint64_t index,
                          void (*drop)(weft_core *core, uint64_t cell)) {
+    WEFT_ASSERT(index <= gen->mask);
     bucket *at = &gen->buckets[index];
     generation *next = (at->head.first & FROZEN) != 0 ? gen->next : NULL;
     const overflow *block = overflow_of(at->head.second);
     uint32_t more = block == NULL ? 0 : block->count;
     for (uint32_t i = 0; i < slots_of(core->shape) + more; i++) {
-        cell what;
+        cell what = {.hash = index};
         bool slot = i < slots_of(core->shape);
         uint32_t k = slot ? 0 : i - slots_of(core->shape);
-        if (slot ? (at->head.first >> i & 1) == 0 || !live_slot(core, at, index, i, &what)
+        if (slot ? (at->head.first >> i & 1) == 0 || !live_slot(core, at, i, &what)
                  : overflow_is_dead(block, at->head.second, k)) {
             continue;
         }
         what = slot ? what : block->cells[k];
-        if (next == NULL ||
-            next->buckets[cell_target(core, gen, next, index, &what)].head.first == 0) {
+        if (next == NULL || next->buckets[cell_target(core, gen, index, &what)].head.first == 0) {
             drop(core,
                  core->shape == WEFT_SHAPE_U64 ? what.value : (uintptr_t)word_entry(what.value));
         }
@@ -1022,6 +1074,7 @@ static void close_bucket(weft_core *core, generation *gen, uint64_t index,
 
 static bool lockfree_close(weft_core *core, size_t budget,
                            void (*drop)(weft_core *core, uint64_t cell)) {
+    WEFT_ASSERT(drop != NULL);
     lockfree_table *table = table_of(core);
     for (generation *gen = table->root; gen != NULL; gen = table->root) {
         for (; table->closing <= gen->mask; table->closing++, budget--) {
@@ -1041,6 +1094,7 @@ static bool lockfree_close(weft_core *core, size_t budget,
 
 /* Move what is being moved, to the end or until memory is short. */
 static bool finish_move(weft_core *core, size_t budget) {
+    WEFT_ASSERT(weft_epoch_inside());
     lockfree_table *table = table_of(core);
     uint64_t failures_before = 0;
     while (budget-- > 0) {
@@ -1060,6 +1114,7 @@ static bool finish_move(weft_core *core, size_t budget) {
 }
 
 static int lockfree_reserve(weft_core *core, uint64_t entries) {
+    WEFT_ASSERT(weft_epoch_inside());
     lockfree_table *table = table_of(core);
     uint64_t wanted = buckets_for(core, entries);
     weft_store_relaxed(&table->floor, wanted);
@@ -1077,6 +1132,7 @@ static int lockfree_reserve(weft_core *core, uint64_t entries) {
 }
 
 static int lockfree_shrink(weft_core *core) {
+    WEFT_ASSERT(weft_epoch_inside());
     lockfree_table *table = table_of(core);
     uint64_t wanted = buckets_for(core, weft_core_entries(core));
     weft_store_relaxed(&table->floor, 0);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 void weft_lockfree_stats(weft_core *core, weft_map_stats *stats) {
+    WEFT_ASSERT(weft_epoch_inside());
     lockfree_table *table = table_of(core);
     generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
     stats->growths += weft_load_relaxed(&table->growths);
@@ -23,7 +24,7 @@ void weft_lockfree_stats(weft_core *core, weft_map_stats *stats) {
     }
 }
 
-/* ---- invariants --------------------------------------------------------------------------------- */
+/* ---- invariants ------------------------------------------------------------------------------ */
 
 typedef struct verdict {
     weft_core *core;
@@ -52,11 +53,13 @@ static bool same_key(const weft_core *core, const cell *a, const cell *b) {
                               weft_bytes_of(weft_entry_key(other), weft_entry_key_size(other)));
 }
 
-/* Live cell number i of a bucket, slots first, then the overflow block; false if there is none. */
-static bool cell_at(const weft_core *core, bucket *at, uint64_t index, uint32_t i, cell *what) {
+/* Live cell number i of a bucket, slots first, then the overflow block; false if there is none.
+ * what->hash is the bucket's index on entry, as for live_slot. */
+static bool cell_at(const weft_core *core, bucket *at, uint32_t i, cell *what) {
+    WEFT_ASSERT(i < slots_of(core->shape) || overflow_of(at->head.second) != NULL);
     unsigned slots = slots_of(core->shape);
     if (i < slots) {
-        return (at->head.first >> i & 1) != 0 && live_slot(core, at, index, i, what);
+        return (at->head.first >> i & 1) != 0 && live_slot(core, at, i, what);
     }
     const overflow *block = overflow_of(at->head.second);
     if (overflow_is_dead(block, at->head.second, i - slots)) {
@@ -75,10 +78,11 @@ static bool lives_in_target(const weft_core *core, const generation *gen, uint64
                             const cell *what) {
     const generation *next = gen->next;
     return (gen->buckets[index].head.first & FROZEN) != 0 &&
-           next->buckets[cell_target(core, gen, next, index, what)].head.first != 0;
+           next->buckets[cell_target(core, gen, index, what)].head.first != 0;
 }
 
 static void check_bucket(verdict *v, generation *gen, uint64_t index) {
+    WEFT_ASSERT(index <= gen->mask);
     bucket *at = &gen->buckets[index];
     uint32_t count = cells_of(v->core, at);
     cell what;
@@ -90,7 +94,8 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
     require(v, (at->head.first & VALID_MASK) >> slots_of(v->core->shape) == 0,
             "L3 only slots that exist are valid", index);
     for (uint32_t i = 0; i < count; i++) {
-        if (!cell_at(v->core, at, index, i, &what) || lives_in_target(v->core, gen, index, &what)) {
+        what.hash = index;
+        if (!cell_at(v->core, at, i, &what) || lives_in_target(v->core, gen, index, &what)) {
             continue;
         }
         require(v, v->core->shape == WEFT_SHAPE_U64 || word_entry(what.value) != NULL,
@@ -98,8 +103,9 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
         require(v, (cell_hash(v->core, &what) & gen->mask) == index,
                 "L5 a key is in the bucket of its hash", index);
         for (uint32_t k = i + 1; k < count; k++) {
+            other.hash = index;
             require(v,
-                    !cell_at(v->core, at, index, k, &other) ||
+                    !cell_at(v->core, at, k, &other) ||
                         lives_in_target(v->core, gen, index, &other) ||
                         !same_key(v->core, &what, &other),
                     "L6 no key is in a bucket twice", index);
@@ -109,6 +115,7 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
 }
 
 int weft_lockfree_check(weft_core *core, char *text, size_t capacity) {
+    WEFT_ASSERT(core->table != NULL);
     verdict v = {.core = core, .text = text, .capacity = capacity};
     generation *gen = table_of(core)->root;
     for (; gen != NULL && !v.broken; gen = gen->next) {
@@ -120,12 +127,13 @@ int weft_lockfree_check(weft_core *core, char *text, size_t capacity) {
     return v.broken ? WEFT_E_CORRUPT : WEFT_OK;
 }
 
-/* ---- printout ----------------------------------------------------------------------------------- */
+/* ---- printout -------------------------------------------------------------------------------- */
 
 void weft_lockfree_dump(weft_core *core, void (*print)(void *ctx, const char *line), void *ctx) {
+    WEFT_ASSERT(print != NULL && weft_epoch_inside());
     char line[160];
     unsigned number = 0;
-    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    generation *gen = weft_load_acquire(&table_of(core)->root);          /* pairs with its CAS */
     for (; gen != NULL; gen = weft_load_acquire(&gen->next), number++) { /* pairs with begin_move */
         snprintf(line, sizeof line, "generation %u: %llu buckets", number,
                  (unsigned long long)gen->mask + 1);

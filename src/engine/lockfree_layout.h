@@ -42,14 +42,15 @@ typedef struct bucket {
 _Static_assert(sizeof(bucket) == WEFT_CACHE_LINE, "a bucket is one cache line");
 _Static_assert(offsetof(bucket, pairs) == 16, "slots follow the head");
 
-/* A key and its cell on the move: the key's hash (bytes shape: 0 if it is not at hand), and the word or
- * the value. */
+/* A key and its cell on the move: the key's hash (bytes shape: 0 if it is not at hand), and the
+ * word or the value. */
 typedef struct cell {
     uint64_t hash;
     uint64_t value;
 } cell;
 
-/* Entries that found no slot. Immutable, but for the dead marks of cells that were announced as dying. */
+/* Entries that found no slot. Immutable, but for the dead marks of cells that were announced as
+ * dying. */
 typedef struct overflow {
     weft_block block;
     uint32_t count;
@@ -62,17 +63,17 @@ typedef struct generation {
     weft_block block;
     bucket *buckets;
     uint64_t mask;
-    uint8_t *flags; /* one a chunk: its groups have moved here from the generation before */
+    uint8_t *flags;  /* one a chunk: its groups have moved here from the generation before */
     uint64_t chunks; /* of the move into this generation; 0 for the first one */
     uint64_t groups;
     struct generation *next WEFT_LINE_ALIGNED; /* set once; buckets move there */
-    uint64_t claimed WEFT_LINE_ALIGNED; /* chunks handed out, of the move into this one */
-    uint64_t done WEFT_LINE_ALIGNED; /* chunks known to be complete, from 0 on */
+    uint64_t claimed WEFT_LINE_ALIGNED;        /* chunks handed out, of the move into this one */
+    uint64_t done WEFT_LINE_ALIGNED;           /* chunks known to be complete, from 0 on */
 } generation;
 
 typedef struct lockfree_table {
     generation *root; /* buckets of earlier generations are all moved */
-    uint64_t floor; /* fewest buckets wanted (reserve) */
+    uint64_t floor;   /* fewest buckets wanted (reserve) */
     uint64_t growths;
     uint64_t shrinks;
     uint64_t failures;
@@ -119,22 +120,23 @@ static inline bool overflow_is_dead(const overflow *block, uint64_t link, uint32
            (weft_load_relaxed(&block->dead[i / 64]) >> (i % 64) & 1) != 0;
 }
 
-/* What slot i, which is valid, holds; false if its key is gone. The index of a bucket supplies the hash's
- * low bits. */
-static inline bool live_slot(const weft_core *core, bucket *at, uint64_t index, unsigned i,
-                             cell *out) {
+/* What slot i, which is valid, holds; false if its key is gone. The caller puts the bucket's index
+ * into what->hash: it supplies the low bits of the hash. */
+static inline bool live_slot(const weft_core *core, bucket *at, unsigned i, cell *what) {
+    uint64_t index = what->hash;
+    WEFT_ASSERT(i < slots_of(core->shape));
     if (core->shape == WEFT_SHAPE_BYTES) {
-        *out = (cell){0, weft_load_acquire(&at->words[i])}; /* pairs with the CAS of its writer */
-        return (out->value & WORD_GONE) == 0;
+        *what = (cell){0, weft_load_acquire(&at->words[i])}; /* pairs with the CAS of its writer */
+        return (what->value & WORD_GONE) == 0;
     }
     uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with the CAS of its writer */
-    uint64_t second = weft_load_acquire(&at->pairs[i].second); /* likewise */
-    *out = (cell){(first & PAIR_HASH) | (index & ~PAIR_HASH), second};
+    uint64_t second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
+    *what = (cell){(first & PAIR_HASH) | (index & ~PAIR_HASH), second};
     return (first & PAIR_GONE) == 0;
 }
 
-/* The hash of a cell's key. Looks at the entry if need be: it must be in the map, or under a guard that
- * is older than its removal. */
+/* The hash of a cell's key. Looks at the entry if need be: it must be in the map, or under a guard
+ * that is older than its removal. */
 static inline uint64_t cell_hash(const weft_core *core, const cell *what) {
     if (core->shape == WEFT_SHAPE_U64 || what->hash != 0) {
         return what->hash;
@@ -144,10 +146,12 @@ static inline uint64_t cell_hash(const weft_core *core, const cell *what) {
                                 weft_bytes_of(weft_entry_key(entry), weft_entry_key_size(entry)));
 }
 
-/* The bucket of the next generation to which a cell of bucket `index` belongs. A frozen word says so by
- * itself: its entry may have been removed there, and freed, since. */
-static inline uint64_t cell_target(const weft_core *core, const generation *gen,
-                                   const generation *next, uint64_t index, const cell *what) {
+/* The bucket of the next generation to which a cell of bucket `index` belongs. A frozen word says
+ * so by itself: its entry may have been removed there, and freed, since. */
+static inline uint64_t cell_target(const weft_core *core, const generation *gen, uint64_t index,
+                                   const cell *what) {
+    const generation *next = weft_load_acquire(&gen->next); /* pairs with begin_move */
+    WEFT_ASSERT(next != NULL && index <= gen->mask);
     if (next->mask < gen->mask) {
         return index & next->mask;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Engine "lockfree": walks. A step visits one bucket of the oldest generation, which is an interval of the
- * reversed hash; while it moves, each of its parts is taken from where its keys live at that moment. */
+/* Engine "lockfree": walks. A step visits one bucket of the oldest generation, which is an interval
+ * of the reversed hash; while it moves, each of its parts is taken from where its keys live at that
+ * moment. */
 #include "engine/lockfree_layout.h"
 
 /* A walk of one interval of the reversed hash. */
@@ -8,10 +9,11 @@ typedef struct visit {
     weft_core *core;
     weft_step *step;
     uint64_t last; /* the interval's last point */
-    bool filter; /* buckets may hold keys outside the interval */
+    bool filter;   /* buckets may hold keys outside the interval */
 } visit;
 
 static void visit_emit(visit *v, cell what) {
+    WEFT_ASSERT(v->step->emit != NULL);
     if (v->filter) {
         uint64_t point = weft_reverse_bits(cell_hash(v->core, &what));
         if (point < v->step->from || point > v->last) {
@@ -25,17 +27,6 @@ static void visit_emit(visit *v, cell what) {
     }
 }
 
-/* The live cells in the slots that `state` calls valid. */
-static void snapshot_slots(weft_core *core, bucket *at, uint64_t index, uint64_t state, cell *cells,
-                           unsigned *count) {
-    *count = 0;
-    for (unsigned i = 0; i < slots_of(core->shape); i++) {
-        if ((state >> i & 1) != 0 && live_slot(core, at, index, i, &cells[*count])) {
-            (*count)++;
-        }
-    }
-}
-
 /* What visit_bucket saw of a bucket at one moment. */
 typedef struct seen {
     generation *gen;
@@ -45,8 +36,22 @@ typedef struct seen {
     cell cells[WORDS];
 } seen;
 
-/* Emits the cells of `from`; with a `next` generation, only those that belong to its bucket `target`. */
+/* The live cells in the slots that `state` calls valid. */
+static void snapshot_slots(weft_core *core, bucket *at, uint64_t state, seen *now) {
+    WEFT_ASSERT(now->index <= now->gen->mask);
+    now->count = 0;
+    for (unsigned i = 0; i < slots_of(core->shape); i++) {
+        now->cells[now->count].hash = now->index;
+        if ((state >> i & 1) != 0 && live_slot(core, at, i, &now->cells[now->count])) {
+            now->count++;
+        }
+    }
+}
+
+/* Emits the cells of `from`; with a `next` generation, only those that belong to its bucket
+ * `target`. */
 static void emit_seen(visit *v, const seen *from, const generation *next, uint64_t target) {
+    WEFT_ASSERT(next == NULL || target <= next->mask);
     const overflow *block = overflow_of(from->link);
     uint32_t more = block == NULL ? 0 : block->count;
     for (uint32_t i = 0; i < from->count + more; i++) {
@@ -54,7 +59,7 @@ static void emit_seen(visit *v, const seen *from, const generation *next, uint64
             continue;
         }
         cell what = i < from->count ? from->cells[i] : block->cells[i - from->count];
-        if (next == NULL || cell_target(v->core, from->gen, next, from->index, &what) == target) {
+        if (next == NULL || cell_target(v->core, from->gen, from->index, &what) == target) {
             visit_emit(v, what);
         }
     }
@@ -74,6 +79,7 @@ static weft_step part_of(const visit *v, const generation *next, uint64_t t, uin
 
 /* A frozen bucket's keys: from each target that is live, else from the source itself. */
 static void visit_moved(visit *v, const seen *from) {
+    WEFT_ASSERT(from->index <= from->gen->mask);
     generation *next = weft_load_acquire(&from->gen->next); /* pairs with begin_move */
     bool shrinking = next->mask < from->gen->mask;
     uint64_t step = shrinking ? next->mask + 1 : from->gen->mask + 1;
@@ -95,6 +101,7 @@ static void visit_moved(visit *v, const seen *from) {
 }
 
 static void visit_bucket(visit *v, generation *gen, uint64_t index) {
+    WEFT_ASSERT(index <= gen->mask);
     bucket *at = &gen->buckets[index];
     seen now = {.gen = gen, .index = index};
     uint64_t state;
@@ -102,9 +109,9 @@ static void visit_bucket(visit *v, generation *gen, uint64_t index) {
         return;
     }
     do {
-        state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+        state = weft_load_acquire(&at->head.first);     /* pairs with the CAS of head */
         now.link = weft_load_acquire(&at->head.second); /* likewise: the block */
-        snapshot_slots(v->core, at, index, state, now.cells, &now.count);
+        snapshot_slots(v->core, at, state, &now);
     } while (weft_load_acquire(&at->head.first) != state); /* pairs with the CAS of head */
     if ((state & FROZEN) != 0) {
         visit_moved(v, &now);
@@ -114,6 +121,7 @@ static void visit_bucket(visit *v, generation *gen, uint64_t index) {
 }
 
 void weft_lockfree_walk(weft_core *core, weft_step *step) {
+    WEFT_ASSERT(weft_epoch_inside() && step->emit != NULL);
     generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
     step->next = 0;
     if (gen == NULL) {

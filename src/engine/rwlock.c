@@ -2,19 +2,21 @@
 /* Engine "rwlock": one table under a reader-writer lock. The reference, and the honest baseline.
  *
  * Design
- *   A chained hash table. A find takes the read side, a swing the write side for as long as it takes to
- *   look the key up again and compare. The table doubles when there is an entry for each chain, in one go.
+ *   A chained hash table. A find takes the read side, a swing the write side for as long as it
+ *   takes to look the key up again and compare. The table doubles when there is an entry for each
+ *   chain, in one go.
  * Layout
- *   chains: power of two of pointers to nodes; node = {next, hash, number, cell}. The chain of a hash is
- *   chosen by its low bits, so a chain is an interval of the reversed hash, as walks need it.
+ *   chains: power of two of pointers to nodes; node = {next, hash, number, cell}. The chain of a
+ *   hash is chosen by its low bits, so a chain is an interval of the reversed hash, as walks need
+ *   it.
  * Concurrency
- *   Everything happens under the lock; the linearization points are in the critical sections. No callback
- *   of the user ever runs in one: decisions are made between find and swing. Nodes are freed under the
- *   write lock, entries by reclamation. Versions: the table remembers the greatest version that was
- *   removed, and new keys start above it.
+ *   Everything happens under the lock; the linearization points are in the critical sections. No
+ *   callback of the user ever runs in one: decisions are made between find and swing. Nodes are
+ *   freed under the write lock, entries by reclamation. Versions: the table remembers the greatest
+ *   version that was removed, and new keys start above it.
  * Rejected
- *   Growing in steps: this engine shows what the simple thing costs. Locks per chain: that is another
- *   engine.
+ *   Growing in steps: this engine shows what the simple thing costs. Locks per chain: that is
+ *   another engine.
  * Credits
  *   The textbook (Knuth, vol. 3, 6.4); POSIX reader-writer locks.
  */
@@ -74,10 +76,11 @@ static node **find_link(const weft_core *core, const rwlock_table *table, const 
     return link;
 }
 
-/* ---- size --------------------------------------------------------------------------------------- */
+/* ---- size ------------------------------------------------------------------------------------ */
 
 /* Under the write lock. The map stays as it is without memory. */
 static bool resize(weft_core *core, uint64_t chains) {
+    WEFT_ASSERT(chains >= CHAINS_MIN && (chains & (chains - 1)) == 0);
     rwlock_table *table = table_of(core);
     node **fresh = weft_core_alloc_table(core, chains * sizeof(node *));
     if (fresh == NULL) {
@@ -106,6 +109,7 @@ static uint64_t chains_for(uint64_t entries) {
 }
 
 static void resize_if_due(weft_core *core) {
+    WEFT_ASSERT(table_of(core)->chains != NULL);
     rwlock_table *table = table_of(core);
     uint64_t chains = table->mask + 1;
     if (table->entries > chains) {
@@ -116,7 +120,7 @@ static void resize_if_due(weft_core *core) {
     }
 }
 
-/* ---- find and swing ----------------------------------------------------------------------------- */
+/* ---- find and swing -------------------------------------------------------------------------- */
 
 static void rwlock_find(weft_core *core, const weft_key *key, weft_position *position) {
     rwlock_table *table = table_of(core);
@@ -127,18 +131,19 @@ static void rwlock_find(weft_core *core, const weft_key *key, weft_position *pos
     weft_rwlock_read_unlock(&table->lock);
 }
 
-/* Bytes shape: the write's version, greater than all that the key had. */
-static void stamp(const weft_core *core, weft_position *position, uint64_t floor, uint64_t desired,
-                  bool keep) {
+/* Bytes shape: the write's version, greater than all that the key had; desired 0: a removal. */
+static void stamp(const weft_core *core, weft_position *position, uint64_t floor,
+                  uint64_t desired) {
     if (core->shape == WEFT_SHAPE_BYTES) {
         position->version = max_u64(floor, position->at_least) + 1;
-        if (keep) {
+        if (desired != 0) {
             weft_store_relaxed(&entry_of(desired)->version, position->version);
         }
     }
 }
 
 static int insert(weft_core *core, const weft_key *key, weft_position *position, uint64_t desired) {
+    WEFT_ASSERT(!position->present);
     rwlock_table *table = table_of(core);
     if (table->chains == NULL && !resize(core, max_u64(CHAINS_MIN, table->floor))) {
         return WEFT_E_NOMEM;
@@ -147,7 +152,7 @@ static int insert(weft_core *core, const weft_key *key, weft_position *position,
     if (fresh == NULL) {
         return WEFT_E_NOMEM;
     }
-    stamp(core, position, table->removed_version, desired, true);
+    stamp(core, position, table->removed_version, desired);
     node **chain = &table->chains[key->hash & table->mask];
     *fresh = (node){*chain, key->hash, key->number, desired};
     *chain = fresh;
@@ -158,16 +163,16 @@ static int insert(weft_core *core, const weft_key *key, weft_position *position,
 
 static void replace(weft_core *core, node *at, weft_position *position, uint64_t desired) {
     bool bytes = core->shape == WEFT_SHAPE_BYTES;
-    stamp(core, position, bytes ? weft_load_relaxed(&entry_of(at->cell)->version) : 0, desired,
-          true);
+    stamp(core, position, bytes ? weft_load_relaxed(&entry_of(at->cell)->version) : 0, desired);
     at->cell = desired;
 }
 
 static void unlink_node(weft_core *core, node **link, weft_position *position) {
+    WEFT_ASSERT(*link != NULL && position->present);
     rwlock_table *table = table_of(core);
     node *at = *link;
     if (core->shape == WEFT_SHAPE_BYTES) {
-        stamp(core, position, weft_load_relaxed(&entry_of(at->cell)->version), 0, false);
+        stamp(core, position, weft_load_relaxed(&entry_of(at->cell)->version), 0);
         table->removed_version = max_u64(table->removed_version, position->version);
     }
     *link = at->next;
@@ -178,6 +183,7 @@ static void unlink_node(weft_core *core, node **link, weft_position *position) {
 
 static int rwlock_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                         uint64_t desired) {
+    WEFT_ASSERT(!keep || core->shape == WEFT_SHAPE_U64 || desired != 0);
     rwlock_table *table = table_of(core);
     int status = WEFT_OK;
     weft_rwlock_write_lock(&table->lock);
@@ -201,10 +207,11 @@ static int rwlock_swing(weft_core *core, const weft_key *key, weft_position *pos
     return status;
 }
 
-/* ---- walk --------------------------------------------------------------------------------------- */
+/* ---- walk ------------------------------------------------------------------------------------ */
 
 /* Emitting is the map's own collecting, not the user's code, so it may happen under the lock. */
 static void rwlock_walk(weft_core *core, weft_step *step) {
+    WEFT_ASSERT(step->emit != NULL);
     rwlock_table *table = table_of(core);
     step->next = 0;
     weft_rwlock_read_lock(&table->lock);
@@ -222,9 +229,10 @@ static void rwlock_walk(weft_core *core, weft_step *step) {
     weft_rwlock_read_unlock(&table->lock);
 }
 
-/* ---- the rest ----------------------------------------------------------------------------------- */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static int rwlock_open(weft_core *core) {
+    WEFT_ASSERT(core->table == NULL);
     rwlock_table *table = weft_core_alloc(core, sizeof *table, WEFT_CACHE_LINE);
     if (table == NULL) {
         return WEFT_E_NOMEM;
@@ -241,6 +249,7 @@ static int rwlock_open(weft_core *core) {
 
 static bool rwlock_close(weft_core *core, size_t budget,
                          void (*drop)(weft_core *core, uint64_t cell)) {
+    WEFT_ASSERT(drop != NULL);
     rwlock_table *table = table_of(core);
     for (; table->chains != NULL && table->closing <= table->mask; table->closing++, budget--) {
         if (budget == 0) {
@@ -262,6 +271,7 @@ static bool rwlock_close(weft_core *core, size_t budget,
 }
 
 static int rwlock_reserve(weft_core *core, uint64_t entries) {
+    WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
     int status = WEFT_OK;
     weft_rwlock_write_lock(&table->lock);
@@ -274,6 +284,7 @@ static int rwlock_reserve(weft_core *core, uint64_t entries) {
 }
 
 static int rwlock_shrink(weft_core *core) {
+    WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
     int status = WEFT_UNCHANGED;
     weft_rwlock_write_lock(&table->lock);
@@ -293,6 +304,7 @@ static bool rwlock_maintain(weft_core *core, size_t budget) {
 }
 
 static void rwlock_stats(weft_core *core, weft_map_stats *stats) {
+    WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
     weft_rwlock_read_lock(&table->lock);
     stats->buckets = table->chains == NULL ? 0 : table->mask + 1;
@@ -305,6 +317,7 @@ static void rwlock_stats(weft_core *core, weft_map_stats *stats) {
 }
 
 static const char *broken_invariant(weft_core *core, const rwlock_table *table) {
+    WEFT_ASSERT(core->table == table);
     uint64_t entries = 0;
     for (uint64_t i = 0; table->chains != NULL && i <= table->mask; i++) {
         for (const node *at = table->chains[i]; at != NULL; at = at->next, entries++) {
@@ -340,6 +353,7 @@ static int rwlock_check(weft_core *core, char *text, size_t capacity) {
 }
 
 static void rwlock_dump(weft_core *core, void (*print)(void *ctx, const char *line), void *ctx) {
+    WEFT_ASSERT(print != NULL);
     rwlock_table *table = table_of(core);
     char line[96];
     weft_rwlock_read_lock(&table->lock);

@@ -2,24 +2,25 @@
 /* Epoch reclamation without registration.
  *
  * Design
- *   A global epoch counts up. A thread inside a guard has the epoch that it saw on entry in its record.
- *   The epoch moves from E to E+1 only when every record that is inside says E. What was retired while
- *   the epoch was T is freed when it is T+2: whoever could still hold it entered at T or before, and has
- *   left. Garbage hangs on the map that retired it, in bags by epoch mod 4, not on threads: a thread may
- *   exit or fork at any time.
+ *   A global epoch counts up. A thread inside a guard has the epoch that it saw on entry in its
+ *   record. The epoch moves from E to E+1 only when every record that is inside says E. What was
+ *   retired while the epoch was T is freed when it is T+2: whoever could still hold it entered at T
+ *   or before, and has left. Garbage hangs on the map that retired it, in bags by epoch mod 4, not
+ *   on threads: a thread may exit or fork at any time.
  * Layout
  *   One record per thread on a line of its own, in a static block and then in chunks that are never
- *   freed, only reused. A thread that finds no memory for a record pins through four shared counters.
+ *   freed, only reused. A thread that finds no memory for a record pins through four shared
+ *   counters.
  * Concurrency
- *   docs/design/reclamation.md has the argument. In short: entering is a store and a light barrier; the
- *   mover of the epoch pays with a heavy barrier (membarrier), after which each record either shows its
- *   pin or belongs to a reader that cannot find what was unlinked before. A bag is taken only from inside
- *   a guard: then the epoch can run at most one ahead, and bag (E+2) mod 4 cannot get anything younger
- *   than E-2.
+ *   docs/design/reclamation.md has the argument. In short: entering is a store and a light barrier;
+ *   the mover of the epoch pays with a heavy barrier (membarrier), after which each record either
+ *   shows its pin or belongs to a reader that cannot find what was unlinked before. A bag is taken
+ *   only from inside a guard: then the epoch can run at most one ahead, and bag (E+2) mod 4 cannot
+ *   get anything younger than E-2.
  * Rejected
- *   Garbage lists per thread: they need a hand-over at exit and fork, and a map cannot be emptied when it
- *   is closed. Hazard pointers: a store and a heavy fence per pointer, twice per lookup here.
- *   Quiescent states: they need the callers' help.
+ *   Garbage lists per thread: they need a hand-over at exit and fork, and a map cannot be emptied
+ *   when it is closed. Hazard pointers: a store and a heavy fence per pointer, twice per lookup
+ *   here. Quiescent states: they need the callers' help.
  * Credits
  *   K. Fraser, Practical lock-freedom (2004); M. Desnoyers, liburcu (membarrier);
  *   G. Blelloch, Y. Wei (constant-time steps).
@@ -38,18 +39,18 @@
 enum {
     STATIC_RECORDS = 64,
     CHUNK_RECORDS = 64,
-    ADVANCE_EVERY = 512, /* retired objects between two attempts to move the epoch */
+    ADVANCE_EVERY = 512,    /* retired objects between two attempts to move the epoch */
     BYTES_AS_OBJECT = 8192, /* a large object counts as several */
-    FREE_PER_RETIRE = 3, /* more than one, so that a backlog shrinks */
+    FREE_PER_RETIRE = 3,    /* more than one, so that a backlog shrinks */
     SHARED_NUMBER = 0,
 };
 
 typedef struct weft_record {
     uint64_t pinned; /* 0: outside; else the epoch seen on entry */
-    uint32_t nest; /* guards entered and not left; the owner's */
+    uint32_t nest;   /* guards entered and not left; the owner's */
     uint32_t number;
-    uint32_t taken; /* 1: a thread or a movable guard owns it */
-    uint32_t freeing; /* inside a release callback: do not start another */
+    uint32_t taken;           /* 1: a thread or a movable guard owns it */
+    uint32_t freeing;         /* inside a release callback: do not start another */
     uint64_t retired_objects; /* counted by the owner; sums are read by anyone */
     uint64_t retired_bytes;
     uint64_t freed_objects;
@@ -72,16 +73,16 @@ static struct {
     uint64_t
         shared_pins[WEFT_LIMBO_BAGS] WEFT_LINE_ALIGNED; /* threads without a record, by epoch */
     weft_record_chunk *chunks WEFT_LINE_ALIGNED;
-    uint32_t records; /* made so far, for numbers */
-    uint32_t hooked; /* exit and fork hooks are in place */
+    uint32_t records;   /* made so far, for numbers */
     weft_record shared; /* counters of threads without a record */
     weft_record first[STATIC_RECORDS];
 } global = {.epoch = WEFT_LIMBO_BAGS};
 
-/* ---- records ------------------------------------------------------------------------------------ */
+/* ---- records --------------------------------------------------------------------------------- */
 
 /* Calls `fn` for each record until it returns false. */
 static bool each_record(bool (*fn)(weft_record *record, void *ctx), void *ctx) {
+    WEFT_ASSERT(fn != NULL);
     for (int i = 0; i < STATIC_RECORDS; i++) {
         if (!fn(&global.first[i], ctx)) {
             return false;
@@ -108,6 +109,9 @@ static bool take_if_free(weft_record *record, void *ctx) {
     if (!weft_cas_acq_rel(&record->taken, &free, 1)) {
         return true;
     }
+    if (record->number == 0) { /* in the static block; the owner writes it once */
+        record->number = (uint32_t)(record - global.first) + 1;
+    }
     *(weft_record **)ctx = record;
     return false;
 }
@@ -122,6 +126,7 @@ static void record_release(void *opaque) {
 }
 
 static bool orphan_unless_mine(weft_record *record, void *mine) {
+    WEFT_ASSERT(record != NULL);
     if (record != mine && record->taken != 0) {
         record_release(record);
     }
@@ -138,19 +143,14 @@ static void after_fork_in_child(void) {
     }
 }
 
-static void install_hooks(void) {
-    uint32_t none = 0;
-    /* Release: whoever sees the hooks in place sees the numbers. Pairs with the load in record_take. */
-    if (weft_cas_acq_rel(&global.hooked, &none, 1)) {
-        for (uint32_t i = 0; i < STATIC_RECORDS; i++) {
-            global.first[i].number = i + 1;
-        }
-        weft_thread_at_exit(record_release);
-        weft_thread_at_fork_child(after_fork_in_child);
-    }
+/* When the library is loaded, so that no thread can be too early for them. */
+__attribute__((constructor)) static void install_hooks(void) {
+    weft_thread_at_exit(record_release);
+    weft_thread_at_fork_child(after_fork_in_child);
 }
 
 static bool add_chunk(void) {
+    WEFT_ASSERT(sizeof(weft_record_chunk) % WEFT_CACHE_LINE == 0);
     weft_record_chunk *chunk =
         weft_memory_alloc(&weft_memory_default, sizeof *chunk, WEFT_CACHE_LINE);
     if (chunk == NULL) {
@@ -170,9 +170,7 @@ static bool add_chunk(void) {
 
 /* A record for this thread or guard; NULL without memory. */
 static weft_record *record_take(void) {
-    if (WEFT_UNLIKELY(weft_load_acquire(&global.hooked) == 0)) { /* pairs with install_hooks */
-        install_hooks();
-    }
+    WEFT_ASSERT(*weft_thread_slot() == NULL || ((weft_record *)*weft_thread_slot())->number != 0);
     for (;;) {
         weft_record *record = NULL;
         each_record(take_if_free, &record);
@@ -206,10 +204,12 @@ bool weft_epoch_inside(void) {
     return record != NULL && record->nest != 0;
 }
 
-/* ---- guards ------------------------------------------------------------------------------------- */
+/* ---- guards ---------------------------------------------------------------------------------- */
 
-/* A thread without a record is counted in shared_pins; its guard holds the counter's index, marked. */
+/* A thread without a record is counted in shared_pins; its guard holds the counter's index,
+ * marked. */
 static void *shared_enter(void) {
+    WEFT_ASSERT(*weft_thread_slot() == NULL);
     for (;;) {
         uint64_t epoch = weft_load_seq_cst(&global.epoch);
         unsigned bag = epoch % WEFT_LIMBO_BAGS;
@@ -227,7 +227,9 @@ static void shared_leave(uintptr_t mark) {
 }
 
 static inline void pin(weft_record *record) {
-    /* Acquire: keeps the caller's reads behind the epoch that stands for them. Pairs with advance. */
+    WEFT_ASSERT(record->nest == 1 && weft_load_relaxed(&record->pinned) == 0);
+    /* Acquire: keeps the caller's reads behind the epoch that stands for them. Pairs with
+     * advance. */
     uint64_t epoch = weft_load_acquire(&global.epoch);
 #if WEFT_BARRIER_ASYMMETRIC
     weft_store_relaxed(&record->pinned, epoch);
@@ -272,14 +274,15 @@ void weft_guard_leave(weft_guard *guard) {
         return;
     }
     if (record == *weft_thread_slot()) {
-        /* Release: pairs with the acquire in scan_record; the stretch's reads come before freeing. */
+        /* Release: pairs with the acquire in scan_record; the stretch's reads come before
+         * freeing. */
         weft_store_release(&record->pinned, 0);
     } else {
         record_release(record);
     }
 }
 
-/* ---- moving the epoch --------------------------------------------------------------------------- */
+/* ---- moving the epoch ------------------------------------------------------------------------ */
 
 static bool scan_record(weft_record *record, void *ctx) {
     uint64_t epoch = *(uint64_t *)ctx;
@@ -299,6 +302,7 @@ static bool scan_record(weft_record *record, void *ctx) {
 
 /* Moves the epoch on if every record that is inside has seen it. */
 static bool advance(void) {
+    WEFT_ASSERT(weft_load_relaxed(&global.epoch) >= WEFT_LIMBO_BAGS);
     uint64_t epoch = weft_load_seq_cst(&global.epoch);
     weft_barrier_heavy(); /* pairs with weft_barrier_light in pin */
     if (weft_load_seq_cst(&global.shared_pins[(epoch - 1) % WEFT_LIMBO_BAGS]) != 0 ||
@@ -313,6 +317,7 @@ static bool advance(void) {
 }
 
 bool weft_epoch_synchronize(void) {
+    WEFT_ASSERT(weft_load_relaxed(&global.epoch) >= WEFT_LIMBO_BAGS);
     if (weft_epoch_inside()) {
         return false;
     }
@@ -328,7 +333,7 @@ bool weft_epoch_synchronize(void) {
     return true;
 }
 
-/* ---- limbo -------------------------------------------------------------------------------------- */
+/* ---- limbo ----------------------------------------------------------------------------------- */
 
 static weft_limbo_link *link_at(uint64_t tagged) {
     return (weft_limbo_link *)(uintptr_t)(tagged & ~(uint64_t)7);
@@ -344,16 +349,21 @@ static weft_record *counting_record(void) {
 }
 
 static void push(uint64_t *head, uint64_t link) {
+    WEFT_ASSERT(link_at(link) != NULL);
     uint64_t first = weft_load_relaxed(head);
     do {
-        weft_store_relaxed(link_at(link), first);
-        /* Release: the object's last state is visible to whoever takes the bag. Pairs with take_bag. */
+        /* Release: whoever reads the link sees what the owner marked before. Pairs with the owner's
+         * look. */
+        weft_store_release(link_at(link), first);
+        /* Release: the object's last state is visible to whoever takes the bag. Pairs with
+         * take_bag. */
     } while (!weft_cas_acq_rel(head, &first, link));
 }
 
 /* Frees at most `budget` objects of the chain; returns what is left of it. */
 static uint64_t free_chain(weft_limbo *limbo, weft_limbo_stripe *stripe, uint64_t chain,
                            size_t budget) {
+    WEFT_ASSERT(limbo->release != NULL);
     if (chain == 0) {
         return 0;
     }
@@ -376,6 +386,7 @@ static uint64_t free_chain(weft_limbo *limbo, weft_limbo_stripe *stripe, uint64_
 
 /* Takes the bag that has become free. The caller is inside a guard. */
 static uint64_t take_bag(weft_limbo_stripe *stripe) {
+    WEFT_ASSERT(stripe != NULL);
     uint64_t epoch = weft_load_seq_cst(&global.epoch);
 #if WEFT_MUTANT == 2 /* frees one epoch early */
     uint64_t *head = &stripe->heads[(epoch + 3) % WEFT_LIMBO_BAGS];
@@ -388,13 +399,14 @@ static uint64_t take_bag(weft_limbo_stripe *stripe) {
 
 /* Frees at most `budget` of what is free on this stripe; the caller is inside a guard. */
 static void collect_stripe(weft_limbo *limbo, weft_limbo_stripe *stripe, size_t budget) {
+    WEFT_ASSERT(budget > 0);
     uint64_t chain = weft_load_relaxed(&stripe->ready) == 0
                          ? take_bag(stripe)
                          : weft_exchange_acq_rel(&stripe->ready, 0); /* pairs with the CAS below */
     chain = free_chain(limbo, stripe, chain, budget);
     uint64_t none = 0;
-    /* Release: pairs with the exchange above. Another thread's remainder is in the way only when threads
-     * share a stripe and meet here; then this one is freed at once. */
+    /* Release: pairs with the exchange above. Another thread's remainder is in the way only when
+     * threads share a stripe and meet here; then this one is freed at once. */
     if (chain != 0 && !weft_cas_acq_rel(&stripe->ready, &none, chain)) {
         free_chain(limbo, stripe, chain, SIZE_MAX);
     }
@@ -406,7 +418,8 @@ void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
     weft_limbo_stripe *stripe = &limbo->stripes[record->number & mask];
     WEFT_ASSERT((limbo->stripe_count & mask) == 0);
 
-    /* Sequentially consistent: behind the caller's unlinking, so that the bag is not too old a one. */
+    /* Sequentially consistent: behind the caller's unlinking, so that the bag is not too old a
+     * one. */
     uint64_t epoch = weft_load_seq_cst(&global.epoch);
     push(&stripe->heads[epoch % WEFT_LIMBO_BAGS], link);
     weft_fetch_add_relaxed(&stripe->objects, 1);
@@ -428,6 +441,7 @@ void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
 }
 
 bool weft_limbo_collect(weft_limbo *limbo, size_t budget) {
+    WEFT_ASSERT(limbo->stripe_count > 0);
     for (int turn = 0; turn < 3; turn++) {
         advance();
         weft_guard guard;
@@ -444,6 +458,7 @@ bool weft_limbo_collect(weft_limbo *limbo, size_t budget) {
 }
 
 void weft_limbo_drain(weft_limbo *limbo) {
+    WEFT_ASSERT(limbo->stripe_count > 0);
     for (bool again = true; again;) {
         again = false;
         for (uint32_t i = 0; i < limbo->stripe_count; i++) {
@@ -467,7 +482,7 @@ void weft_limbo_pending(const weft_limbo *limbo, uint64_t *objects, uint64_t *by
     }
 }
 
-/* ---- statistics --------------------------------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
 static bool add_record(weft_record *record, void *ctx) {
     weft_reclaim_stats *stats = ctx;
@@ -480,6 +495,7 @@ static bool add_record(weft_record *record, void *ctx) {
 }
 
 void weft_reclaim_stats_get(weft_reclaim_stats *stats) {
+    WEFT_ASSERT(stats != NULL);
     memset(stats, 0, sizeof *stats);
     advance(); /* so that a guard that holds things back is noticed even when nobody retires */
     each_record(add_record, stats);
