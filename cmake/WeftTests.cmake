@@ -75,6 +75,10 @@ foreach(kind IN ITEMS unit contract fault progress lin)
     endforeach()
 endforeach()
 
+if(TARGET weft-sched AND NOT WEFT_MUTANT AND NOT WEFT_SANITIZE)
+    include(WeftMutants)
+endif()
+
 # Fuzz targets. The corpus of x_fuzz.c is tests/fuzz/corpus/x.
 file(GLOB files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/fuzz/*_fuzz.c")
 foreach(file IN LISTS files)

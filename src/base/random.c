@@ -7,12 +7,21 @@
 #include <string.h>
 #include <sys/random.h>
 
-static void fill_from_clock(unsigned char *at, size_t size) {
+static uint64_t (*hook_now)(void);
+
+void weft_random_set_hook(uint64_t (*next)(void)) {
+    __atomic_store_n(&hook_now, next, __ATOMIC_SEQ_CST);
+}
+
+static uint64_t next_from_clock(void) {
     static uint64_t calls;
-    uint64_t seed = weft_clock_monotonic_ns() ^ (uint64_t)(uintptr_t)&seed ^
-                    __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED) << 48;
-    for (uint64_t n = 0; size != 0; n++) {
-        uint64_t word = weft_mix_u64(n, seed);
+    uint64_t call = __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
+    return weft_mix_u64(weft_clock_monotonic_ns() ^ call << 48, (uint64_t)(uintptr_t)&call);
+}
+
+static void fill(unsigned char *at, size_t size, uint64_t (*next)(void)) {
+    while (size != 0) {
+        uint64_t word = next();
         size_t part = size < sizeof word ? size : sizeof word;
         memcpy(at, &word, part);
         at += part;
@@ -22,13 +31,18 @@ static void fill_from_clock(unsigned char *at, size_t size) {
 
 bool weft_random_bytes(void *memory, size_t size) {
     unsigned char *at = memory;
+    uint64_t (*hook)(void) = __atomic_load_n(&hook_now, __ATOMIC_SEQ_CST);
+    if (WEFT_UNLIKELY(hook != NULL)) {
+        fill(at, size, hook);
+        return true;
+    }
     while (size != 0) {
         ssize_t got = getrandom(at, size, 0);
         if (got < 0 && errno == EINTR) {
             continue;
         }
         if (got <= 0) {
-            fill_from_clock(at, size);
+            fill(at, size, next_from_clock);
             return false;
         }
         at += got;

@@ -42,7 +42,7 @@ typedef struct weft_program {
     bool clears;
     bool collide;
     bool reuse; /* freed memory is handed out again at once */
-    bool lazy;  /* the map is opened by its first use, inside the run */
+    bool lazy;  /* the map is opened by its first use, inside the run: the default engine */
 } weft_program;
 
 /* The random program of this seed. */
@@ -60,9 +60,11 @@ const char *weft_program_run(weft_program_runner *runner, const weft_program *pr
 
 /* The history of the last run. */
 const weft_history *weft_program_history(const weft_program_runner *runner);
-/* Scheduling points of all runs, and a number that differs when runs differ. */
+/* Scheduling points of all runs. */
 uint64_t weft_program_points(const weft_program_runner *runner);
+/* A number that differs when the runs since the last forgetting differ. */
 uint64_t weft_program_trace(const weft_program_runner *runner);
+void weft_program_forget_trace(weft_program_runner *runner);
 
 #endif
 

@@ -166,19 +166,32 @@ static void every_pair_at_two_preemptions(void **state) {
     }
 }
 
+/* The trace of a run by itself. */
+static uint64_t trace_of(unsigned engine, weft_subject_shape shape, uint64_t seed) {
+    weft_program_forget_trace(runner);
+    assert_null(run_seed(engine, shape, seed));
+    return weft_program_trace(runner);
+}
+
 /* A seed is enough to repeat a run, whatever ran before it. */
 static void runs_repeat(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 200; seed++) {
-        uint64_t traces[2];
-        for (int i = 0; i < 2; i++) {
-            uint64_t before = weft_program_trace(runner);
-            uint64_t points = weft_program_points(runner);
-            assert_null(run_seed(0, WEFT_SUBJECT_BYTES, seed));
-            traces[i] = weft_program_points(runner) - points;
-            assert_true(weft_program_trace(runner) != before);
+    enum { SEEDS = 300 };
+    static uint64_t traces[SEEDS];
+    for (unsigned engine = 0; engine < ENGINES; engine++) {
+        for (int shape = WEFT_SUBJECT_BYTES; shape <= WEFT_SUBJECT_U64; shape++) {
+            for (unsigned i = 0; i < SEEDS; i++) {
+                traces[i] = trace_of(engine, (weft_subject_shape)shape, 1 + i);
+            }
+            for (unsigned i = SEEDS; i-- > 0;) {
+                uint64_t again = trace_of(engine, (weft_subject_shape)shape, 1 + i);
+                if (again != traces[i]) {
+                    fprintf(stderr, "another run: %s\n", now.replay);
+                }
+                assert_int_equal(again, traces[i]);
+                assert_true(i == 0 || traces[i] != traces[i - 1]);
+            }
         }
-        assert_int_equal(traces[0], traces[1]);
     }
 }
 
