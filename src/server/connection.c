@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A client's socket. What a read brings is run as one batch: inside the gate, inside a guard, with one look
- * at the clock; then its records go to the log as one frame, then its replies leave in one write.
+/* A client's socket.
+ *
+ * A loop works in rounds: it waits until sockets are ready, reads each of them once, and runs the complete
+ * commands of each, inside the gate and a guard. When all have run, the round's records go to the log as one
+ * frame, and then the replies leave, one write a client. So the log sees one append, and clients that wait
+ * together are woken together.
  *
  * An idle connection holds no buffer. A read goes into the loop's own input buffer; only the beginning of
- * a command whose rest has not come is kept with the connection. Replies are written into the loop's spare
- * buffer, which stays with a connection only while its client does not read. */
+ * a command whose rest has not come is kept with the connection. Replies are written into a buffer that
+ * the loop lends for the round; it stays with the connection only while its client does not read. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "server/runtime.h"
@@ -19,9 +23,9 @@
 #include <unistd.h>
 
 enum {
-    COPIED_MAX = 4096,   /* a beginning of up to this size goes through the loop's buffer */
-    READ_MAX = 1 << 20,  /* one read behind a longer one */
-    SPARE_MAX = 1 << 20, /* a reply buffer above this is freed, not kept as spare */
+    COPIED_MAX = 4096,     /* a beginning of up to this size goes through the loop's buffer */
+    READ_MAX = 1 << 20,    /* one read behind a longer one */
+    SPARE_MAX = 64 * 1024, /* a reply buffer above this is freed, not kept as spare */
     SPARE_ITEMS_MAX = 1024,
     DRAIN_READS = 16,
     KEEPALIVE_SECONDS = 300,
@@ -41,7 +45,11 @@ struct weft_connection {
     size_t pending_capacity;
     uint64_t hold_lsn; /* replies leave when this is durable */
     bool held;
-    bool doomed; /* to be closed when it is not held any more */
+    bool ran;           /* in this round */
+    bool changed;       /* its commands of this round added records */
+    bool doomed;        /* to be closed when it is neither held nor on the round's list */
+    size_t size_before; /* bytes of replies that waited before this round */
+    weft_connection *ran_next;
     weft_connection *held_next;
     weft_connection *next; /* of the loop */
     weft_connection *previous;
@@ -157,11 +165,10 @@ static bool grow_pending(weft_connection *connection) {
 
 static void borrow_spares(weft_loop *loop, weft_connection *connection) {
     weft_output *out = &connection->session.out;
-    if (out->data == NULL && loop->spare.data != NULL) {
-        out->data = loop->spare.data;
-        out->capacity = loop->spare.capacity;
-        loop->spare.data = NULL;
-        loop->spare.capacity = 0;
+    if (out->data == NULL && loop->spare_count != 0) {
+        weft_output *spare = &loop->spares[--loop->spare_count];
+        out->data = spare->data;
+        out->capacity = spare->capacity;
     }
     if (connection->resp.items == NULL) {
         connection->resp.items = loop->spare_items;
@@ -188,12 +195,14 @@ static void return_items(weft_loop *loop, weft_connection *connection) {
 
 static void return_output(weft_loop *loop, weft_output *out) {
     out->sent = 0;
-    if (loop->spare.data != NULL || out->capacity > SPARE_MAX) {
+    if (loop->spare_count == WEFT_SPARE_OUTPUTS || out->capacity > SPARE_MAX) {
         weft_output_free(out);
         return;
     }
-    loop->spare.data = out->data;
-    loop->spare.capacity = out->capacity;
+    weft_output *spare = &loop->spares[loop->spare_count++];
+    spare->data = out->data;
+    spare->capacity = out->capacity;
+    spare->size = spare->sent = 0;
     out->data = NULL;
     out->capacity = 0;
 }
@@ -215,7 +224,7 @@ static void unlink_connection(weft_connection *connection) {
 static void close_connection(weft_connection *connection) {
     event_del(&connection->read_event);
     event_del(&connection->write_event);
-    if (connection->held) {
+    if (connection->held || connection->ran) {
         connection->doomed = true;
         return;
     }
@@ -281,10 +290,13 @@ static void flush(weft_connection *connection) {
 static void on_writable(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
-    flush(arg);
+    weft_connection *connection = arg;
+    if (!connection->ran) {
+        flush(connection);
+    }
 }
 
-/* What the batch replied is not true: its records did not get into the log. */
+/* What the commands replied is not true: its records did not get into the log. */
 static WEFT_COLD void retract(weft_connection *connection, size_t size_before) {
     weft_output *out = &connection->session.out;
     weft_log_state state = weft_log_state_get(connection->loop->node->log);
@@ -372,66 +384,96 @@ static size_t run_commands(weft_connection *connection, char *data, size_t size)
     return used;
 }
 
-/* One batch, inside the gate and a guard. */
+/* Put the connection on the round's list. */
+static void join_round(weft_connection *connection) {
+    weft_loop *loop = connection->loop;
+    if (connection->ran) {
+        return;
+    }
+    connection->ran = true;
+    connection->changed = false;
+    connection->size_before = connection->session.out.size;
+    connection->ran_next = NULL;
+    if (loop->ran_first == NULL) {
+        loop->ran_first = connection;
+    } else {
+        loop->ran_last->ran_next = connection;
+    }
+    loop->ran_last = connection;
+}
+
+/* `size` bytes at `data` have come, the kept ones first. Returns how many of them are done with. */
 static size_t run_batch(weft_connection *connection, char *data, size_t size) {
     weft_loop *loop = connection->loop;
     weft_session *session = &connection->session;
-    weft_guard guard;
-    loop->now_ms = (int64_t)weft_clock_wall_ms();
-    loop->batch_status = WEFT_OK;
-    loop->batch_lsn = 0;
-    weft_gate_enter(loop->node->gate, loop->index);
-    weft_guard_enter(&guard);
+    weft_loop_step_in(loop);
+    join_round(connection);
+    borrow_spares(loop, connection);
+    size_t records = loop->frame.size;
+    uint64_t lsn = loop->round_lsn;
     session->last_active_ms = loop->now_ms;
     size_t used = run_commands(connection, data, size);
+    if (session->close_after_reply) {
+        used = size;
+    }
     session->input_pending = size - used;
-    weft_guard_leave(&guard);
-    weft_journal_commit_batch(loop);
-    weft_gate_leave(loop->node->gate, loop->index);
+    connection->changed |=
+        loop->frame.size != records || loop->round_lsn != lsn || loop->frame_status != WEFT_OK;
+    if (weft_gate_is_exclusive(loop->node->gate, loop->index)) {
+        weft_loop_step_out(loop);
+    }
+    return_items(loop, connection);
     return used;
 }
 
-static void send_replies(weft_connection *connection, size_t size_before) {
+static void send_replies(weft_connection *connection) {
     weft_loop *loop = connection->loop;
     weft_node *node = loop->node;
+    if (WEFT_UNLIKELY(connection->doomed)) {
+        close_connection(connection);
+        return;
+    }
     if (WEFT_UNLIKELY(connection->session.out.failed)) {
         close_because(connection, "no memory for its replies, or it left 256 MiB of them unread");
         return;
     }
-    if (WEFT_UNLIKELY(loop->batch_status != WEFT_OK)) {
-        retract(connection, size_before);
-    }
-    if (node->options.sync == WEFT_SYNC_ALWAYS && loop->batch_lsn != 0 &&
-        loop->batch_lsn > weft_log_durable_lsn(node->log)) {
-        hold(connection, loop->batch_lsn);
-        weft_connections_release(loop);
+    if (WEFT_UNLIKELY(connection->changed && loop->round_status != WEFT_OK)) {
+        retract(connection, connection->size_before);
+    } else if (node->options.sync == WEFT_SYNC_ALWAYS && connection->changed &&
+               loop->round_lsn > weft_log_durable_lsn(node->log)) {
+        hold(connection, loop->round_lsn);
         return;
     }
     flush(connection);
 }
 
+void weft_connections_send(weft_loop *loop) {
+    weft_connection *next;
+    for (weft_connection *at = loop->ran_first; at != NULL; at = next) {
+        next = at->ran_next;
+        at->ran = false;
+        send_replies(at);
+    }
+    loop->ran_first = NULL;
+    if (loop->held_first != NULL) {
+        weft_connections_release(loop);
+    }
+}
+
 /* `size` bytes at `data` have come, the kept ones first. */
 static void take_input(weft_connection *connection, char *data, size_t size) {
-    weft_loop *loop = connection->loop;
-    size_t size_before = connection->session.out.size;
-    borrow_spares(loop, connection);
     size_t used = run_batch(connection, data, size);
-    return_items(loop, connection);
-    size_t left = connection->session.close_after_reply ? 0 : size - used;
-    if (WEFT_UNLIKELY(left > PENDING_MAX)) {
-        close_because(connection, "a command of more than 1 GiB");
+    size_t left = size - used;
+    if (WEFT_LIKELY(left == 0 && connection->pending == NULL)) {
         return;
     }
-    if (WEFT_UNLIKELY(left != connection->pending_size || left != 0)) {
-        bool in_place = data == connection->pending && used == 0;
-        if (in_place) {
-            connection->pending_size = left;
-        } else if (!keep_pending(connection, data + used, left)) {
-            close_because(connection, "no memory for its request");
-            return;
-        }
+    if (left > PENDING_MAX) {
+        close_because(connection, "a command of more than 1 GiB");
+    } else if (data == connection->pending && used == 0) {
+        connection->pending_size = left;
+    } else if (!keep_pending(connection, data + used, left)) {
+        close_because(connection, "no memory for its request");
     }
-    send_replies(connection, size_before);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg) {
@@ -564,7 +606,7 @@ bool weft_connections_finish(weft_loop *loop, bool all) {
         if (all) {
             at->held = false;
         }
-        if (all || (!at->held && at->session.out.size == 0)) {
+        if (all || (!at->held && !at->ran && at->session.out.size == 0)) {
             close_connection(at);
         }
     }

@@ -35,30 +35,22 @@ void weft_journal_clear(weft_session *session, uint64_t era) {
     add(session, &record);
 }
 
-int weft_journal_commit(weft_loop *loop, uint64_t *lsn) {
+void weft_journal_commit_round(weft_loop *loop) {
+    if (loop->frame.size == 0 && loop->frame_status == WEFT_OK) {
+        return;
+    }
     int status = loop->frame_status;
     loop->frame_status = WEFT_OK;
     if (loop->frame.size != 0) {
-        weft_runtime *runtime = loop->runtime;
-        int appended = weft_log_append(loop->node->log, &loop->frame, lsn);
+        int appended = weft_log_append(loop->node->log, &loop->frame, &loop->round_lsn);
         weft_fetch_add_relaxed(&loop->node->changes_since_save, loop->frame.records);
-        weft_fetch_add_relaxed(&runtime->keeper.barrier_bytes, loop->frame.size);
+        weft_fetch_add_relaxed(&loop->runtime->keeper.barrier_bytes, loop->frame.size);
         weft_log_frame_reset(&loop->frame);
         status = status == WEFT_OK ? appended : status;
     }
     if (WEFT_UNLIKELY(status != WEFT_OK)) {
+        loop->round_status = status;
         weft_store_relaxed(&loop->runtime->keeper.heal, 1);
-    }
-    return status;
-}
-
-void weft_journal_commit_batch(weft_loop *loop) {
-    if (loop->frame.size == 0 && loop->frame_status == WEFT_OK) {
-        return;
-    }
-    int status = weft_journal_commit(loop, &loop->batch_lsn);
-    if (status != WEFT_OK) {
-        loop->batch_status = status;
     }
 }
 

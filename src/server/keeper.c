@@ -23,8 +23,7 @@ static void enter_quiet(weft_runtime *runtime) {
     weft_gate_enter(gate, runtime->loop_count);
     weft_gate_exclusive(gate, runtime->loop_count);
     for (uint32_t i = 0; i < runtime->loop_count; i++) {
-        uint64_t lsn = 0;
-        weft_journal_commit(&runtime->loops[i], &lsn);
+        weft_journal_commit_round(&runtime->loops[i]);
     }
 }
 
@@ -203,7 +202,7 @@ void weft_keeper_notify(void *ctx, uint64_t durable_lsn) {
 static int wait_for_checkpoint(weft_keeper *keeper, uint64_t finished_before) {
     weft_loop *loop = weft_loop_current;
     if (loop != NULL) {
-        weft_journal_commit_batch(loop);
+        weft_journal_commit_round(loop);
         weft_gate_leave(loop->node->gate, loop->index);
     }
     weft_mutex_lock(&keeper->mutex);

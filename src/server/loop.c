@@ -32,7 +32,7 @@ static void go_on_stopping(weft_loop *loop) {
         weft_listen_stop(loop);
     }
     if (weft_connections_finish(loop, now >= loop->stop_deadline_ns)) {
-        event_base_loopbreak(loop->base);
+        loop->finished = true;
     }
 }
 
@@ -53,14 +53,48 @@ static void on_wake(evutil_socket_t fd, short what, void *arg) {
     }
 }
 
-/* The sweep's removals, and what maps and reclamation have left over. */
+void weft_loop_step_in(weft_loop *loop) {
+    if (loop->inside) {
+        return;
+    }
+    loop->inside = true;
+    loop->now_ms = (int64_t)weft_clock_wall_ms();
+    weft_gate_enter(loop->node->gate, loop->index);
+    weft_guard_enter(&loop->guard);
+    if (!loop->in_round) {
+        loop->in_round = true;
+        loop->round_lsn = 0;
+        loop->round_status = WEFT_OK;
+    }
+}
+
+void weft_loop_step_out(weft_loop *loop) {
+    if (loop->inside) {
+        weft_guard_leave(&loop->guard);
+        weft_gate_leave(loop->node->gate, loop->index);
+        loop->inside = false;
+    }
+}
+
+/* All that was ready has run: its records go to the log as one frame, then the replies leave. */
+static void end_round(weft_loop *loop) {
+    if (!loop->in_round) {
+        return;
+    }
+    weft_loop_step_in(loop);
+    weft_journal_commit_round(loop);
+    weft_loop_step_out(loop);
+    loop->in_round = false;
+    weft_connections_send(loop);
+}
+
+/* Remove what has expired, then do what the map has left over. The sweep enters the gate by itself; its
+ * records go with the round. */
 static void sweep(weft_loop *loop) {
     weft_node *node = loop->node;
-    loop->now_ms = (int64_t)weft_clock_wall_ms();
+    weft_loop_step_in(loop);
+    weft_loop_step_out(loop);
     loop->sweep_budget_ns = weft_sweep_run(node, loop->index, loop->sweep_budget_ns);
-    weft_gate_enter(node->gate, loop->index);
-    weft_journal_commit_batch(loop);
-    weft_gate_leave(node->gate, loop->index);
     weft_map_maintain(&node->map, MAINTAIN_BUDGET);
 }
 
@@ -96,12 +130,9 @@ bool weft_loop_open(weft_loop *loop) {
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     loop->base = new_base();
     loop->input = weft_memory_alloc(NULL, WEFT_INPUT_SIZE, WEFT_CACHE_LINE);
-    loop->spare.data = weft_memory_alloc(NULL, WEFT_SPARE_OUTPUT, 1);
-    loop->spare.capacity = WEFT_SPARE_OUTPUT;
     loop->sweep_budget_ns = WEFT_SWEEP_BUDGET_NS;
     loop->now_ms = (int64_t)weft_clock_wall_ms();
-    if (loop->wake_fd < 0 || loop->base == NULL || loop->input == NULL ||
-        loop->spare.data == NULL) {
+    if (loop->wake_fd < 0 || loop->base == NULL || loop->input == NULL) {
         return false;
     }
     struct timeval interval = {0, WEFT_SWEEP_INTERVAL_MS * 1000};
@@ -114,7 +145,9 @@ static void *run_loop(void *arg) {
     weft_loop *loop = arg;
     weft_loop_current = loop;
     weft_listen_start(loop);
-    event_base_dispatch(loop->base);
+    while (!loop->finished && event_base_loop(loop->base, EVLOOP_ONCE) >= 0) {
+        end_round(loop);
+    }
     return NULL;
 }
 
@@ -137,7 +170,9 @@ void weft_loop_join(weft_loop *loop) {
 
 void weft_loop_close(weft_loop *loop) {
     weft_log_frame_free(&loop->frame);
-    weft_output_free(&loop->spare);
+    while (loop->spare_count != 0) {
+        weft_output_free(&loop->spares[--loop->spare_count]);
+    }
     if (loop->spare_items != NULL) {
         weft_memory_free(NULL, loop->spare_items, loop->spare_capacity * sizeof(weft_bytes),
                          _Alignof(weft_bytes));

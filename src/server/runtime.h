@@ -11,14 +11,15 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <pthread.h>
+#include <weft/guard.h>
 #include <weft/log.h>
 
 typedef struct weft_connection weft_connection;
 
 enum {
-    WEFT_INPUT_SIZE = 64 * 1024,   /* what one read takes at most into the loop's shared buffer */
-    WEFT_SPARE_OUTPUT = 64 * 1024, /* the loop's shared reply buffer, at first */
-    WEFT_STOP_GRACE_MS = 2000,     /* for clients to take their last replies */
+    WEFT_INPUT_SIZE = 64 * 1024, /* what one read takes at most into the loop's shared buffer */
+    WEFT_SPARE_OUTPUTS = 64,     /* reply buffers that a loop keeps for those who run */
+    WEFT_STOP_GRACE_MS = 2000,   /* for clients to take their last replies */
 };
 
 /* The era of a checkpoint's records: they come first and are in no order with others. */
@@ -43,17 +44,25 @@ typedef struct weft_loop {
     uint64_t sweep_budget_ns;
     int64_t now_ms; /* wall clock of the batch */
 
-    char *input;             /* what a read brings; idle connections hold nothing */
-    weft_output spare;       /* a reply buffer for whoever runs */
+    char *input;                            /* what a read brings; idle connections hold nothing */
+    weft_output spares[WEFT_SPARE_OUTPUTS]; /* reply buffers for those who run */
+    size_t spare_count;
     weft_bytes *spare_items; /* room for arguments, likewise */
     size_t spare_capacity;
 
     /* Inside the gate only: this loop, or an exclusive one. */
     weft_log_frame frame;
     int frame_status; /* of what was added to it: WEFT_OK, or a record is missing */
-    /* Of the appends of the running batch. */
-    uint64_t batch_lsn; /* of the last frame; 0: none */
-    int batch_status;   /* WEFT_OK, or something did not get into the log */
+    /* Of the appends of the round. */
+    uint64_t round_lsn; /* of the last frame; 0: none */
+    int round_status;   /* WEFT_OK, or something did not get into the log */
+
+    bool in_round; /* something ran since the last end of a round */
+    bool inside;   /* in the gate, and in the guard */
+    bool finished; /* the thread ends after this round */
+    weft_guard guard;
+    weft_connection *ran_first; /* in this round; their replies leave at its end */
+    weft_connection *ran_last;
 
     weft_connection *connections; /* of this loop */
     weft_connection *held_first;  /* replies that wait for their records to be durable */
@@ -104,6 +113,8 @@ static inline weft_loop_stats *weft_loop_counters(const weft_loop *loop) {
 }
 
 /* loop.c */
+void weft_loop_step_in(weft_loop *loop);  /* into the gate and a guard, if it is not there */
+void weft_loop_step_out(weft_loop *loop); /* and out */
 bool weft_loop_open(weft_loop *loop);
 bool weft_loop_start(weft_loop *loop);
 void weft_loop_join(weft_loop *loop);
@@ -118,16 +129,15 @@ void weft_listen_stop(weft_loop *loop);
 
 /* connection.c */
 void weft_connection_open(weft_loop *loop, int fd, bool unix_socket);
+void weft_connections_send(weft_loop *loop);    /* the replies of this round */
 void weft_connections_release(weft_loop *loop); /* send what has become durable */
 void weft_connections_reap(weft_loop *loop);    /* close the killed ones */
 /* Close those with nothing left to send, or all; true when none is left. */
 bool weft_connections_finish(weft_loop *loop, bool all);
 
-/* journal.c: append the loop's records as one frame. Inside the gate; or exclusive, for any loop. `lsn` is
- * left alone if there is nothing to append. */
-int weft_journal_commit(weft_loop *loop, uint64_t *lsn);
-/* The same for the running batch of this thread's loop: sets batch_lsn and batch_status. */
-void weft_journal_commit_batch(weft_loop *loop);
+/* journal.c: append the loop's records as one frame, noted in round_lsn and round_status. Inside the gate;
+ * or exclusive, for any loop. */
+void weft_journal_commit_round(weft_loop *loop);
 const char *weft_journal_refusal(weft_log_state state);
 
 /* recovery.c: open the log and bring its content into the map; false after a line on stderr. */
