@@ -35,9 +35,8 @@ void weft_thread_join(weft_thread *thread);
 bool weft_thread_set_slot(void *value);
 
 /* The one function that is called on an exiting thread with what its slot holds; the slot is NULL
- * then,
- * and may be set again by it, or by other exit functions of the program. False if the system has no
- * thread-specific key left. */
+ * then, and may be set again by it, or by other exit functions of the program. False if the system
+ * has no thread-specific key left. */
 bool weft_thread_at_exit(void (*fn)(void *value));
 
 /* Call fn in the child after each fork. False without memory. */

@@ -52,7 +52,7 @@ int weft_log_checkpoint_begin(weft_log *log, uint64_t *lsn) {
         *checkpoint = (weft_store_checkpoint){
             .running = true, .fd = -1, .lsn = log->next_lsn, .log_bytes = log->log_bytes};
         if (log->newest) {
-            log->newest->sealed = true;
+            weft_store_seal(log->newest);
         }
         log->rotate = true;
     }

@@ -26,6 +26,13 @@ typedef struct weft_store_chunk {
     unsigned char data[];
 } weft_store_chunk;
 
+/* With the lock held. A sealed chunk is not written to again: the writer reads it without the lock. */
+static inline void weft_store_seal(weft_store_chunk *chunk) {
+    if (!chunk->sealed) {
+        chunk->sealed = true;
+    }
+}
+
 /* The log file that is being written. Of the writer alone, once it runs. */
 typedef struct weft_store_segment {
     int fd; /* -1: none */

@@ -97,7 +97,7 @@ static weft_store_chunk *chunk_for(weft_log *log, size_t need) {
         return NULL;
     }
     if (last) {
-        last->sealed = true;
+        weft_store_seal(last);
         last->next = chunk;
     } else {
         log->oldest = chunk;
@@ -384,7 +384,7 @@ static void rest(weft_log *log, uint64_t wait) {
 static bool write_oldest(weft_log *log) {
     weft_store_chunk *chunk = log->oldest;
     bool last_try = log->stopping;
-    chunk->sealed = true;
+    weft_store_seal(chunk);
     weft_mutex_unlock(&log->lock);
     write_chunk(log, chunk);
     weft_mutex_lock(&log->lock);
