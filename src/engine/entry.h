@@ -53,7 +53,7 @@ static inline const void *weft_entry_key(const weft_entry *entry) {
 
 static inline bool weft_entry_has_key(const weft_entry *entry, weft_bytes key) {
     return weft_entry_key_size(entry) == key.size &&
-           memcmp(weft_entry_key(entry), key.data, key.size) == 0;
+           (key.size == 0 || memcmp(weft_entry_key(entry), key.data, key.size) == 0);
 }
 
 #endif
