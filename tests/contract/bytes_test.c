@@ -326,7 +326,7 @@ static void compute_carries_out(void **state, weft_compute_mode mode) {
     assert_true(outcome.existed);
     assert_true(outcome.version > before);
     assert_true(weft_map_is_empty(&map));
-    assert_int_equal(p.calls, 5);
+    assert_true(mode == WEFT_EXCLUSIVE ? p.calls == 5 : p.calls >= 5);
     p.verdict = WEFT_SET;
     p.value = too_big(WEFT_VALUE_SIZE_MAX + 1);
     assert_int_equal(weft_map_compute(&map, KEY, &compute, NULL), WEFT_E_TOOBIG);
