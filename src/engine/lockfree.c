@@ -712,7 +712,7 @@ static bool follow(generation **gen, uint64_t hash) {
 }
 
 static WEFT_HOT void lockfree_find(weft_core *core, const weft_key *key, weft_position *position) {
-    WEFT_ASSERT(weft_epoch_inside());
+    WEFT_ASSERT(table_of(core) != NULL);
     generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
     if (WEFT_UNLIKELY(gen == NULL)) {
         position->present = false;

@@ -96,9 +96,10 @@ weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh
         at += COUNT_BYTES;
     }
     if ((flags & WEFT_ENTRY_KEY_OUTSIDE) != 0) {
-        key = weft_bytes_of(&key.data, sizeof key.data);
+        at = put_piece(at, weft_bytes_of(&key.data, sizeof key.data));
+    } else {
+        at = put_piece(at, key);
     }
-    at = put_piece(at, key);
     if ((flags & WEFT_ENTRY_VALUE_OUTSIDE) != 0) {
         put_piece(at, weft_bytes_of(&value->body.data, sizeof value->body.data));
     } else {

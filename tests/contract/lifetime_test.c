@@ -127,7 +127,7 @@ static void adopted_memory_is_freed_once(void **state) {
     assert_ok(weft_map_put(&map, owned("key"), owned("2")));
     assert_string_equal(bed_text(&map, "key"), "2");
     assert_int_equal(weft_map_insert(&map, KEY, mine), WEFT_EXISTS); /* nothing is taken */
-    assert_ok(weft_map_replace(&map, KEY, mine));                     /* the value is */
+    assert_ok(weft_map_replace(&map, KEY, mine));                    /* the value is */
     assert_string_equal(bed_text(&map, "key"), "mine");
     assert_ok(weft_map_cas(&map, KEY, weft_str("mine"), owned("cas")));
     weft_bytes lost = owned("lost");
@@ -146,7 +146,7 @@ static void adopted_memory_is_freed_once(void **state) {
 static void adopted_keys_and_copied_values(void **state) {
     ledger l = {.map = NULL};
     weft_map map = open_with(state, &l, WEFT_OWN_ADOPT, WEFT_OWN_COPY);
-    assert_ok(weft_map_fetch_add(&map, owned("n"), 1, NULL)); /* absent: the key is taken */
+    assert_ok(weft_map_fetch_add(&map, owned("n"), 1, NULL));    /* absent: the key is taken */
     assert_ok(weft_map_fetch_add(&map, weft_str("n"), 1, NULL)); /* present: it is not */
     bed_close(&map);
     assert_int_equal(l.keys_without_data, 1);

@@ -39,8 +39,17 @@ static void never_used_map_reads_as_empty(void **state) {
 }
 
 static void every_bit_pattern_is_legal(void **state) {
-    static const uint64_t patterns[] = {0, 1, 2, 3, UINT64_MAX, UINT64_MAX - 1, (uint64_t)1 << 63,
-                                        0x3f, 64, 0xffffffff, 0xaaaaaaaaaaaaaaaa};
+    static const uint64_t patterns[] = {0,
+                                        1,
+                                        2,
+                                        3,
+                                        UINT64_MAX,
+                                        UINT64_MAX - 1,
+                                        (uint64_t)1 << 63,
+                                        0x3f,
+                                        64,
+                                        0xffffffff,
+                                        0xaaaaaaaaaaaaaaaa};
     enum { COUNT = sizeof patterns / sizeof *patterns };
     weft_u64map map = bed_open_u64(state);
     for (size_t i = 0; i < COUNT; i++) {
