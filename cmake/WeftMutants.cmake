@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Seeded faults: each stands in the code as #if WEFT_MUTANT == number, and must be found by the schedules of
-# map_schedule_test. A fault that is not found says that the test is too weak.
+# Seeded faults: each stands in the code as #if WEFT_MUTANT == number, and must be found by the
+# schedules of map_schedule_test. A fault that is not found says that the test is too weak.
 
-# weft_mutant(number file engine shape): the schedule test of this engine and shape, with one file of the
-# library compiled with the fault.
+# weft_mutant(number file engine shape): the schedule test of this engine and shape, with one file
+# of the library compiled with the fault.
 function(weft_mutant number file engine shape)
     get_filename_component(unit "${file}" NAME_WE)
     set(name mutant_${number}_${unit}_${shape})
@@ -18,6 +18,6 @@ endfunction()
 weft_mutant(1 src/engine/lockfree.c LOCKFREE bytes) # loses updates
 weft_mutant(1 src/engine/rwlock.c RWLOCK u64)       # loses updates
 weft_mutant(2 src/reclaim/epoch.c LOCKFREE u64)     # frees one epoch early
-weft_mutant(3 src/engine/lockfree.c LOCKFREE u64)   # fills slots that are still valid
+weft_mutant(3 src/engine/lockfree.c LOCKFREE bytes) # fills slots that are still valid
 weft_mutant(4 src/engine/lockfree.c LOCKFREE bytes) # updates slip into buckets that have moved
-weft_mutant(5 src/engine/lockfree.c LOCKFREE u64)   # believes a look that was disturbed
+weft_mutant(5 src/engine/lockfree.c LOCKFREE bytes) # believes a look that was disturbed

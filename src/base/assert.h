@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Assertions in three levels of cost. The release library is built with WEFT_DEBUG 0 and never aborts.
+/* Assertions in three levels of cost. The release library is built with WEFT_DEBUG 0 and never
+ * aborts.
  *
  *   WEFT_ASSERT            >= 1   a comparison or two: arguments, states
- *   WEFT_ASSERT_INTERNAL   >= 2   may look at several words: the invariants of one bucket, one record
- *   WEFT_ASSERT_EXPENSIVE  >= 3   may walk a structure
+ *   WEFT_ASSERT_INTERNAL   >= 2   may look at several words: the invariants of one bucket, one
+ * record WEFT_ASSERT_EXPENSIVE  >= 3   may walk a structure
  */
 #ifndef WEFT_BASE_ASSERT_H
 #define WEFT_BASE_ASSERT_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Atomic operations with the memory order in the name.
  *
- * Every shared word of weft is read and written through these, for three reasons: an order cannot be
- * forgotten, an order can be grepped, and in the schedule build (WEFT_SCHED) each of them is a point at
- * which the deterministic scheduler may switch to another thread. The objects themselves are plain
- * integers and pointers; nothing outside this file spells a compiler builtin.
+ * Every shared word of weft is read and written through these, for three reasons: an order cannot
+ * be forgotten, an order can be grepped, and in the schedule build (WEFT_SCHED) each of them is a
+ * point at which the deterministic scheduler may switch to another thread. The objects themselves
+ * are plain integers and pointers; nothing outside this file spells a compiler builtin.
  *
  * Comments beside acquire and release operations say what they pair with.
  */
@@ -117,7 +117,8 @@ static inline bool weft_cas_pair_seq_cst(weft_pair *p, weft_pair expected, weft_
     return __sync_bool_compare_and_swap((weft_u128 *)p, was, becomes);
 }
 
-/* One turn of a wait loop: tells the core, and the scheduler of the schedule build, to let others run. */
+/* One turn of a wait loop: tells the core, and the scheduler of the schedule build, to let others
+ * run. */
 static inline void weft_pause(void) {
 #if defined(WEFT_SCHED) && WEFT_SCHED
     weft_sched_pause();

@@ -13,8 +13,8 @@ static bool membarrier(int command) {
     return syscall(SYS_membarrier, command, 0, 0) == 0;
 }
 
-/* Two threads that decide at once come to the same answer. A light side that still sees UNKNOWN makes a
- * full fence, which is right beside either kind of heavy side. */
+/* Two threads that decide at once come to the same answer. A light side that still sees UNKNOWN
+ * makes a full fence, which is right beside either kind of heavy side. */
 static int decide(void) {
     bool offered = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
     int expected = WEFT_BARRIER_UNKNOWN;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Asymmetric fences: the frequent side pays nothing, the rare side makes every running thread of the
- * process execute a full fence (membarrier, as in liburcu).
+/* Asymmetric fences: the frequent side pays nothing, the rare side makes every running thread of
+ * the process execute a full fence (membarrier, as in liburcu).
  *
- * A pair of light and heavy is as strong as a pair of full fences. Where WEFT_BARRIER_ASYMMETRIC is 0
- * (thread sanitizer, schedule build) there are no fences that the tool would understand: light does
- * nothing beyond the compiler, and callers use sequentially consistent stores and loads instead. */
+ * A pair of light and heavy is as strong as a pair of full fences. Where WEFT_BARRIER_ASYMMETRIC is
+ * 0 (thread sanitizer, schedule build) there are no fences that the tool would understand: light
+ * does nothing beyond the compiler, and callers use sequentially consistent stores and loads
+ * instead. */
 #ifndef WEFT_BASE_BARRIER_H
 #define WEFT_BASE_BARRIER_H
 
@@ -25,7 +26,8 @@
 #define WEFT_BARRIER_ASYMMETRIC 1
 #endif
 
-/* Unknown until the first heavy barrier or the library's start, then for ever one of the other two. */
+/* Unknown until the first heavy barrier or the library's start, then for ever one of the other two.
+ */
 typedef enum weft_barrier_mode {
     WEFT_BARRIER_UNKNOWN = 0,
     WEFT_BARRIER_MEMBARRIER = 1,
@@ -48,8 +50,9 @@ static inline void weft_barrier_light(void) {
 #endif
 }
 
-/* The rare side. False, which only a filter of system calls that was installed later can cause: other
- * threads were not made to fence; the caller must not rely on having seen their light side. */
+/* The rare side. False, which only a filter of system calls that was installed later can cause:
+ * other threads were not made to fence; the caller must not rely on having seen their light side.
+ */
 bool weft_barrier_heavy(void);
 
 /* Does light cost nothing at this moment? */

@@ -103,8 +103,8 @@ int weft_file_open(const char *path, int flags, unsigned mode) {
 
 int weft_file_close(int fd) {
     int refused = before_fd(WEFT_FILE_CLOSE, fd);
-    /* Linux has given the descriptor back also where close says EINTR; a second close could hit another
-     * thread's file. */
+    /* Linux has given the descriptor back also where close says EINTR; a second close could hit
+     * another thread's file. */
     int error = close(fd) != 0 && errno != EINTR ? -errno : 0;
     return refused ? refused : error;
 }
@@ -129,16 +129,16 @@ int weft_file_pwrite(int fd, const void *data, size_t size, uint64_t offset) {
     return 0;
 }
 
-int weft_file_pread(int fd, void *data, size_t size, uint64_t offset, size_t *got) {
+int weft_file_pread(int fd, weft_file_room room, uint64_t offset, size_t *got) {
     *got = 0;
-    while (*got < size) {
+    while (*got < room.size) {
         weft_file_call call = {
-            .op = WEFT_FILE_PREAD, .fd = fd, .offset = offset + *got, .size = size - *got};
+            .op = WEFT_FILE_PREAD, .fd = fd, .offset = offset + *got, .size = room.size - *got};
         int refused = before(&call);
         if (refused) {
             return refused;
         }
-        long done = AGAIN(pread(fd, (char *)data + *got, call.size, (off_t)call.offset));
+        long done = AGAIN(pread(fd, (char *)room.data + *got, call.size, (off_t)call.offset));
         if (done <= 0) {
             return (int)done;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The file seam. Every call returns 0 (or, where said, a number of 0 or more) or a negated errno; none
- * returns because of a signal, none is satisfied with a part. A test can make the n-th call fail, or put a
- * function of its own before each call. */
+/* The file seam. Every call returns 0 (or, where said, a number of 0 or more) or a negated errno;
+ * none returns because of a signal, none is satisfied with a part. A test can make the n-th call
+ * fail, or put a function of its own before each call. */
 #ifndef WEFT_BASE_FILE_H
 #define WEFT_BASE_FILE_H
 
@@ -14,16 +14,22 @@ int weft_file_close(int fd);
 
 /* Write all `size` bytes at `offset`. After an error any part of them may be there. */
 int weft_file_pwrite(int fd, const void *data, size_t size, uint64_t offset);
-/* Read up to `size` bytes at `offset`; `*got` is less than that only at the end of the file. */
-int weft_file_pread(int fd, void *data, size_t size, uint64_t offset, size_t *got);
+/* Where a read goes. */
+typedef struct weft_file_room {
+    void *data;
+    size_t size;
+} weft_file_room;
+
+/* Fill the room from `offset` on; `*got` is less than its size only at the end of the file. */
+int weft_file_pread(int fd, weft_file_room room, uint64_t offset, size_t *got);
 
 int weft_file_size(int fd, uint64_t *size);
-/* Have `size` bytes from `offset` backed by the disc, the file grown to hold them. -EOPNOTSUPP where the
- * file system cannot. */
+/* Have `size` bytes from `offset` backed by the disc, the file grown to hold them. -EOPNOTSUPP
+ * where the file system cannot. */
 int weft_file_allocate(int fd, uint64_t offset, uint64_t size);
 int weft_file_truncate(int fd, uint64_t size);
-/* Data, and as much of the metadata as is needed to read it back, are on the disc. After an error the
- * state of the file's unsynced part is unknown: a second try proves nothing. */
+/* Data, and as much of the metadata as is needed to read it back, are on the disc. After an error
+ * the state of the file's unsynced part is unknown: a second try proves nothing. */
 int weft_file_sync(int fd);
 
 int weft_file_rename(const char *from, const char *to);
@@ -32,9 +38,11 @@ int weft_file_unlink(const char *path);
 int weft_file_make_directory(const char *path, unsigned mode);
 /* Make creations, renames and removals in a directory durable. */
 int weft_file_sync_directory(const char *path);
-/* Call fn for each name but "." and "..", in no order, until it returns other than 0, which is returned. */
+/* Call fn for each name but "." and "..", in no order, until it returns other than 0, which is
+ * returned. */
 int weft_file_list(const char *path, int (*fn)(void *ctx, const char *name), void *ctx);
-/* Take the exclusive lock of the open file, which its close gives back. -EWOULDBLOCK if another has it. */
+/* Take the exclusive lock of the open file, which its close gives back. -EWOULDBLOCK if another has
+ * it. */
 int weft_file_lock(int fd);
 
 typedef enum weft_file_op {
@@ -55,8 +63,8 @@ typedef enum weft_file_op {
     WEFT_FILE_OPS,
 } weft_file_op;
 
-/* One call to the operating system that is about to be made. A pwrite or pread that goes on after a short
- * transfer is a further call. A close that fails is still a close. */
+/* One call to the operating system that is about to be made. A pwrite or pread that goes on after a
+ * short transfer is a further call. A close that fails is still a close. */
 typedef struct weft_file_call {
     weft_file_op op;
     const char *path; /* NULL for calls on a descriptor */
@@ -66,9 +74,9 @@ typedef struct weft_file_call {
     size_t size; /* pwrite, pread: in, and out: less makes it a short transfer, as a disc may do */
 } weft_file_call;
 
-/* Failure injection: call number `at`, counted from 1 over the calls whose bit (1u << op) is in `ops`,
- * answers -error; with `forever` all later ones too. `short_size`: if not SIZE_MAX, a pwrite that is hit
- * first writes so many bytes. at = 0 fails none and only counts. */
+/* Failure injection: call number `at`, counted from 1 over the calls whose bit (1u << op) is in
+ * `ops`, answers -error; with `forever` all later ones too. `short_size`: if not SIZE_MAX, a pwrite
+ * that is hit first writes so many bytes. at = 0 fails none and only counts. */
 typedef struct weft_file_fault {
     uint64_t at;
     uint32_t ops; /* 0: all */
@@ -81,8 +89,8 @@ void weft_file_fail(const weft_file_fault *fault); /* copied */
 void weft_file_fail_off(void);
 uint64_t weft_file_count(void); /* calls counted since the last weft_file_fail */
 
-/* Called before each call; not 0: the call is not made, and answers this (a negated errno). The struct must
- * stay alive until another hook, or NULL for none, is set. */
+/* Called before each call; not 0: the call is not made, and answers this (a negated errno). The
+ * struct must stay alive until another hook, or NULL for none, is set. */
 typedef struct weft_file_hook {
     int (*before)(void *ctx, weft_file_call *call);
     void *ctx;

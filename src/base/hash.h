@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Hashing, keyed by default.
  *
- * Bytes: XXH3 with a secret of 192 bytes (Collet). The variant with a secret alone is used because the one
- * with secret and seed falls back to the published default secret for inputs of up to 240 bytes, which
- * is where keys live.
- * Integers: a seeded bijection, so that an integer can be found again from its hash: the finaliser
- * "Mix13" (Stafford), which SplitMix64 uses, with the seed entering before each of its three rounds. */
+ * Bytes: XXH3 with a secret of 192 bytes (Collet). The variant with a secret alone is used because
+ * the one with secret and seed falls back to the published default secret for inputs of up to 240
+ * bytes, which is where keys live. Integers: a seeded bijection, so that an integer can be found
+ * again from its hash: the finaliser "Mix13" (Stafford), which SplitMix64 uses, with the seed
+ * entering before each of its three rounds. */
 #ifndef WEFT_BASE_HASH_H
 #define WEFT_BASE_HASH_H
 
@@ -37,7 +37,8 @@ static inline uint64_t weft_mix_u64(uint64_t x, uint64_t seed) {
     return x ^ x >> 31;
 }
 
-/* Its inverse: the multipliers are the modular inverses, and a shift-xor is undone by its own powers. */
+/* Its inverse: the multipliers are the modular inverses, and a shift-xor is undone by its own
+ * powers. */
 static inline uint64_t weft_unmix_u64(uint64_t x, uint64_t seed) {
     x ^= x >> 31 ^ x >> 62;
     x -= weft_mix_seed_3(seed);

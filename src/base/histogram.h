@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A histogram of durations or sizes with a relative error of at most 1/64 over all 64-bit values: linear
- * below 64, then 64 steps for each power of two (the layout of HdrHistogram, Tene). */
+/* A histogram of durations or sizes with a relative error of at most 1/64 over all 64-bit values:
+ * linear below 64, then 64 steps for each power of two (the layout of HdrHistogram, Tene). */
 #ifndef WEFT_BASE_HISTOGRAM_H
 #define WEFT_BASE_HISTOGRAM_H
 

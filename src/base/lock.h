@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Locks, conditions and waiting. Over pthreads; in the schedule build over the library's own atomics, so
- * that a fiber that has to wait lets other fibers run and never blocks the thread beneath them. */
+/* Locks, conditions and waiting. Over pthreads; in the schedule build over the library's own
+ * atomics, so that a fiber that has to wait lets other fibers run and never blocks the thread
+ * beneath them. */
 #ifndef WEFT_BASE_LOCK_H
 #define WEFT_BASE_LOCK_H
 
@@ -48,8 +49,8 @@ void weft_rwlock_write_unlock(weft_rwlock *lock);
 
 bool weft_cond_init(weft_cond *cond);
 void weft_cond_destroy(weft_cond *cond);
-/* Wait until signalled or until `timeout_ns` nanoseconds have passed; may also wake up for no reason.
- * False if the time was over. */
+/* Wait until signalled or until `timeout_ns` nanoseconds have passed; may also wake up for no
+ * reason. False if the time was over. */
 bool weft_cond_wait(weft_cond *cond, weft_mutex *mutex, uint64_t timeout_ns);
 void weft_cond_signal(weft_cond *cond);
 void weft_cond_broadcast(weft_cond *cond);

@@ -7,7 +7,8 @@
 
 enum { HUGE_PAGE = 2 << 20 };
 
-/* What fails, and how far the count is. `armed` is the one word that an undisturbed program looks at. */
+/* What fails, and how far the count is. `armed` is the one word that an undisturbed program looks
+ * at. */
 static struct {
     bool armed;
     bool forever;

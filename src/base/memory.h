@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory seam: every allocation of the library goes through here, so that a test can make the n-th
- * one fail. */
+/* The memory seam: every allocation of the library goes through here, so that a test can make the
+ * n-th one fail. */
 #ifndef WEFT_BASE_MEMORY_H
 #define WEFT_BASE_MEMORY_H
 
@@ -10,21 +10,23 @@
 /* malloc, aligned_alloc and free of the process. */
 extern const weft_allocator weft_memory_default;
 
-/* `size` bytes at a multiple of `align` (a power of two); NULL without memory. `allocator` NULL: the
- * default one. */
+/* `size` bytes at a multiple of `align` (a power of two); NULL without memory. `allocator` NULL:
+ * the default one. */
 void *weft_memory_alloc(const weft_allocator *allocator, size_t size, size_t align);
 void weft_memory_free(const weft_allocator *allocator, void *memory, size_t size, size_t align);
 
-/* Zero pages from the operating system, page-aligned, backed when first touched; huge pages are asked
- * for from 2 MiB on. NULL without memory. Unmap with the same size. */
+/* Zero pages from the operating system, page-aligned, backed when first touched; huge pages are
+ * asked for from 2 MiB on. NULL without memory. Unmap with the same size. */
 void *weft_pages_map(size_t size);
 void weft_pages_unmap(void *memory, size_t size);
 
-/* Failure injection, for tests: the n-th allocation from now on (the first is 1; pages count too), in any
- * thread, returns NULL; with `forever` all later ones as well. n = 0 fails none and only counts. */
+/* Failure injection, for tests: the n-th allocation from now on (the first is 1; pages count too),
+ * in any thread, returns NULL; with `forever` all later ones as well. n = 0 fails none and only
+ * counts. */
 void weft_memory_fail_at(uint64_t n, bool forever);
 void weft_memory_fail_off(void);
-/* Allocations asked for since the last weft_memory_fail_at; stands still after weft_memory_fail_off. */
+/* Allocations asked for since the last weft_memory_fail_at; stands still after
+ * weft_memory_fail_off. */
 uint64_t weft_memory_count(void);
 
 #endif

@@ -11,7 +11,8 @@ bool weft_random_bytes(void *memory, size_t size);
 
 uint64_t weft_random_u64(void);
 
-/* For tests: take the numbers from here, so that a run can be repeated; NULL: the real ones again. */
+/* For tests: take the numbers from here, so that a run can be repeated; NULL: the real ones again.
+ */
 void weft_random_set_hook(uint64_t (*next)(void));
 
 #endif

@@ -91,6 +91,10 @@ static unsigned choose_uniform(run *r, bool must_leave) {
     if (must_leave) {
         return nth_alive(r, r->current, draw_below(r, r->alive - 1));
     }
+    uint64_t stay = (UINT64_C(1) << r->options->depth) - 1;
+    if (stay != 0 && (draw(r) & stay) != 0) {
+        return r->current;
+    }
     return nth_alive(r, r->current, draw_below(r, r->alive));
 }
 
@@ -177,8 +181,8 @@ static unsigned descend(weft_sched_tree *tree, unsigned count) {
     return 0;
 }
 
-/* A fiber that waits passes the turn round, without a branch of the search: else each turn of its loop
- * would be one. */
+/* A fiber that waits passes the turn round, without a branch of the search: else each turn of its
+ * loop would be one. */
 static unsigned choose_dfs(run *r, bool must_leave) {
     if (must_leave) {
         return nth_alive(r, r->current, 0);

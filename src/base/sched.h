@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The deterministic scheduler of the schedule build: logical threads are fibers on one thread of the
- * operating system, each atomic operation (base/atomic.h) is a point at which another fiber may go on,
- * and which one does is decided by a seed. The same seed and options give the same run. Memory is
- * sequentially consistent here; weaker orders are the business of other tools.
+/* The deterministic scheduler of the schedule build: logical threads are fibers on one thread of
+ * the operating system, each atomic operation (base/atomic.h) is a point at which another fiber may
+ * go on, and which one does is decided by a seed. The same seed and options give the same run.
+ * Memory is sequentially consistent here; weaker orders are the business of other tools.
  *
  * Outside weft_sched_run the points do nothing. */
 #ifndef WEFT_BASE_SCHED_H
@@ -13,7 +13,7 @@
 #if defined(WEFT_SCHED) && WEFT_SCHED
 
 typedef enum weft_sched_strategy {
-    WEFT_SCHED_UNIFORM = 0, /* at each point any fiber, by chance */
+    WEFT_SCHED_UNIFORM = 0, /* at each point, with a chance of 1 / 2^depth, any fiber */
     WEFT_SCHED_PCT =
         1, /* fixed random priorities, `depth` - 1 changes (Burckhardt and others 2010) */
     WEFT_SCHED_DFS = 2, /* all schedules with at most `depth` preemptions, one after the other */
@@ -22,7 +22,7 @@ typedef enum weft_sched_strategy {
 typedef struct weft_sched_options {
     weft_sched_strategy strategy;
     uint64_t seed;
-    unsigned depth;  /* PCT: the bug depth d; DFS: preemptions; else unused */
+    unsigned depth;  /* PCT: the bug depth d; DFS: preemptions; UNIFORM: see there */
     uint64_t length; /* PCT: expected number of points; change points are drawn below it. 0: 1000 */
     uint64_t step_limit; /* points after which the run is given up as a livelock. 0: 1 000 000 */
     struct weft_sched_tree *tree; /* DFS: where it is; made with weft_sched_tree_new */

@@ -21,7 +21,8 @@
 
 enum { STACK_SIZE = 256 << 10, GUARD_SIZE = 4 << 10 };
 
-/* The context that was left last on this thread: whoever arrives learns its stack from the sanitizer. */
+/* The context that was left last on this thread: whoever arrives learns its stack from the
+ * sanitizer. */
 static __thread weft_switch_context *left;
 
 static bool make_stack(weft_switch_context *context) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Switching from one stack to another, for base/sched.c alone. On x86-64 by six registers and the stack
- * pointer; elsewhere, and with -DWEFT_SCHED_UCONTEXT=1, by ucontext. */
+/* Switching from one stack to another, for base/sched.c alone. On x86-64 by six registers and the
+ * stack pointer; elsewhere, and with -DWEFT_SCHED_UCONTEXT=1, by ucontext. */
 #ifndef WEFT_BASE_SCHED_SWITCH_H
 #define WEFT_BASE_SCHED_SWITCH_H
 

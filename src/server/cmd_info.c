@@ -81,7 +81,7 @@ static uint64_t resident_bytes(void) {
     size_t got = 0;
     int fd = weft_file_open("/proc/self/statm", O_RDONLY | O_CLOEXEC, 0);
     if (fd >= 0) {
-        if (weft_file_pread(fd, line, sizeof line - 1, 0, &got) < 0) {
+        if (weft_file_pread(fd, (weft_file_room){line, sizeof line - 1}, 0, &got) < 0) {
             got = 0;
         }
         weft_file_close(fd);

@@ -77,8 +77,9 @@ static bool read_password(weft_node *node) {
         return true;
     }
     size_t got = 0;
+    weft_file_room room = {node->password, sizeof node->password};
     int fd = weft_file_open(path, O_RDONLY, 0);
-    int status = fd < 0 ? fd : weft_file_pread(fd, node->password, sizeof node->password, 0, &got);
+    int status = fd < 0 ? fd : weft_file_pread(fd, room, 0, &got);
     if (fd >= 0) {
         weft_file_close(fd);
     }
@@ -124,7 +125,7 @@ static bool open_runtime(weft_node *node) {
     node->runtime = runtime;
     runtime->node = node;
     runtime->loop_count = loops;
-    runtime->unix_fd = runtime->spare_fd = -1;
+    runtime->unix_fd = -1;
     runtime->stop_fd = eventfd(0, EFD_CLOEXEC);
     node->gate = weft_gate_new(loops + 1);
     bool good = runtime->stop_fd >= 0 && node->gate != NULL &&
@@ -168,18 +169,13 @@ static void catch_signals(weft_node *node) {
     sigaction(SIGHUP, &ignore, NULL);
 }
 
-/* Start all threads with signals blocked, so that the main thread gets them. */
+/* They take no signals, so the main thread gets them. */
 static bool start_threads(weft_runtime *runtime) {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     bool good = (runtime->node->log == NULL || weft_keeper_start(runtime)) &&
                 (runtime->node->options.http_port == 0 || weft_http_start(runtime));
     for (uint32_t i = 0; i < runtime->loop_count && good; i++) {
         good = weft_loop_start(&runtime->loops[i]);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return good;
 }
 

@@ -162,7 +162,7 @@ static int take_lock(weft_log *log, char *text) {
     size_t got = 0;
     int error = weft_file_lock(log->lock_fd);
     if (error == -EWOULDBLOCK) {
-        (void)weft_file_pread(log->lock_fd, pid, sizeof pid - 1, 0, &got);
+        (void)weft_file_pread(log->lock_fd, (weft_file_room){pid, sizeof pid - 1}, 0, &got);
         pid[strspn(pid, "0123456789")] = '\0';
         return refuse(text, WEFT_E_BUSY,
                       "%s is in use by process %s; stop that one, or choose another directory",
@@ -185,7 +185,7 @@ static int read_format(weft_log *log, const char *path, char *text) {
     if (fd < 0) {
         return refuse_error(text, fd, "open", path);
     }
-    int error = weft_file_pread(fd, content, sizeof content - 1, 0, &got);
+    int error = weft_file_pread(fd, (weft_file_room){content, sizeof content - 1}, 0, &got);
     (void)weft_file_close(fd);
     if (error) {
         return refuse_error(text, error, "read", path);

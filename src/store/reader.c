@@ -57,8 +57,8 @@ static int look_at(weft_store_reader *reader, uint64_t offset, uint64_t size,
         int error = capacity > reader->capacity ? grow(reader, capacity) : 0;
         if (error == 0) {
             reader->buffer_offset = offset;
-            error = weft_file_pread(reader->fd, reader->buffer, reader->capacity, offset,
-                                    &reader->buffer_size);
+            weft_file_room room = {reader->buffer, reader->capacity};
+            error = weft_file_pread(reader->fd, room, offset, &reader->buffer_size);
         }
         if (error) {
             reader->buffer_size = 0;

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In the schedule build the history's own words are no points of the schedule: nothing runs between. */
+/* In the schedule build the history's own words are no points of the schedule: nothing runs
+ * between. */
 static uint64_t take_number(uint64_t *counter) {
 #if defined(WEFT_SCHED) && WEFT_SCHED
     return (*counter)++;
@@ -240,8 +241,8 @@ static bool ends_as_wanted(const weft_history_checker *checker, const model *map
     return true;
 }
 
-/* Can the operations that are not in `done` be put in an order from here? One can go next if it was called
- * before each other one that is left had returned. */
+/* Can the operations that are not in `done` be put in an order from here? One can go next if it was
+ * called before each other one that is left had returned. */
 static bool search(weft_history_checker *checker, uint64_t done, const model *map) {
     uint64_t first_return = UINT64_MAX;
     for (unsigned i = 0; i < checker->count; i++) {

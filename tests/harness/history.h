@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Histories of map operations, and the question whether they are linearizable: the search of Wing and Gong
- * (1993) with the memo of Lowe (2017), against a map that does one operation at a time.
+/* Histories of map operations, and the question whether they are linearizable: the search of Wing
+ * and Gong (1993) with the memo of Lowe (2017), against a map that does one operation at a time.
  *
- * A history without clear is checked key by key, which is the same question (locality, Herlihy and Wing
- * 1990) and far cheaper. With a clear, which acts on all keys at one point, it is checked as a whole. */
+ * A history without clear is checked key by key, which is the same question (locality, Herlihy and
+ * Wing 1990) and far cheaper. With a clear, which acts on all keys at one point, it is checked as a
+ * whole. */
 #ifndef WEFT_TESTS_HISTORY_H
 #define WEFT_TESTS_HISTORY_H
 
@@ -79,8 +80,8 @@ typedef enum weft_history_answer {
     WEFT_HISTORY_NOMEM = 3,
 } weft_history_answer;
 
-/* `end` is what the map was found to hold after all operations had returned, WEFT_HISTORY_KEYS_MAX of them,
- * or NULL. No operation may be under way. */
+/* `end` is what the map was found to hold after all operations had returned, WEFT_HISTORY_KEYS_MAX
+ * of them, or NULL. No operation may be under way. */
 weft_history_answer weft_history_check(weft_history_checker *checker, const weft_history *history,
                                        const weft_history_value *end);
 

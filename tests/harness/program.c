@@ -56,7 +56,8 @@ static unsigned events_of(const weft_program *program, unsigned op) {
 static weft_program_op draw(weft_program *program, weft_prng *prng, uint32_t allowed) {
     weft_program_op made = {.op = draw_op(prng, allowed),
                             .key = weft_prng_below(prng, program->keys)};
-    /* Few different values, so that compare-and-swap has a chance; odd and even tell writers apart. */
+    /* Few different values, so that compare-and-swap has a chance; odd and even tell writers apart.
+     */
     made.value = made.op == WEFT_HISTORY_FETCH_ADD ? 1 + weft_prng_below(prng, 3)
                                                    : 1 + weft_prng_below(prng, 12);
     made.expected = 1 + weft_prng_below(prng, 6);
@@ -65,6 +66,12 @@ static weft_program_op draw(weft_program *program, weft_prng *prng, uint32_t all
 
 static uint32_t draw_allowed(weft_program *program, weft_prng *prng) {
     uint32_t allowed = UINT32_MAX;
+    if (weft_prng_below(prng, 4) == 0) { /* churn: keys come and go in one place */
+        program->keys = 1 + weft_prng_below(prng, 2);
+        program->collide = true;
+        return 1u << WEFT_HISTORY_GET | 1u << WEFT_HISTORY_PUT | 1u << WEFT_HISTORY_INSERT |
+               1u << WEFT_HISTORY_REMOVE | 1u << WEFT_HISTORY_FETCH_ADD;
+    }
     program->clears = weft_prng_below(prng, 4) == 0;
     if (!program->clears) {
         allowed &= ~(1u << WEFT_HISTORY_CLEAR);
@@ -166,8 +173,8 @@ static void note_walk(void *ctx, unsigned key, uint64_t value) {
     walk->fault = walk->background[i]++ ? "a walk saw a resting key twice" : walk->fault;
 }
 
-/* A walk is a get of each key at some moment of it: what it saw was there once, and what it did not see
- * was absent once. */
+/* A walk is a get of each key at some moment of it: what it saw was there once, and what it did not
+ * see was absent once. */
 static void run_walk(thread_of *self) {
     weft_program_runner *runner = self->runner;
     const weft_program *program = runner->program;

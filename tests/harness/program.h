@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Small random concurrent programs on a map, run once under the deterministic scheduler and judged: the
- * history is linearizable, walks see what they must, the structure is sound, nothing leaks. Only in the
- * schedule build. A program is a function of its seed. */
+/* Small random concurrent programs on a map, run once under the deterministic scheduler and judged:
+ * the history is linearizable, walks see what they must, the structure is sound, nothing leaks.
+ * Only in the schedule build. A program is a function of its seed. */
 #ifndef WEFT_TESTS_PROGRAM_H
 #define WEFT_TESTS_PROGRAM_H
 
@@ -54,7 +54,8 @@ typedef struct weft_program_runner weft_program_runner;
 weft_program_runner *weft_program_runner_new(void);
 void weft_program_runner_free(weft_program_runner *runner);
 
-/* Run it in one schedule. NULL if all was well, else what was wrong; the text lives until the next run. */
+/* Run it in one schedule. NULL if all was well, else what was wrong; the text lives until the next
+ * run. */
 const char *weft_program_run(weft_program_runner *runner, const weft_program *program,
                              const weft_sched_options *schedule);
 

@@ -29,8 +29,8 @@ static unsigned number_of_text(weft_bytes key) {
     return number;
 }
 
-/* The u64 shape hashes by a bijection of the seed: keys that share the low bits of their hash are found
- * by going backwards. */
+/* The u64 shape hashes by a bijection of the seed: keys that share the low bits of their hash are
+ * found by going backwards. */
 static uint64_t number_key(const weft_subject *subject, unsigned key) {
     if (!subject->options.collide) {
         return key;

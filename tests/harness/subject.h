@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A map of either shape under test, behind one set of calls with small key numbers and 64-bit values. */
+/* A map of either shape under test, behind one set of calls with small key numbers and 64-bit
+ * values. */
 #ifndef WEFT_TESTS_SUBJECT_H
 #define WEFT_TESTS_SUBJECT_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The deterministic scheduler: it finds the bugs that it must find, reports none where there is none, and
- * does the same again for the same seed. */
+/* The deterministic scheduler: it finds the bugs that it must find, reports none where there is
+ * none, and does the same again for the same seed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -110,8 +110,8 @@ static void two_steps(void *ctx) {
     }
 }
 
-/* Two fibers of two steps can be interleaved in C(4, 2) = 6 ways. Preemptions bound them: with none there
- * are 2, with one 4 (one way of stopping either fiber in the middle). */
+/* Two fibers of two steps can be interleaved in C(4, 2) = 6 ways. Preemptions bound them: with none
+ * there are 2, with one 4 (one way of stopping either fiber in the middle). */
 static void search_is_exhaustive(void **state) {
     (void)state;
     static const unsigned expected[] = {2, 4, 6};

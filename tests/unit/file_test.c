@@ -54,10 +54,10 @@ static void bytes_come_back(void **state) {
     assert_int_equal(weft_file_pwrite(fd, "hello world", 11, 5), 0);
     char text[32] = {0};
     size_t got = 0;
-    assert_int_equal(weft_file_pread(fd, text, sizeof text, 5, &got), 0);
+    assert_int_equal(weft_file_pread(fd, (weft_file_room){text, sizeof text}, 5, &got), 0);
     assert_int_equal(got, 11);
     assert_string_equal(text, "hello world");
-    assert_int_equal(weft_file_pread(fd, text, sizeof text, 16, &got), 0);
+    assert_int_equal(weft_file_pread(fd, (weft_file_room){text, sizeof text}, 16, &got), 0);
     assert_int_equal(got, 0);
     uint64_t size = 0;
     assert_int_equal(weft_file_size(fd, &size), 0);
@@ -154,7 +154,7 @@ static void each_call_can_fail(void **state) {
     weft_file_fail(&fault);
     assert_int_equal(weft_file_open(path, O_RDONLY, 0), -EDQUOT);
     assert_int_equal(weft_file_pwrite(fd, "a", 1, 0), -EDQUOT);
-    assert_int_equal(weft_file_pread(fd, &seen, 1, 0, &got), -EDQUOT);
+    assert_int_equal(weft_file_pread(fd, (weft_file_room){&seen, 1}, 0, &got), -EDQUOT);
     assert_int_equal(weft_file_size(fd, &size), -EDQUOT);
     assert_int_equal(weft_file_allocate(fd, 0, 1), -EDQUOT);
     assert_int_equal(weft_file_truncate(fd, 0), -EDQUOT);
@@ -178,7 +178,7 @@ static void torn_write_leaves_its_part(void **state) {
     weft_file_fail_off();
     char text[16] = {0};
     size_t got = 0;
-    assert_int_equal(weft_file_pread(fd, text, sizeof text, 0, &got), 0);
+    assert_int_equal(weft_file_pread(fd, (weft_file_room){text, sizeof text}, 0, &got), 0);
     assert_int_equal(got, 4);
     assert_memory_equal(text, "abcd", 4);
     assert_int_equal(weft_file_close(fd), 0);
@@ -204,7 +204,7 @@ static void short_transfers_go_on(void **state) {
     assert_int_equal(calls, 4);
     char text[16] = {0};
     size_t got = 0;
-    assert_int_equal(weft_file_pread(fd, text, 10, 0, &got), 0);
+    assert_int_equal(weft_file_pread(fd, (weft_file_room){text, 10}, 0, &got), 0);
     assert_int_equal(got, 10);
     assert_string_equal(text, "0123456789");
     assert_int_equal(calls, 8);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Hashing: the secret matters at every length, the integer mixer can be undone, and both avalanche. */
+/* Hashing: the secret matters at every length, the integer mixer can be undone, and both avalanche.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,8 +35,8 @@ static void secret_enters_at_every_length(void **state) {
     }
 }
 
-/* Pairs of inputs that collide, or differ in a known way, under one secret must not do so under another:
- * whether two hashes agree in a byte has to depend on the secret. */
+/* Pairs of inputs that collide, or differ in a known way, under one secret must not do so under
+ * another: whether two hashes agree in a byte has to depend on the secret. */
 static void collisions_do_not_carry_over(void **state) {
     (void)state;
     static const size_t sizes[] = {1, 3, 4, 8, 9, 16, 17, 128, 129, 240, 241, 500};
@@ -131,8 +132,8 @@ static double square_of(double x) {
     return x * x;
 }
 
-/* Keys in a row fill the places of a table as chance would: chi-square over the low and over the high
- * bits. */
+/* Keys in a row fill the places of a table as chance would: chi-square over the low and over the
+ * high bits. */
 static void keys_in_a_row_are_spread(void **state) {
     (void)state;
     enum { PLACES = 256, EACH = 64 };

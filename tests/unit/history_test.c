@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The linearizability checker: histories whose answer is known, and random ones from a map that is right
- * and from maps that are wrong. */
+/* The linearizability checker: histories whose answer is known, and random ones from a map that is
+ * right and from maps that are wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -188,8 +188,8 @@ static void limits_are_told(void **state) {
     expect(WEFT_HISTORY_LINEARIZABLE);
 }
 
-/* One register that does each operation at a random moment of its interval; `fault` is the chance, in 256,
- * that an answer is spoilt. True if one was. */
+/* One register that does each operation at a random moment of its interval; `fault` is the chance,
+ * in 256, that an answer is spoilt. True if one was. */
 static bool make_random(weft_prng *prng, uint32_t fault) {
     uint64_t value = 0;
     bool present = false;
