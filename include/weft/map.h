@@ -382,6 +382,22 @@ WEFT_API int weft_map_contains(weft_map *map, weft_bytes key);
 WEFT_API int weft_map_get_many(weft_map *map, const weft_bytes *keys, size_t count,
                                weft_buffer *out);
 
+/* weft_map_prefetch — begin to bring what operations on some keys will read into this core's cache.
+ *
+ * map      the map
+ * keys     `count` keys; those behind the first 32 are left alone
+ * count    number of keys
+ *
+ * Returns  nothing
+ * Owns     nothing
+ * Threads  any
+ * Progress as weft_map_get
+ * Order    none: it is a hint, and changes no answer
+ * Cost     a hash of each key; pays where two keys or more are known before they are needed, in a
+ *          map that is larger than the cache
+ */
+WEFT_API void weft_map_prefetch(weft_map *map, const weft_bytes *keys, size_t count);
+
 /* weft_map_put — store a value, whatever was there.
  *
  * map      the map

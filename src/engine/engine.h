@@ -101,6 +101,9 @@ typedef struct weft_engine {
     int (*swing)(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                  uint64_t desired);
 
+    /* May be NULL. Begin to bring what find will read into the cache: the table's part; and later,
+     * with `entry`, what the table's part leads to. */
+    void (*prefetch)(weft_core *core, const weft_key *key, bool entry);
     void (*walk)(weft_core *core, weft_step *step);
     int (*reserve)(weft_core *core, uint64_t entries);
     int (*shrink)(weft_core *core);

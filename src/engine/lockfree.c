@@ -739,6 +739,31 @@ static WEFT_HOT void lockfree_find(weft_core *core, const weft_key *key, weft_po
     }
 }
 
+/* Looks at the first generation only; while keys move it may bring lines that nobody needs. */
+static WEFT_HOT void lockfree_prefetch(weft_core *core, const weft_key *key, bool entry) {
+    WEFT_ASSERT(weft_epoch_inside());
+    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    if (WEFT_UNLIKELY(gen == NULL)) {
+        return;
+    }
+    bucket *at = bucket_at(gen, key->hash);
+    if (!entry) {
+        __builtin_prefetch(at);
+        return;
+    }
+    if (core->shape == WEFT_SHAPE_U64) {
+        return;
+    }
+    for (uint64_t valid = weft_load_relaxed(&at->head.first) & VALID_MASK; valid != 0;
+         valid &= valid - 1) {
+        uint64_t word = weft_load_relaxed(&at->words[__builtin_ctzll(valid)]);
+        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0) {
+            __builtin_prefetch(word_entry(word));
+            __builtin_prefetch((const char *)word_entry(word) + WEFT_CACHE_LINE);
+        }
+    }
+}
+
 /* ---- swing ----------------------------------------------------------------------------------- */
 
 /* State with another set of valid slots; the version goes up, to `at_least` at least. */
@@ -1163,6 +1188,7 @@ const weft_engine weft_engine_lockfree = {
     .close = lockfree_close,
     .find = lockfree_find,
     .swing = lockfree_swing,
+    .prefetch = lockfree_prefetch,
     .walk = weft_lockfree_walk,
     .reserve = lockfree_reserve,
     .shrink = lockfree_shrink,

@@ -79,6 +79,28 @@ int weft_map_get_many(weft_map *map, const weft_bytes *keys, size_t count, weft_
     return WEFT_OK;
 }
 
+enum { PREFETCH_MAX = 32 };
+
+WEFT_HOT void weft_map_prefetch(weft_map *map, const weft_bytes *keys, size_t count) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    if (impl == NULL) {
+        return;
+    }
+    weft_key found[PREFETCH_MAX];
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    weft_core *core = weft_map_core(impl);
+    count = core->engine->prefetch == NULL ? 0 : count < PREFETCH_MAX ? count : PREFETCH_MAX;
+    for (size_t i = 0; i < count; i++) {
+        found[i] = weft_key_of_bytes(core, keys[i]);
+        core->engine->prefetch(core, &found[i], false);
+    }
+    for (size_t i = 0; i < count; i++) {
+        core->engine->prefetch(core, &found[i], true);
+    }
+    weft_guard_leave(&guard);
+}
+
 WEFT_HOT int weft_map_peek(weft_map *map, weft_bytes key, const weft_guard *guard,
                            weft_view *view) {
     if (WEFT_UNLIKELY(guard == NULL || guard->record == NULL)) {
