@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* A client's socket.
  *
- * A loop works in rounds: it waits until sockets are ready, reads each of them once, and runs the complete
- * commands of each, inside the gate and a guard. When all have run, the round's records go to the log as one
- * frame, and then the replies leave, one write a client. So the log sees one append, and clients that wait
- * together are woken together.
+ * A loop works in rounds: it waits until sockets are ready, reads each of them once, and runs the
+ * complete commands of each, inside the gate and a guard. When all have run, the round's records
+ * go to the log as one frame, and then the replies leave, one write a client. So the log sees one
+ * append, and clients that wait together are woken together.
  *
- * An idle connection holds no buffer. A read goes into the loop's own input buffer; only the beginning of
- * a command whose rest has not come is kept with the connection. Replies are written into a buffer that
- * the loop lends for the round; it stays with the connection only while its client does not read. */
+ * An idle connection holds no buffer. A read goes into the loop's own input buffer; only the
+ * beginning of a command whose rest has not come is kept with the connection. Replies are written
+ * into a buffer that the loop lends for the round; it stays with the connection only while its
+ * client does not read. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "server/command.h"
 #include "server/runtime.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,6 +30,9 @@ enum {
     SPARE_MAX = 64 * 1024, /* a reply buffer above this is freed, not kept as spare */
     SPARE_ITEMS_MAX = 1024,
     DRAIN_READS = 16,
+    AHEAD_MAX = 16,
+    AHEAD_KEYS_MAX = 32,
+    AHEAD_KEY_SIZE_MAX = 256, /* hashing a longer key costs more than it saves */
     KEEPALIVE_SECONDS = 300,
 };
 
@@ -245,8 +250,8 @@ static WEFT_COLD void close_because(weft_connection *connection, const char *rea
     close_connection(connection);
 }
 
-/* All replies are with the kernel: end the stream, and take in what the client sent meanwhile, because
- * closing over unread bytes would make the kernel drop the replies. */
+/* All replies are with the kernel: end the stream, and take in what the client sent meanwhile,
+ * because closing over unread bytes would make the kernel drop the replies. */
 static void close_gently(weft_connection *connection) {
     shutdown(connection->session.fd, SHUT_WR);
     for (int i = 0; i < DRAIN_READS; i++) {
@@ -306,7 +311,8 @@ static WEFT_COLD void retract(weft_connection *connection, size_t size_before) {
     connection->session.close_after_reply = true;
 }
 
-/* Keep the replies back until the log says that their records are durable. Reading rests meanwhile. */
+/* Keep the replies back until the log says that their records are durable. Reading rests
+ * meanwhile. */
 static void hold(weft_connection *connection, uint64_t lsn) {
     weft_loop *loop = connection->loop;
     connection->held = true;
@@ -355,31 +361,97 @@ void weft_connections_release(weft_loop *loop) {
 
 /* Receiving. */
 
-/* Run the complete commands of the input; returns how many bytes they took. */
-static size_t run_commands(weft_connection *connection, char *data, size_t size) {
-    weft_session *session = &connection->session;
-    weft_resp_limits limits = {WEFT_RESP_ARGUMENTS_MAX, WEFT_RESP_BULK_MAX, false};
-    size_t used = 0;
-    while (!session->close_after_reply && !session->out.failed) {
+/* Commands that are understood and have not run: so that the lines of memory that they will read
+ * are on their way while the ones before them run. */
+typedef struct read_ahead {
+    size_t first[AHEAD_MAX]; /* where the arguments of each begin */
+    size_t count[AHEAD_MAX];
+    size_t commands;
+    weft_bytes keys[AHEAD_KEYS_MAX];
+    size_t key_count;
+} read_ahead;
+
+static inline void add_key(read_ahead *ahead, weft_bytes key) {
+    if (ahead->key_count < AHEAD_KEYS_MAX && key.size <= AHEAD_KEY_SIZE_MAX) {
+        ahead->keys[ahead->key_count++] = key;
+    }
+}
+
+/* Where the keys of a long command are is in the table; a short one's only argument, or the first
+ * of two, is its key if it has one. */
+static void add_keys(read_ahead *ahead, const weft_args *args) {
+    if (WEFT_LIKELY(args->count == 2 || args->count == 3)) {
+        add_key(ahead, args->items[1]);
+        return;
+    }
+    const weft_command *command = args->count > 3 ? weft_command_find(args->items[0]) : NULL;
+    if (command == NULL || command->first_key == 0) {
+        return;
+    }
+    size_t last = command->last_key < 0 ? args->count - (size_t)-command->last_key
+                                        : (size_t)command->last_key;
+    for (size_t i = (size_t)command->first_key; i <= last && i < args->count;
+         i += (size_t)command->key_step) {
+        add_key(ahead, args->items[i]);
+    }
+}
+
+/* Understand the next few commands; the last status. */
+static weft_resp_status parse_ahead(weft_connection *connection, read_ahead *ahead,
+                                    weft_bytes input, size_t *used) {
+    weft_resp *resp = &connection->resp;
+    bool known = connection->session.authenticated;
+    weft_resp_limits limits = {WEFT_RESP_ARGUMENTS_MAX, WEFT_RESP_BULK_MAX, known};
+    weft_resp_status status = WEFT_RESP_COMMAND;
+    size_t most = known ? AHEAD_MAX : 1;
+    ahead->commands = ahead->key_count = 0;
+    while (ahead->commands < most && ahead->key_count < AHEAD_KEYS_MAX / 2) {
         weft_args args;
         size_t taken = 0;
-        limits.authenticated = session->authenticated;
-        weft_resp_status status =
-            weft_resp_parse(&connection->resp, &limits, data + used, size - used, &args, &taken);
-        if (WEFT_LIKELY(status == WEFT_RESP_COMMAND)) {
-            used += taken;
-            if (args.count != 0) {
-                weft_command_run(session, &args);
-            }
-        } else if (status == WEFT_RESP_MORE) {
+        size_t first = resp->first;
+        status = weft_resp_parse(resp, &limits, (char *)input.data + *used, input.size - *used,
+                                 &args, &taken);
+        if (WEFT_UNLIKELY(status != WEFT_RESP_COMMAND)) {
             break;
-        } else {
-            session->out.muted = false;
-            weft_reply_error(&session->out, "%s",
-                             status == WEFT_RESP_ERROR ? connection->resp.error
-                                                       : "OOM out of memory for this request");
-            session->close_after_reply = true;
         }
+        *used += taken;
+        if (WEFT_LIKELY(args.count != 0)) {
+            add_keys(ahead, &args);
+            ahead->first[ahead->commands] = first;
+            ahead->count[ahead->commands++] = args.count;
+        }
+    }
+    return status;
+}
+
+static bool can_go_on(const weft_session *session) {
+    return !session->close_after_reply && !session->out.failed;
+}
+
+/* Run the complete commands of the input; returns how many bytes they took. */
+static size_t run_commands(weft_connection *connection, weft_bytes input) {
+    weft_session *session = &connection->session;
+    weft_resp *resp = &connection->resp;
+    weft_resp_status status;
+    size_t used = 0;
+    do {
+        read_ahead ahead;
+        status = parse_ahead(connection, &ahead, input, &used);
+        if (ahead.key_count > 1) {
+            weft_map_prefetch(&session->node->map, ahead.keys, ahead.key_count);
+        }
+        for (size_t i = 0; i < ahead.commands && can_go_on(session); i++) {
+            weft_args args = {ahead.count[i], resp->items + ahead.first[i]};
+            weft_command_run(session, &args);
+        }
+        weft_resp_release(resp);
+    } while (status == WEFT_RESP_COMMAND && can_go_on(session));
+    if (WEFT_UNLIKELY(status > WEFT_RESP_MORE) && can_go_on(session)) {
+        session->out.muted = false;
+        weft_reply_error(&session->out, "%s",
+                         status == WEFT_RESP_ERROR ? resp->error
+                                                   : "OOM out of memory for this request");
+        session->close_after_reply = true;
     }
     return used;
 }
@@ -412,7 +484,7 @@ static size_t run_batch(weft_connection *connection, char *data, size_t size) {
     size_t records = loop->frame.size;
     uint64_t lsn = loop->round_lsn;
     session->last_active_ms = loop->now_ms;
-    size_t used = run_commands(connection, data, size);
+    size_t used = run_commands(connection, weft_bytes_of(data, size));
     if (session->close_after_reply) {
         used = size;
     }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Design: each loop has a line with one word, `inside`, that only it writes. The gate has one word,
- * `closed`: 0, or the number of the loop that is or becomes exclusive, plus one.
+/* Design: each loop has a line with one word, `inside`, that only it writes. The gate has one
+ * word, `closed`: 0, or the number of the loop that is or becomes exclusive, plus one.
  *
- * To enter, a loop sets its word and then looks at `closed`; to become exclusive it sets `closed` and then
- * looks at the words of the others. Both steps are sequentially consistent, so that at least one of two
- * loops sees the other: either the entering one finds the gate closed and steps back, or the exclusive
- * one finds it inside and waits.
+ * To enter, a loop sets its word and then looks at `closed`; to become exclusive it sets `closed`
+ * and then looks at the words of the others. Both steps are sequentially consistent, so that at
+ * least one of two loops sees the other: either the entering one finds the gate closed and steps
+ * back, or the exclusive one finds it inside and waits.
  *
- * Two loops inside that both want to be alone cannot wait for each other: the one that loses the race for
- * `closed` clears its own word while it waits. That is no harm to it: its earlier commands are done.
+ * Two loops inside that both want to be alone cannot wait for each other: the one that loses the
+ * race for `closed` clears its own word while it waits. That is no harm to it: its earlier
+ * commands are done.
  *
- * A loop that leaves while the gate is closed wakes those who sleep. It reads `closed` with no fence
- * behind its store, so it may miss a gate that closes at this moment; therefore sleepers look again after
- * a millisecond at most. */
+ * A loop that leaves while the gate is closed wakes those who sleep. It reads `closed` with no
+ * fence behind its store, so it may miss a gate that closes at this moment; therefore sleepers
+ * look again after a millisecond at most. */
 #include "server/gate.h"
 
 #include "base/atomic.h"
@@ -66,8 +67,8 @@ void weft_gate_free(struct weft_gate *gate) {
     weft_memory_free(NULL, gate, gate_bytes(gate->loops), WEFT_CACHE_LINE);
 }
 
-/* Wait until *word is 0. Pairs with the release in step_out and weft_gate_leave: what was done inside
- * by the one that left is visible. */
+/* Wait until *word is 0. Pairs with the release in step_out and weft_gate_leave: what was done
+ * inside by the one that left is visible. */
 static WEFT_COLD void wait_for_zero(struct weft_gate *gate, const uint64_t *word) {
     for (int turn = 0; weft_load_seq_cst(word) != 0; turn++) {
         if (turn < SPINS) {

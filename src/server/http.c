@@ -21,7 +21,7 @@ typedef struct weft_http {
     struct evhttp *server;
     struct event *stop_event;
     int stop_fd;
-    pthread_t thread;
+    weft_thread thread;
     bool running;
 } weft_http;
 
@@ -234,10 +234,7 @@ bool weft_http_start(weft_runtime *runtime) {
                 port, strerror(errno));
         return false;
     }
-    http->running = pthread_create(&http->thread, NULL, run_http, http) == 0;
-    if (http->running) {
-        pthread_setname_np(http->thread, "weft-http");
-    }
+    http->running = weft_thread_start(&http->thread, run_http, http);
     return http->running;
 }
 
@@ -250,7 +247,7 @@ void weft_http_stop(weft_runtime *runtime) {
         uint64_t one = 1;
         ssize_t written = write(http->stop_fd, &one, sizeof one);
         (void)written; /* an eventfd that nobody has read takes a 1 */
-        pthread_join(http->thread, NULL);
+        weft_thread_join(&http->thread);
     }
     if (http->server != NULL) {
         evhttp_free(http->server);

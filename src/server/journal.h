@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the commands have changed, on its way to the log. Each loop gathers the records of a batch here;
- * at the end of the batch, before any reply leaves, they are appended to the log as one frame
- * (journal.c). Records carry (era, version) of the map's write, which orders those of batches that ran at
- * the same time [D]; all others are in the log in their order. docs/design/server.md says why. */
+/* What the commands have changed, on its way to the log. Each loop gathers the records of a batch
+ * here; at the end of the batch, before any reply leaves, they are appended to the log as one
+ * frame (journal.c). Records carry (era, version) of the map's write, which orders those of
+ * batches that ran at the same time [D]; all others are in the log in their order.
+ * docs/design/server.md says why. */
 #ifndef WEFT_SERVER_JOURNAL_H
 #define WEFT_SERVER_JOURNAL_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that looks after the log: it writes checkpoints, when asked to or when the log has grown to more
- * than twice what it stands for, and barriers (recovery.c). It has a place of its own in the gate. */
+/* A thread that looks after the log: it writes checkpoints, when asked to or when the log has
+ * grown to more than twice what it stands for, and barriers (recovery.c). It has a place of its
+ * own in the gate. */
 #include "base/clock.h"
 #include "server/journal.h"
 #include "server/runtime.h"
@@ -165,10 +166,7 @@ static void *run_keeper(void *arg) {
 
 bool weft_keeper_start(weft_runtime *runtime) {
     weft_keeper *keeper = &runtime->keeper;
-    keeper->running = pthread_create(&keeper->thread, NULL, run_keeper, runtime) == 0;
-    if (keeper->running) {
-        pthread_setname_np(keeper->thread, "weft-keeper");
-    }
+    keeper->running = weft_thread_start(&keeper->thread, run_keeper, runtime);
     return keeper->running;
 }
 
@@ -181,7 +179,7 @@ void weft_keeper_stop(weft_runtime *runtime) {
     keeper->stopping = true;
     weft_cond_broadcast(&keeper->changed);
     weft_mutex_unlock(&keeper->mutex);
-    pthread_join(keeper->thread, NULL);
+    weft_thread_join(&keeper->thread);
     keeper->running = false;
 }
 
@@ -190,15 +188,16 @@ void weft_keeper_notify(void *ctx, uint64_t durable_lsn) {
     weft_node *node = ctx;
     weft_runtime *runtime = node->runtime;
     for (uint32_t i = 0; i < runtime->loop_count; i++) {
-        /* A full fence, as the exchange in hold(): either the loop sees the new durable LSN, or this
-         * sees that it waits. */
+        /* A full fence, as the exchange in hold(): either the loop sees the new durable LSN, or
+         * this sees that it waits. */
         if (weft_fetch_add_seq_cst(&runtime->loops[i].holding, 0) != 0) {
             weft_loop_wake(&runtime->loops[i]);
         }
     }
 }
 
-/* Wait for the checkpoint that was asked for. The loop leaves the gate meanwhile: the keeper needs it. */
+/* Wait for the checkpoint that was asked for. The loop leaves the gate meanwhile: the keeper needs
+ * it. */
 static int wait_for_checkpoint(weft_keeper *keeper, uint64_t finished_before) {
     weft_loop *loop = weft_loop_current;
     if (loop != NULL) {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Listening sockets. Each loop has a TCP socket of its own on the same port (SO_REUSEPORT), so that the kernel
- * deals connections out; all loops share the Unix socket.
+/* Listening sockets. Each loop has a TCP socket of its own on the same port (SO_REUSEPORT), so
+ * that the kernel deals connections out; all loops share the Unix socket.
  *
- * The first TCP socket is bound without SO_REUSEPORT, which claims the port for this process alone or fails;
- * the option is set afterwards, for the sockets of the other loops to join. */
+ * The first TCP socket is bound without SO_REUSEPORT, which claims the port for this process alone
+ * or fails; the option is set afterwards, for the sockets of the other loops to join. */
 #include "base/clock.h"
+#include "base/file.h"
 #include "server/runtime.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -103,7 +103,7 @@ static bool open_unix(weft_runtime *runtime) {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int status = bind(fd, (struct sockaddr *)&address, sizeof address);
     if (status != 0 && errno == EADDRINUSE) {
-        if (is_abandoned(&address) && unlink(path) == 0) {
+        if (is_abandoned(&address) && weft_file_unlink(path) == 0) {
             status = bind(fd, (struct sockaddr *)&address, sizeof address);
         } else {
             errno = EADDRINUSE;
@@ -121,7 +121,6 @@ static bool open_unix(weft_runtime *runtime) {
 }
 
 bool weft_listen_open(weft_runtime *runtime) {
-    runtime->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return (runtime->node->options.port == 0 || open_tcp(runtime)) &&
            (runtime->node->options.unix_path == NULL || open_unix(runtime));
 }
@@ -134,10 +133,7 @@ void weft_listen_close(weft_runtime *runtime) {
     }
     if (runtime->unix_fd >= 0) {
         close(runtime->unix_fd);
-        unlink(runtime->node->options.unix_path);
-    }
-    if (runtime->spare_fd >= 0) {
-        close(runtime->spare_fd);
+        weft_file_unlink(runtime->node->options.unix_path);
     }
 }
 

@@ -88,8 +88,8 @@ static void end_round(weft_loop *loop) {
     weft_connections_send(loop);
 }
 
-/* Remove what has expired, then do what the map has left over. The sweep enters the gate by itself; its
- * records go with the round. */
+/* Remove what has expired, then do what the map has left over. The sweep enters the gate by
+ * itself; its records go with the round. */
 static void sweep(weft_loop *loop) {
     weft_node *node = loop->node;
     weft_loop_step_in(loop);
@@ -152,18 +152,13 @@ static void *run_loop(void *arg) {
 }
 
 bool weft_loop_start(weft_loop *loop) {
-    char name[16];
-    loop->running = pthread_create(&loop->thread, NULL, run_loop, loop) == 0;
-    if (loop->running) {
-        snprintf(name, sizeof name, "weft-loop-%u", loop->index);
-        pthread_setname_np(loop->thread, name);
-    }
+    loop->running = weft_thread_start(&loop->thread, run_loop, loop);
     return loop->running;
 }
 
 void weft_loop_join(weft_loop *loop) {
     if (loop->running) {
-        pthread_join(loop->thread, NULL);
+        weft_thread_join(&loop->thread);
         loop->running = false;
     }
 }

@@ -7,19 +7,23 @@
 #include "server/session.h"
 #include <weft/map.h>
 
-typedef enum weft_sync_policy { WEFT_SYNC_ALWAYS, WEFT_SYNC_EVERYSEC, WEFT_SYNC_NO } weft_sync_policy;
+typedef enum weft_sync_policy {
+    WEFT_SYNC_ALWAYS,
+    WEFT_SYNC_EVERYSEC,
+    WEFT_SYNC_NO
+} weft_sync_policy;
 
 typedef struct weft_node_options {
-    uint16_t port;          /* 7379; 0: no TCP */
-    const char *bind;       /* 127.0.0.1 */
-    const char *unix_path;  /* NULL: none */
-    const char *directory;  /* ./weft-data; NULL: --memory */
+    uint16_t port;         /* 7379; 0: no TCP */
+    const char *bind;      /* 127.0.0.1 */
+    const char *unix_path; /* NULL: none */
+    const char *directory; /* ./weft-data; NULL: --memory */
     uint32_t threads;
     weft_sync_policy sync;
-    const char *auth_file;  /* NULL: no password */
-    uint16_t http_port;     /* 7380; 0: none */
-    uint64_t max_memory;    /* bytes; 0: no limit */
-    uint32_t max_clients;   /* 10000 */
+    const char *auth_file; /* NULL: no password */
+    uint16_t http_port;    /* 7380; 0: none */
+    uint64_t max_memory;   /* bytes; 0: no limit */
+    uint32_t max_clients;  /* 10000 */
 } weft_node_options;
 
 /* Counters of one loop, on lines of its own; INFO and /metrics sum them. Written by the loop only. */
@@ -40,11 +44,11 @@ enum { WEFT_LOOPS_MAX = 256 };
 
 typedef struct weft_node {
     weft_node_options options;
-    weft_map map;             /* the keys: value = server/keyspace.h encoding */
+    weft_map map; /* the keys: value = server/keyspace.h encoding */
     struct weft_gate *gate;
-    struct weft_log *log;     /* NULL: --memory (weft/log.h) */
-    char password[512];       /* "" if none */
-    int64_t started_ms;       /* wall clock */
+    struct weft_log *log; /* NULL: --memory (weft/log.h) */
+    char password[512];   /* "" if none */
+    int64_t started_ms;   /* wall clock */
     char run_id[41];
     weft_loop_stats loops[WEFT_LOOPS_MAX];
     uint64_t changes_since_save; /* atomic */
@@ -53,15 +57,16 @@ typedef struct weft_node {
     /* Kept by the commands; atomic. */
     uint64_t used_memory; /* bytes of the keys, as last measured */
     uint64_t peak_memory;
-    uint64_t average_ttl_ms; /* of the keys that the last sweep met */
-    uint64_t sweep_cursor;   /* where the next sweep goes on */
+    uint64_t average_ttl_ms;      /* of the keys that the last sweep met */
+    uint64_t sweep_cursor;        /* where the next sweep goes on */
     struct weft_runtime *runtime; /* loops, connections, threads (runtime.h); NULL without */
 } weft_node;
 
 /* Wall clock in milliseconds, read once per batch of commands by each loop. */
 int64_t weft_node_now_ms(const weft_session *session);
 
-/* The other side's services for commands (connection.c). `fn` runs with the registry locked: short. */
+/* The other side's services for commands (connection.c). `fn` runs with the registry locked:
+ * short. */
 void weft_sessions_each(weft_node *node, void (*fn)(void *ctx, weft_session *session), void *ctx);
 uint32_t weft_sessions_count(weft_node *node);
 void weft_session_kill(weft_session *session); /* any thread; with the registry locked */

@@ -10,7 +10,8 @@
 
 enum { CAPACITY_MIN = 1024, HEADER_MAX = 32, ERROR_MAX = 1024 };
 
-/* Replies that a client has not read: with more than this waiting, the next reply breaks the connection. */
+/* Replies that a client has not read: with more than this waiting, the next reply breaks the
+ * connection. */
 #define WAITING_MAX ((size_t)256 << 20)
 
 void weft_output_free(weft_output *out) {

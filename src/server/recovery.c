@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* From the log back into the map.
  *
- * Batches of different loops reach the log in another order than the map, but only if they ran at the same
- * time. Therefore (era, version) decides between records of a stretch of the log, and a stretch ends where
- * no batch was under way: at a barrier, which the keeper appends now and then, and which each start appends.
- * In the log a barrier is a CLEAR of era 0, which clears nothing. The order table holds what is known of
- * the keys of one stretch, so it stays small; versions need not be comparable across a restart. */
+ * Batches of different loops reach the log in another order than the map, but only if they ran at
+ * the same time. Therefore (era, version) decides between records of a stretch of the log, and a
+ * stretch ends where no batch was under way: at a barrier, which the keeper appends now and then,
+ * and which each start appends. In the log a barrier is a CLEAR of era 0, which clears nothing.
+ * The order table holds what is known of the keys of one stretch, so it stays small; versions need
+ * not be comparable across a restart. */
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/random.h"

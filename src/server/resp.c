@@ -46,7 +46,8 @@ static void rebase(weft_resp *resp, const char *data) {
     }
 }
 
-/* The line that begins at `at`, up to CR; LINE_MORE if its end has not come, LINE_LONG if it never will. */
+/* The line that begins at `at`, up to CR; LINE_MORE if its end has not come, LINE_LONG if it never
+ * will. */
 typedef enum line_status { LINE_DONE, LINE_MORE, LINE_LONG } line_status;
 
 static line_status find_line(const char *at, const char *end, const char **line_end) {
@@ -250,8 +251,8 @@ static char read_escape(char **from, const char *end) {
     }
 }
 
-/* The quoted stretch whose opening quote is at `*from`, copied down to `*to`. False: the quotes are not
- * balanced, or something stands right behind the closing one. */
+/* The quoted stretch whose opening quote is at `*from`, copied down to `*to`. False: the quotes
+ * are not balanced, or something stands right behind the closing one. */
 static bool read_quoted(char **from, char **to, const char *end) {
     char quote = **from;
     char *at = *from + 1;
@@ -328,18 +329,20 @@ weft_resp_status weft_resp_parse(weft_resp *resp, const weft_resp_limits *limits
     if (status != WEFT_RESP_COMMAND) {
         return status;
     }
-    args->count = resp->count;
-    args->items = resp->items;
+    args->count = resp->count - resp->first;
+    args->items = resp->items + resp->first;
     *used = resp->parsed;
-    resp->count = 0;
+    resp->first = resp->count;
     resp->parsed = 0;
     return WEFT_RESP_COMMAND;
 }
 
-void weft_resp_trim(weft_resp *resp) {
-    if (resp->capacity > ITEMS_USUAL && resp->count == 0) {
-        weft_resp_free(resp);
+void weft_resp_release(weft_resp *resp) {
+    resp->count -= resp->first;
+    if (WEFT_UNLIKELY(resp->count != 0)) {
+        memmove(resp->items, resp->items + resp->first, resp->count * sizeof *resp->items);
     }
+    resp->first = 0;
 }
 
 void weft_resp_free(weft_resp *resp) {

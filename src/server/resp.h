@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests: bytes in, arguments out. Pure: no socket, no clock, no reply.
  *
- * The parser works on the bytes that have arrived and points into them; what a client announces is never
- * believed until it is there, so that a length alone makes nothing grow. */
+ * The parser works on the bytes that have arrived and points into them; what a client announces is
+ * never believed until it is there, so that a length alone makes nothing grow. */
 #ifndef WEFT_SERVER_RESP_H
 #define WEFT_SERVER_RESP_H
 
@@ -36,17 +36,20 @@ typedef struct weft_resp {
     uint64_t missing;  /* arguments still to come; 0: at the start of a command */
     weft_bytes *items; /* `count` of `capacity` */
     size_t count;
+    size_t first; /* those before it belong to commands that were given out */
     size_t capacity;
     char error[80]; /* the error reply without '-' */
 } weft_resp;
 
-/* Understand one command that begins at `data`. `data` may be elsewhere at the next call, with the same
- * bytes first. After WEFT_RESP_COMMAND `args` points into `data`, whose quoted inline arguments are
- * unquoted in place, and `*used` bytes belong to the command. */
+/* Understand one command that begins at `data`. `data` may be elsewhere at the next call, with the
+ * same bytes first. After WEFT_RESP_COMMAND `args` points into `data`, whose quoted inline
+ * arguments are unquoted in place, and `*used` bytes belong to the command. */
 weft_resp_status weft_resp_parse(weft_resp *resp, const weft_resp_limits *limits, char *data,
                                  size_t size, weft_args *args, size_t *used);
-/* Give the memory for arguments back, beyond what a usual command needs. */
-void weft_resp_trim(weft_resp *resp);
+/* The commands given out have run: their arguments make room. Until then those of several commands
+ * may be kept, but `items` moves when it grows: a command's begin at items[first] as it was before
+ * its parse. */
+void weft_resp_release(weft_resp *resp);
 void weft_resp_free(weft_resp *resp);
 
 #endif

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The network and storage side of a node: event loops, connections, the keeper of the log. Commands see
- * none of it; they see node.h, session.h and journal.h. */
+/* The network and storage side of a node: event loops, connections, the keeper of the log.
+ * Commands see none of it; they see node.h, session.h and journal.h. */
 #ifndef WEFT_SERVER_RUNTIME_H
 #define WEFT_SERVER_RUNTIME_H
 
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "base/thread.h"
 #include "server/node.h"
 #include "server/resp.h"
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <pthread.h>
 #include <weft/guard.h>
 #include <weft/log.h>
 
@@ -29,7 +29,7 @@ typedef struct weft_loop {
     weft_node *node;
     struct weft_runtime *runtime;
     uint32_t index;
-    pthread_t thread;
+    weft_thread thread;
     bool running; /* the thread exists */
     struct event_base *base;
     int wake_fd; /* an eventfd: look at the fields that others write */
@@ -73,7 +73,7 @@ typedef struct weft_loop {
 
 /* The thread that keeps the log in shape (keeper.c). */
 typedef struct weft_keeper {
-    pthread_t thread;
+    weft_thread thread;
     bool running;
     weft_mutex mutex;
     weft_cond changed;
@@ -91,7 +91,6 @@ typedef struct weft_runtime {
     uint32_t loop_count;
     int stop_fd; /* an eventfd: the main thread waits here */
     int unix_fd;
-    int spare_fd; /* given up for a moment to turn a client away when descriptors are short */
     weft_mutex registry;
     weft_connection *sessions;
     uint32_t session_count; /* atomic */
@@ -135,8 +134,8 @@ void weft_connections_reap(weft_loop *loop);    /* close the killed ones */
 /* Close those with nothing left to send, or all; true when none is left. */
 bool weft_connections_finish(weft_loop *loop, bool all);
 
-/* journal.c: append the loop's records as one frame, noted in round_lsn and round_status. Inside the gate;
- * or exclusive, for any loop. */
+/* journal.c: append the loop's records as one frame, noted in round_lsn and round_status. Inside
+ * the gate; or exclusive, for any loop. */
 void weft_journal_commit_round(weft_loop *loop);
 const char *weft_journal_refusal(weft_log_state state);
 
