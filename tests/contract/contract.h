@@ -60,9 +60,8 @@ static inline int contract_run(const char *group, const contract_test *tests, si
         for (size_t t = 0; t < count; t++, n++) {
             REQUIRE(n < CONTRACT_TESTS_MAX);
             snprintf(names[n], sizeof names[n], "%s/%s", contract_engines[e].name, tests[t].name);
-            all[n] = (struct CMUnitTest){.name = names[n],
-                                         .test_func = tests[t].run,
-                                         .initial_state = &contract_engines[e]};
+            all[n] = (struct CMUnitTest){
+                .name = names[n], .test_func = tests[t].run, .initial_state = &contract_engines[e]};
         }
     }
     return _cmocka_run_group_tests(group, all, n, NULL, NULL);
