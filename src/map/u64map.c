@@ -77,6 +77,7 @@ typedef struct change {
     weft_u64compute_fn decide;
     void *ctx;
     uint64_t key;
+    bool removes; /* never sets: needs no memory, also on a map that was never used */
     bool existed;
     uint64_t old;   /* the value before, if it existed */
     uint64_t fresh; /* the value stored, if one was */
@@ -107,9 +108,15 @@ static int attempt(weft_core *core, const weft_key *key, change *c) {
 }
 
 static WEFT_HOT int run(weft_u64map *map, uint64_t number, change *c) {
-    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_U64);
+    weft_map_impl *impl = existing(map);
     if (WEFT_UNLIKELY(impl == NULL)) {
-        return WEFT_E_NOMEM;
+        if (c->removes) {
+            return WEFT_NOT_FOUND;
+        }
+        impl = weft_map_of(&map->impl, WEFT_SHAPE_U64);
+        if (impl == NULL) {
+            return WEFT_E_NOMEM;
+        }
     }
     weft_guard guard;
     weft_guard_enter(&guard);
@@ -233,7 +240,7 @@ int weft_u64map_remove(weft_u64map *map, uint64_t key) {
 
 int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
     given g = {.refusal = WEFT_OK};
-    change c = {.decide = decide_remove};
+    change c = {.decide = decide_remove, .removes = true};
     int status = run_given(map, key, &c, &g);
     if (status == WEFT_OK) {
         *value = c.old;
@@ -243,7 +250,7 @@ int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
 
 int weft_u64map_remove_eq(weft_u64map *map, uint64_t key, uint64_t expected) {
     given g = {.expected = expected};
-    change c = {.decide = decide_remove_eq};
+    change c = {.decide = decide_remove_eq, .removes = true};
     return run_given(map, key, &c, &g);
 }
 
@@ -264,7 +271,7 @@ static weft_verdict decide_remove_if(void *ctx, const uint64_t *old, uint64_t *f
 
 int weft_u64map_remove_if(weft_u64map *map, uint64_t key, weft_u64visit_fn fn, void *ctx) {
     remove_if r = {.key = key, .fn = fn, .ctx = ctx};
-    change c = {.decide = decide_remove_if, .ctx = &r};
+    change c = {.decide = decide_remove_if, .ctx = &r, .removes = true};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? r.base.refusal : status;
 }

@@ -20,6 +20,7 @@ typedef struct change {
     uint64_t at_least; /* the new version must be greater */
     bool constant;     /* decide always sets the same value: build the entry once */
     key_rule key_rule;
+    bool removes;     /* never sets: needs no memory, also on a map that was never used */
     weft_ref *take;   /* gets a reference to the entry that is removed */
     weft_buffer *old; /* gets a copy of the value that was there, or of the one that is kept */
     int copied;       /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
@@ -138,9 +139,15 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
     if (WEFT_UNLIKELY(bytes.size > WEFT_KEY_SIZE_MAX)) {
         return WEFT_E_TOOBIG;
     }
-    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
     if (WEFT_UNLIKELY(impl == NULL)) {
-        return WEFT_E_NOMEM;
+        if (c->removes) {
+            return WEFT_NOT_FOUND;
+        }
+        impl = weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
+        if (impl == NULL) {
+            return WEFT_E_NOMEM;
+        }
     }
     weft_guard guard;
     weft_guard_enter(&guard);
@@ -169,6 +176,7 @@ typedef struct given {
     weft_bytes expected;
     uint64_t version;
     key_rule key_rule;
+    bool removes;
     int refusal; /* why a decision aborted */
 } given;
 
@@ -256,7 +264,11 @@ static int run_given(weft_map *map, weft_bytes key, weft_compute_fn decide, give
     if (g->value.size > WEFT_VALUE_SIZE_MAX) {
         return WEFT_E_TOOBIG;
     }
-    change c = {.decide = decide, .ctx = g, .constant = true, .key_rule = g->key_rule};
+    change c = {.decide = decide,
+                .ctx = g,
+                .constant = true,
+                .key_rule = g->key_rule,
+                .removes = g->removes};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? g->refusal : status;
 }
@@ -294,17 +306,17 @@ int weft_map_replace_if_version(weft_map *map, weft_bytes key, uint64_t version,
 }
 
 int weft_map_remove(weft_map *map, weft_bytes key) {
-    given g = {.refusal = WEFT_OK};
+    given g = {.removes = true};
     return run_given(map, key, decide_remove, &g);
 }
 
 int weft_map_remove_eq(weft_map *map, weft_bytes key, weft_bytes expected) {
-    given g = {.expected = expected};
+    given g = {.expected = expected, .removes = true};
     return run_given(map, key, decide_remove_eq, &g);
 }
 
 int weft_map_remove_if_version(weft_map *map, weft_bytes key, uint64_t version) {
-    given g = {.version = version};
+    given g = {.version = version, .removes = true};
     return run_given(map, key, decide_remove_version, &g);
 }
 
@@ -380,7 +392,7 @@ static weft_verdict decide_remove_if(void *ctx, const weft_view *old, weft_fresh
 
 int weft_map_remove_if(weft_map *map, weft_bytes key, weft_visit_fn fn, void *ctx) {
     remove_if r = {.fn = fn, .ctx = ctx};
-    change c = {.decide = decide_remove_if, .ctx = &r};
+    change c = {.decide = decide_remove_if, .ctx = &r, .removes = true};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? r.base.refusal : status;
 }
