@@ -104,7 +104,7 @@ foreach(file IN LISTS files)
     endif()
 endforeach()
 
-# Examples: public headers only; each prints what its comment says, and exits with 0.
+# Examples: public headers only; each prints what the file NAME.expected beside it holds, and exits with 0.
 weft_sources(examples examples)
 foreach(file IN LISTS examples)
     get_filename_component(name "${file}" NAME_WE)
@@ -112,7 +112,9 @@ foreach(file IN LISTS examples)
     set_target_properties(example_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
                           "${CMAKE_BINARY_DIR}/examples" OUTPUT_NAME ${name})
     target_link_libraries(example_${name} PRIVATE weft weft_flags)
-    weft_register(example ${name} example_${name})
+    weft_register(example ${name} "${CMAKE_COMMAND}" "-DPROGRAM=$<TARGET_FILE:example_${name}>"
+                  "-DEXPECTED=${CMAKE_SOURCE_DIR}/examples/${name}.expected" -P
+                  "${CMAKE_SOURCE_DIR}/cmake/WeftCompare.cmake")
 endforeach()
 
 # Tests in Python.
