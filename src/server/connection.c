@@ -126,7 +126,7 @@ static void free_pending(weft_connection *connection) {
     connection->pending_size = connection->pending_capacity = 0;
 }
 
-/* Keep `size` bytes at `data`, which may lie inside the kept ones, as the beginning of a command. */
+/* Keep `size` bytes at `data`, which may lie inside the kept ones: the beginning of a command. */
 static bool keep_pending(weft_connection *connection, const char *data, size_t size) {
     bool much_too_large = connection->pending_capacity / 4 > size;
     if (size == 0) {
@@ -224,6 +224,22 @@ static void unlink_connection(weft_connection *connection) {
     if (connection->next != NULL) {
         connection->next->previous = connection->previous;
     }
+    weft_fetch_add_relaxed(&loop->connection_count, (uint32_t)-1);
+}
+
+/* The connection is this loop's from now on. It was counted when it was sent on its way. */
+static void settle(weft_connection *connection) {
+    weft_loop *loop = connection->loop;
+    event_assign(&connection->read_event, loop->base, connection->session.fd, EV_READ | EV_PERSIST,
+                 on_readable, connection);
+    event_assign(&connection->write_event, loop->base, connection->session.fd, EV_WRITE,
+                 on_writable, connection);
+    connection->previous = NULL;
+    connection->next = loop->connections;
+    if (loop->connections != NULL) {
+        loop->connections->previous = connection;
+    }
+    loop->connections = connection;
 }
 
 static void close_connection(weft_connection *connection) {
@@ -631,6 +647,23 @@ static void set_up_session(weft_connection *connection, int fd, bool unix_socket
     }
 }
 
+/* Hand a connection that is on no list to another loop. */
+static void hand_over(weft_connection *connection, weft_loop *to) {
+    weft_mutex_lock(&to->inbox_mutex);
+    connection->next = to->inbox;
+    to->inbox = connection;
+    weft_mutex_unlock(&to->inbox_mutex);
+}
+
+static void start_reading(weft_connection *connection) {
+    settle(connection);
+    if (weft_load_relaxed(&connection->session.killed) != 0) {
+        close_connection(connection);
+    } else if (event_add(&connection->read_event, NULL) != 0) {
+        close_because(connection, "the event loop refused its socket");
+    }
+}
+
 void weft_connection_open(weft_loop *loop, int fd, bool unix_socket) {
     weft_connection *connection =
         weft_memory_alloc(NULL, sizeof *connection, _Alignof(weft_connection));
@@ -640,20 +673,59 @@ void weft_connection_open(weft_loop *loop, int fd, bool unix_socket) {
         return;
     }
     memset(connection, 0, sizeof *connection);
-    connection->loop = loop;
+    weft_loop *home = weft_balance_place(loop);
+    connection->loop = home;
     set_up_session(connection, fd, unix_socket);
-    event_assign(&connection->read_event, loop->base, fd, EV_READ | EV_PERSIST, on_readable,
-                 connection);
-    event_assign(&connection->write_event, loop->base, fd, EV_WRITE, on_writable, connection);
-    connection->next = loop->connections;
-    if (loop->connections != NULL) {
-        loop->connections->previous = connection;
-    }
-    loop->connections = connection;
     register_session(connection);
-    if (event_add(&connection->read_event, NULL) != 0) {
-        close_because(connection, "the event loop refused its socket");
+    weft_fetch_add_relaxed(&home->connection_count, 1);
+    if (home == loop) {
+        start_reading(connection);
+    } else {
+        hand_over(connection, home);
+        weft_loop_wake(home);
     }
+}
+
+void weft_connections_adopt(weft_loop *loop) {
+    weft_mutex_lock(&loop->inbox_mutex);
+    weft_connection *at = loop->inbox;
+    loop->inbox = NULL;
+    weft_mutex_unlock(&loop->inbox_mutex);
+    while (at != NULL) {
+        weft_connection *next = at->next;
+        start_reading(at);
+        at = next;
+    }
+}
+
+static bool rests(const weft_connection *connection) {
+    return !connection->held && !connection->ran && !connection->doomed &&
+           connection->session.out.size == 0;
+}
+
+uint32_t weft_connections_move(weft_loop *from, weft_loop *to, uint32_t count) {
+    uint32_t moved = 0;
+    weft_connection *next;
+    for (weft_connection *at = from->connections; at != NULL && moved < count; at = next) {
+        next = at->next;
+        if (!rests(at)) {
+            continue;
+        }
+        event_del(&at->read_event);
+        unlink_connection(at);
+        weft_fetch_add_relaxed(&to->connection_count, 1);
+        /* Who kills a session looks for its loop under this lock. */
+        weft_mutex_lock(&from->runtime->registry);
+        at->loop = to;
+        at->session.loop = to->index;
+        weft_mutex_unlock(&from->runtime->registry);
+        hand_over(at, to);
+        moved++;
+    }
+    if (moved != 0) {
+        weft_loop_wake(to);
+    }
+    return moved;
 }
 
 void weft_connections_reap(weft_loop *loop) {

@@ -66,6 +66,8 @@ static void print_traffic(const weft_runtime *runtime, struct evbuffer *out) {
         {"commands_total", "counter", "Commands run.", (double)sum.commands},
         {"error_replies_total", "counter", "Error replies.", (double)sum.error_replies},
         {"connections", "gauge", "Clients connected.", weft_sessions_count(runtime->node)},
+        {"active_loops", "gauge", "Threads that serve clients at this load.",
+         weft_load_relaxed(&runtime->active_loops)},
         {"connections_accepted_total", "counter", "Clients accepted.",
          (double)sum.connections_accepted},
         {"connections_rejected_total", "counter", "Clients turned away.",

@@ -21,7 +21,7 @@ void weft_journal_clear(weft_session *session, uint64_t era);
  * ("MISCONF …disk full…", as Redis words it). */
 bool weft_journal_writable(weft_session *session, const char **text);
 
-/* Write a checkpoint: SAVE waits for its end, BGSAVE does not. 0, or the text of the error reply. */
+/* Write a checkpoint: SAVE waits for its end, BGSAVE does not. NULL, or the text of the error. */
 const char *weft_journal_checkpoint(weft_node *node, bool wait);
 
 #endif

@@ -154,7 +154,7 @@ static void welcome(weft_loop *loop, int fd, bool unix_socket) {
     weft_connection_open(loop, fd, unix_socket);
 }
 
-/* No descriptor is left, and the client that waits would wake the loop for ever: rest for a while. */
+/* No descriptor is left, and the client that waits would wake the loop for ever: rest a while. */
 static WEFT_COLD void rest(weft_loop *loop) {
     if (loop->accept_again_ns == 0) {
         fprintf(stderr, "weft: cannot accept clients: %s; trying again\n", strerror(errno));

@@ -46,6 +46,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg) {
     uint64_t count;
     ssize_t got = read(fd, &count, sizeof count);
     (void)got; /* nothing there is as good as something */
+    weft_connections_adopt(loop);
     weft_connections_release(loop);
     weft_connections_reap(loop);
     if (is_stopping(loop)) {
@@ -109,6 +110,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     if (loop->index == 0) {
         sweep(loop);
     }
+    weft_balance_tick(loop);
     if (loop->accept_again_ns != 0 && weft_clock_monotonic_ns() >= loop->accept_again_ns) {
         weft_listen_start(loop);
     }
@@ -132,7 +134,8 @@ bool weft_loop_open(weft_loop *loop) {
     loop->input = weft_memory_alloc(NULL, WEFT_INPUT_SIZE, WEFT_CACHE_LINE);
     loop->sweep_budget_ns = WEFT_SWEEP_BUDGET_NS;
     loop->now_ms = (int64_t)weft_clock_wall_ms();
-    if (loop->wake_fd < 0 || loop->base == NULL || loop->input == NULL) {
+    if (loop->wake_fd < 0 || loop->base == NULL || loop->input == NULL ||
+        !weft_mutex_init(&loop->inbox_mutex)) {
         return false;
     }
     struct timeval interval = {0, WEFT_SWEEP_INTERVAL_MS * 1000};
@@ -164,6 +167,11 @@ void weft_loop_join(weft_loop *loop) {
 }
 
 void weft_loop_close(weft_loop *loop) {
+    if (loop->wake_fd >= 0 && loop->base != NULL && loop->input != NULL) {
+        weft_connections_adopt(loop); /* handed over when the loop had ended */
+        weft_connections_finish(loop, true);
+        weft_mutex_destroy(&loop->inbox_mutex);
+    }
     weft_log_frame_free(&loop->frame);
     while (loop->spare_count != 0) {
         weft_output_free(&loop->spares[--loop->spare_count]);

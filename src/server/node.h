@@ -26,7 +26,7 @@ typedef struct weft_node_options {
     uint32_t max_clients;  /* 10000 */
 } weft_node_options;
 
-/* Counters of one loop, on lines of its own; INFO and /metrics sum them. Written by the loop only. */
+/* Counters of one loop, on lines of its own; INFO and /metrics sum them. The loop writes them. */
 typedef struct weft_loop_stats {
     uint64_t commands;
     uint64_t connections_accepted;

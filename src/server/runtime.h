@@ -65,7 +65,13 @@ typedef struct weft_loop {
     weft_connection *ran_last;
 
     weft_connection *connections; /* of this loop */
-    weft_connection *held_first;  /* replies that wait for their records to be durable */
+    uint32_t connection_count;    /* atomic: of this loop, those on their way to it included */
+    weft_mutex inbox_mutex;
+    weft_connection *inbox; /* connections that other loops have handed over */
+    uint64_t load_permille; /* atomic: processor time of the last tick's interval */
+    uint64_t ticked_ns;     /* when that ended, and how much the thread had used by then */
+    uint64_t used_ns;
+    weft_connection *held_first; /* replies that wait for their records to be durable */
     weft_connection *held_last;
     uint64_t holding; /* atomic: held_first is, or is about to be, not NULL */
     uint64_t kills;   /* atomic: a session of this loop was killed */
@@ -95,6 +101,9 @@ typedef struct weft_runtime {
     weft_connection *sessions;
     uint32_t session_count; /* atomic */
     uint64_t next_id;       /* atomic */
+    uint32_t active_loops;  /* atomic: connections live on the first so many loops (balance.c) */
+    unsigned hot_ticks;     /* loop 0 only */
+    unsigned calm_ticks;
     weft_keeper keeper;
     struct weft_http *http;
     weft_loop loops[];
@@ -128,11 +137,18 @@ void weft_listen_stop(weft_loop *loop);
 
 /* connection.c */
 void weft_connection_open(weft_loop *loop, int fd, bool unix_socket);
+void weft_connections_adopt(weft_loop *loop); /* take those that other loops have handed over */
+/* Hand up to `count` connections that rest over to another loop; how many. */
+uint32_t weft_connections_move(weft_loop *from, weft_loop *to, uint32_t count);
 void weft_connections_send(weft_loop *loop);    /* the replies of this round */
 void weft_connections_release(weft_loop *loop); /* send what has become durable */
 void weft_connections_reap(weft_loop *loop);    /* close the killed ones */
 /* Close those with nothing left to send, or all; true when none is left. */
 bool weft_connections_finish(weft_loop *loop, bool all);
+
+/* balance.c */
+weft_loop *weft_balance_place(weft_loop *loop); /* where a new connection of this loop goes */
+void weft_balance_tick(weft_loop *loop);
 
 /* journal.c: append the loop's records as one frame, noted in round_lsn and round_status. Inside
  * the gate; or exclusive, for any loop. */

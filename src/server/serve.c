@@ -125,6 +125,7 @@ static bool open_runtime(weft_node *node) {
     node->runtime = runtime;
     runtime->node = node;
     runtime->loop_count = loops;
+    runtime->active_loops = 1;
     runtime->unix_fd = -1;
     runtime->stop_fd = eventfd(0, EFD_CLOEXEC);
     node->gate = weft_gate_new(loops + 1);
