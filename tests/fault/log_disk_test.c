@@ -13,6 +13,7 @@
 #include "log_kit.h"
 #include "prng.h"
 #include "base/file.h"
+#include "base/lock.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
@@ -184,7 +185,21 @@ static void forget_tape(void) {
     tape.durable = 0;
 }
 
-/* A life with several log files, two checkpoints, and frames under way all the time. */
+static void append_many(weft_log_kit *kit, int count) {
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(weft_log_kit_append(kit, NULL), WEFT_OK);
+    }
+}
+
+/* Several files, written but not synchronized where the policy does not ask for it. */
+static void append_in_bursts(weft_log_kit *kit) {
+    for (int burst = 0; burst < 4; burst++) {
+        append_many(kit, 150);
+        weft_sleep_ns(UINT64_C(40000000));
+    }
+}
+
+/* A life with several log files, three checkpoints, and frames under way all the time. */
 static void record_life(weft_log_kit *kit, weft_log_sync sync) {
     static const weft_file_hook hook = {record, NULL};
     forget_tape();
@@ -194,15 +209,17 @@ static void record_life(weft_log_kit *kit, weft_log_sync sync) {
     assert_int_equal(weft_log_kit_append_durable(kit, 3), WEFT_OK);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 40; i++) {
-            for (int k = 0; k <= i % 7; k++) {
-                assert_int_equal(weft_log_kit_append(kit, NULL), WEFT_OK);
-            }
+            append_many(kit, 1 + i % 7);
             if (i % 3 == 0) {
                 assert_int_equal(weft_log_kit_append_durable(kit, 1), WEFT_OK);
             }
         }
         assert_int_equal(weft_log_kit_checkpoint(kit, 30), WEFT_OK);
     }
+    append_in_bursts(kit);
+    assert_int_equal(weft_log_checkpoint_begin(kit->log, NULL), WEFT_OK);
+    append_many(kit, 30);
+    assert_int_equal(weft_log_checkpoint_end(kit->log), WEFT_OK);
     assert_int_equal(weft_log_kit_append_durable(kit, 5), WEFT_OK);
     assert_int_equal(weft_log_kit_close(kit), WEFT_OK);
     weft_file_set_hook(NULL);
