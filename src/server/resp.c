@@ -38,9 +38,9 @@ static inline bool add_item(weft_resp *resp, const char *data, size_t size) {
     return true;
 }
 
-/* The bytes have moved since the last call: so have the arguments. */
+/* The bytes of the command have moved since the last call: so have its arguments. */
 static void rebase(weft_resp *resp, const char *data) {
-    for (size_t i = 0; i < resp->count; i++) {
+    for (size_t i = resp->first; i < resp->count; i++) {
         size_t offset = (size_t)((const char *)resp->items[i].data - resp->base);
         resp->items[i].data = data + offset;
     }
@@ -319,9 +319,7 @@ weft_resp_status weft_resp_parse(weft_resp *resp, const weft_resp_limits *limits
         return WEFT_RESP_MORE;
     }
     if (WEFT_UNLIKELY(resp->base != data)) {
-        if (resp->count != 0) {
-            rebase(resp, data);
-        }
+        rebase(resp, data);
         resp->base = data;
     }
     weft_resp_status status =
