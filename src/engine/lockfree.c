@@ -30,7 +30,9 @@
  *
  * Concurrency
  *   Lock-free: a failed CAS means that another operation took effect, or that a resize moved on.
- *   insert   CAS slot (reserve, not valid yet) · CAS state (valid: the linearization point)
+ *   insert   CAS slot (reserve, not valid yet) · CAS state (valid: the linearization point);
+ *            u64 shape: CAS slot (claim) · CAS state (valid) · CAS slot (value: the linearization
+ *            point)
  *   update   CAS slot (linearization point)
  *   remove   CAS slot to GONE (linearization point) · CAS state (the slot is free)
  *   find     no store; the head is read before and after the slots
@@ -50,6 +52,7 @@
  *   keys), parlayhash (growth by bucket pressure).
  */
 #include "engine/lockfree_layout.h"
+#include "engine/lockfree_overflow.h"
 
 enum {
     BUCKET_BITS_MAX = 44,
@@ -69,87 +72,6 @@ static bucket *bucket_at(const generation *gen, uint64_t hash) {
 }
 
 /* ---- overflow blocks ------------------------------------------------------------------------- */
-
-static size_t overflow_bytes(uint32_t capacity) {
-    return sizeof(overflow) + capacity * sizeof(cell) + (capacity + 63) / 64 * sizeof(uint64_t);
-}
-
-static void overflow_destroy(weft_core *core, weft_block *block) {
-    weft_core_free(core, block, block->bytes, 16);
-}
-
-/* Room for `capacity` cells; NULL without memory, or for none. */
-static overflow *overflow_new(weft_core *core, uint32_t capacity) {
-    if (capacity == 0) {
-        return NULL;
-    }
-    overflow *block = weft_core_alloc(core, overflow_bytes(capacity), 16);
-    if (block == NULL) {
-        return NULL;
-    }
-    WEFT_ASSERT(((uintptr_t)block & ~LINK_ADDRESS) == 0);
-    block->block = (weft_block){.destroy = overflow_destroy, .bytes = overflow_bytes(capacity)};
-    block->count = 0;
-    block->capacity = capacity;
-    block->dead = (uint64_t *)&block->cells[capacity];
-    memset(block->dead, 0, (capacity + 63) / 64 * sizeof(uint64_t));
-    return block;
-}
-
-static void overflow_drop(weft_core *core, overflow *block) {
-    if (block != NULL) {
-        overflow_destroy(core, &block->block);
-    }
-}
-
-static void overflow_retire(weft_core *core, overflow *block) {
-    if (block != NULL) {
-        weft_core_retire_block(core, &block->block);
-    }
-}
-
-static void overflow_add(overflow *block, cell what) {
-    WEFT_ASSERT(block->count < block->capacity);
-    block->cells[block->count++] = what;
-}
-
-/* A dead cell's entry may have been freed: look at the mark before the entry. */
-static bool overflow_has_key(const weft_core *core, uint64_t link, uint32_t i,
-                             const weft_key *key) {
-    const overflow *block = overflow_of(link);
-    const cell *at = &block->cells[i];
-    if (at->hash != key->hash || overflow_is_dead(block, link, i)) {
-        return false;
-    }
-    return core->shape == WEFT_SHAPE_U64 || weft_entry_has_key(word_entry(at->value), key->bytes);
-}
-
-/* The index of the key's cell, or the count. */
-static uint32_t overflow_find(const weft_core *core, uint64_t link, const weft_key *key) {
-    WEFT_ASSERT(link >> LINK_DYING_SHIFT == 0 || overflow_of(link) != NULL);
-    const overflow *block = overflow_of(link);
-    uint32_t count = block == NULL ? 0 : block->count;
-    for (uint32_t i = 0; i < count; i++) {
-        if (overflow_has_key(core, link, i, key)) {
-            return i;
-        }
-    }
-    return count;
-}
-
-/* Copies the live cells, without number `but`, into a block with room for `more`. */
-static overflow *overflow_copy(weft_core *core, uint64_t link, uint32_t but, uint32_t more) {
-    WEFT_ASSERT(link >> LINK_DYING_SHIFT == 0); /* prepare has finished it */
-    const overflow *from = overflow_of(link);
-    uint32_t count = from == NULL ? 0 : from->count;
-    overflow *copy = overflow_new(core, count + more);
-    for (uint32_t i = 0; copy != NULL && i < count; i++) {
-        if (i != but && !overflow_is_dead(from, link, i)) {
-            overflow_add(copy, from->cells[i]);
-        }
-    }
-    return copy;
-}
 
 /* Finish the removal that the link announces: mark the cell dead, then take the announcement
  * back. */
@@ -641,11 +563,13 @@ static inline void find_in_slots(weft_core *core, const weft_key *key, weft_posi
         uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
         for (unsigned i = 0; i < PAIRS; i++) {
             uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with swing's CAS */
-            if ((state >> i & 1) != 0 && (first & ~PAIR_FROZEN) == wanted) {
-                uint64_t value = weft_load_acquire(&at->pairs[i].second); /* likewise */
-                found(position, i, first, value);
-                return;
+            if ((state >> i & 1) == 0 || (first & ~(PAIR_FROZEN | PAIR_CLAIMED)) != wanted) {
+                continue;
             }
+            uint64_t value = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
+            found(position, i, first, value);
+            position->present = (first & PAIR_CLAIMED) == 0;
+            return;
         }
         return;
     }
@@ -831,13 +755,12 @@ static uint64_t old_version(const weft_core *core, const weft_position *position
     return weft_load_relaxed(&((const weft_entry *)(uintptr_t)position->cell)->version);
 }
 
-/* What a removed pair leaves in its first word. No two removals leave the same: an insert that
- * looked at the slot before it was filled and emptied again must not find what it saw. */
-static uint64_t gone_stamp(weft_core *core) {
+/* A number that is given out once, for pairs that hold no value: what an insert or a removal saw of
+ * a slot must not come back while it is not looking. */
+static uint64_t fresh_stamp(weft_core *core) {
     weft_core_stripe *stripe = weft_core_my_stripe(core);
     uint64_t turn = weft_fetch_add_relaxed(&stripe->stamps, 1) + 1;
-    uint64_t stamp = turn * core->stripe_count + (uint64_t)(stripe - core->stripes);
-    return stamp << 6 | PAIR_USED | PAIR_GONE;
+    return turn * core->stripe_count + (uint64_t)(stripe - core->stripes);
 }
 
 /* Change or remove a key that is in a slot. */
@@ -852,7 +775,8 @@ static int slot_swing(weft_core *core, const weft_key *key, weft_position *posit
     if (core->shape == WEFT_SHAPE_U64) {
         weft_pair was = {word, position->words[AT_VALUE]};
         weft_pair becomes = keep ? (weft_pair){word, desired}
-                                 : (weft_pair){gone_stamp(core), position->words[AT_VALUE]};
+                                 : (weft_pair){fresh_stamp(core) << 6 | PAIR_USED | PAIR_GONE,
+                                               position->words[AT_VALUE]};
         done = (word & PAIR_FROZEN) == 0 && weft_cas_pair_seq_cst(&at->pairs[i], was, becomes);
     } else {
         uint64_t becomes = keep ? word_of(desired, key->hash) : version << 3 | WORD_GONE;
@@ -927,12 +851,24 @@ static int insert_overflow(weft_core *core, const weft_key *key, weft_position *
     return WEFT_OK;
 }
 
+/* A claimed pair has the key's place in the bucket, but no value: the key is absent. Whoever fills
+ * it has inserted the key: the linearization point of an insert in the u64 shape. */
+static int fill_claim(bucket *at, unsigned i, weft_pair claim, uint64_t desired) {
+    WEFT_ASSERT((claim.first & PAIR_CLAIMED) != 0);
+    weft_pair filled = {claim.first & ~PAIR_CLAIMED, desired};
+    return weft_cas_pair_seq_cst(&at->pairs[i], claim, filled) ? WEFT_OK : WEFT_MISMATCH;
+}
+
 /* Insert a key that the find did not see; valid only while the head is what it saw. */
 static int swing_absent(weft_core *core, const weft_key *key, weft_position *position,
                         uint64_t desired) {
     WEFT_ASSERT(!position->present && (position->words[AT_STATE] & FROZEN) == 0);
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     uint64_t state = position->words[AT_STATE];
+    if (position->words[AT_SLOT] != SLOT_NONE) { /* claimed by an insert that has not finished */
+        weft_pair claim = {position->words[AT_WORD], position->words[AT_VALUE]};
+        return fill_claim(at, (unsigned)position->words[AT_SLOT], claim, desired);
+    }
     uint64_t floor = version_of(state);
     uint64_t gone = gone_slots(core, at, state, &floor);
     stamp(core, position, floor, desired);
@@ -953,9 +889,10 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
         return WEFT_MISMATCH;
     }
 #endif
+    weft_pair filled = {0, 0};
     bool reserved;
     if (core->shape == WEFT_SHAPE_U64) {
-        weft_pair filled = {(key->hash & PAIR_HASH) | PAIR_USED, desired};
+        filled = (weft_pair){(key->hash & PAIR_HASH) | PAIR_USED | PAIR_CLAIMED, fresh_stamp(core)};
         reserved = weft_cas_pair_seq_cst(&at->pairs[i], content, filled);
     } else {
         /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_slots. */
@@ -965,13 +902,14 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
     if (!reserved) {
         return WEFT_MISMATCH;
     }
-    /* The linearization point of an insert. Release: the slot. Pairs with the acquire in look. */
+    /* Bytes shape: the linearization point of an insert. Release: the slot. Pairs with the acquire
+     * in look. */
     if (!weft_cas_acq_rel(&at->head.first, &state,
                           next_state(state, (state & VALID_MASK) | (uint64_t)1 << i, 0))) {
         give_slot_back(core, at, i);
         return WEFT_MISMATCH;
     }
-    return WEFT_OK;
+    return core->shape == WEFT_SHAPE_U64 ? fill_claim(at, i, filled, desired) : WEFT_OK;
 }
 
 /* Change or remove a key that is in the overflow block. */

@@ -26,6 +26,7 @@ enum { WORDS = 6, PAIRS = 3, BUCKETS_MIN = 64 };
 #define PAIR_USED ((uint64_t)1)
 #define PAIR_FROZEN ((uint64_t)2)
 #define PAIR_GONE ((uint64_t)4)
+#define PAIR_CLAIMED ((uint64_t)8)
 #define PAIR_HASH (~(uint64_t)63)
 
 #define LINK_ADDRESS (((uint64_t)1 << 48) - 1)
@@ -132,7 +133,7 @@ static inline bool live_slot(const weft_core *core, bucket *at, unsigned i, cell
     uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with the CAS of its writer */
     uint64_t second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
     *what = (cell){(first & PAIR_HASH) | (index & ~PAIR_HASH), second};
-    return (first & PAIR_GONE) == 0;
+    return (first & (PAIR_GONE | PAIR_CLAIMED)) == 0;
 }
 
 /* The hash of a cell's key. Looks at the entry if need be: it must be in the map, or under a guard

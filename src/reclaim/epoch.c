@@ -304,7 +304,9 @@ static bool scan_record(weft_record *record, void *ctx) {
 static bool advance(void) {
     WEFT_ASSERT(weft_load_relaxed(&global.epoch) >= WEFT_LIMBO_BAGS);
     uint64_t epoch = weft_load_seq_cst(&global.epoch);
-    weft_barrier_heavy(); /* pairs with weft_barrier_light in pin */
+    if (!weft_barrier_heavy()) { /* pairs with weft_barrier_light in pin */
+        return false;
+    }
     if (weft_load_seq_cst(&global.shared_pins[(epoch - 1) % WEFT_LIMBO_BAGS]) != 0 ||
         !each_record(scan_record, &epoch)) {
         return false;

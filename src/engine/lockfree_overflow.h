@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* Engine "lockfree": making, searching and copying overflow blocks. How a bucket takes one or gives
+ * it up is in lockfree.c. */
+#ifndef WEFT_ENGINE_LOCKFREE_OVERFLOW_H
+#define WEFT_ENGINE_LOCKFREE_OVERFLOW_H
+
+#include "engine/lockfree_layout.h"
+
+static inline size_t overflow_bytes(uint32_t capacity) {
+    return sizeof(overflow) + capacity * sizeof(cell) + (capacity + 63) / 64 * sizeof(uint64_t);
+}
+
+static inline void overflow_destroy(weft_core *core, weft_block *block) {
+    weft_core_free(core, block, block->bytes, 16);
+}
+
+/* Room for `capacity` cells; NULL without memory, or for none. */
+static inline overflow *overflow_new(weft_core *core, uint32_t capacity) {
+    if (capacity == 0) {
+        return NULL;
+    }
+    overflow *block = weft_core_alloc(core, overflow_bytes(capacity), 16);
+    if (block == NULL) {
+        return NULL;
+    }
+    WEFT_ASSERT(((uintptr_t)block & ~LINK_ADDRESS) == 0);
+    block->block = (weft_block){.destroy = overflow_destroy, .bytes = overflow_bytes(capacity)};
+    block->count = 0;
+    block->capacity = capacity;
+    block->dead = (uint64_t *)&block->cells[capacity];
+    memset(block->dead, 0, (capacity + 63) / 64 * sizeof(uint64_t));
+    return block;
+}
+
+static inline void overflow_drop(weft_core *core, overflow *block) {
+    if (block != NULL) {
+        overflow_destroy(core, &block->block);
+    }
+}
+
+static inline void overflow_retire(weft_core *core, overflow *block) {
+    if (block != NULL) {
+        weft_core_retire_block(core, &block->block);
+    }
+}
+
+static inline void overflow_add(overflow *block, cell what) {
+    WEFT_ASSERT(block->count < block->capacity);
+    block->cells[block->count++] = what;
+}
+
+/* A dead cell's entry may have been freed: look at the mark before the entry. */
+static inline bool overflow_has_key(const weft_core *core, uint64_t link, uint32_t i,
+                                    const weft_key *key) {
+    const overflow *block = overflow_of(link);
+    const cell *at = &block->cells[i];
+    if (at->hash != key->hash || overflow_is_dead(block, link, i)) {
+        return false;
+    }
+    return core->shape == WEFT_SHAPE_U64 || weft_entry_has_key(word_entry(at->value), key->bytes);
+}
+
+/* The index of the key's cell, or the count. */
+static inline uint32_t overflow_find(const weft_core *core, uint64_t link, const weft_key *key) {
+    WEFT_ASSERT(link >> LINK_DYING_SHIFT == 0 || overflow_of(link) != NULL);
+    const overflow *block = overflow_of(link);
+    uint32_t count = block == NULL ? 0 : block->count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (overflow_has_key(core, link, i, key)) {
+            return i;
+        }
+    }
+    return count;
+}
+
+/* Copies the live cells, without number `but`, into a block with room for `more`. */
+static inline overflow *overflow_copy(weft_core *core, uint64_t link, uint32_t but, uint32_t more) {
+    WEFT_ASSERT(link >> LINK_DYING_SHIFT == 0); /* prepare has finished it */
+    const overflow *from = overflow_of(link);
+    uint32_t count = from == NULL ? 0 : from->count;
+    overflow *copy = overflow_new(core, count + more);
+    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+        if (i != but && !overflow_is_dead(from, link, i)) {
+            overflow_add(copy, from->cells[i]);
+        }
+    }
+    return copy;
+}
+
+#endif
