@@ -26,7 +26,7 @@ typedef struct weft_store_chunk {
     unsigned char data[];
 } weft_store_chunk;
 
-/* With the lock held. A sealed chunk is not written to again: the writer reads it without the lock. */
+/* With the lock held. A sealed chunk is not written to: the writer reads it without the lock. */
 static inline void weft_store_seal(weft_store_chunk *chunk) {
     if (!chunk->sealed) {
         chunk->sealed = true;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The log when the operating system refuses: each file call and each allocation in turn, once and for
- * ever. Nothing is called durable that is not, and what was called durable is there afterwards. */
+/* The log when the operating system refuses: each file call and each allocation in turn, once and
+ * for ever. Nothing is called durable that is not; what was called durable is there afterwards. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "log_kit.h"
+#include "harness/log_kit.h"
 #include "base/file.h"
 #include "base/lock.h"
 #include "base/memory.h"

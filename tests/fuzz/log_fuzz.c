@@ -4,8 +4,8 @@
  *   1  the rest is the payload of a frame with good checksums, in a log file;
  *   2  the same, as a block of a checkpoint;
  *   3  the rest is what stands behind the header of a log file.
- * Recovery must end with an answer; what it delivers in 0 and 3 must be genuine, whole and in order. */
-#include "log_kit.h"
+ * Recovery must end with an answer; what it delivers in 0 and 3 must be genuine and in order. */
+#include "harness/log_kit.h"
 #include "store/format.h"
 
 #include <inttypes.h>

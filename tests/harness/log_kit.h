@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* For tests of the log: directories that come and go, and records that testify for themselves.
  *
- * Frame n holds 1 + n % 4 records. Record i of it is a PUT with the key (n, i) and a value that follows
- * from the key, in two pieces, so that a false, missing, repeated or half frame shows at recovery. The
- * records of a checkpoint are (0, i). */
+ * Frame n holds 1 + n % 4 records. Record i of it is a PUT with the key (n, i) and a value that
+ * follows from the key, in two pieces, so that a false, missing, repeated or half frame shows at
+ * recovery. The records of a checkpoint are (0, i). */
 #ifndef WEFT_TESTS_LOG_KIT_H
 #define WEFT_TESTS_LOG_KIT_H
 

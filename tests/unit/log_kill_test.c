@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Processes that append, synchronize and write checkpoints are killed at random moments. What they had
- * been told to be durable (ALWAYS) or written (the others) is recovered, whole frames only. */
+/* Processes that append, synchronize and write checkpoints are killed at random moments. What they
+ * had been told to be durable (ALWAYS) or written (the others) is recovered, whole frames only. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "log_kit.h"
+#include "harness/log_kit.h"
 #include "prng.h"
 #include <inttypes.h>
 #include <signal.h>
