@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <weft/map.h>
+#include <weft/u64map.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -114,6 +115,19 @@ static inline void contract_close(weft_map *map) {
     REQUIRE(map->impl == NULL);
 }
 
+static inline weft_u64map contract_open_u64(void **state) {
+    weft_map_options options = contract_options(state);
+    weft_u64map map = WEFT_U64MAP_INIT;
+    REQUIRE(weft_u64map_open(&map, &options) == WEFT_OK);
+    return map;
+}
+
+static inline void contract_close_u64(weft_u64map *map) {
+    REQUIRE(weft_u64map_check(map, NULL, 0) == WEFT_OK);
+    REQUIRE(weft_u64map_len(map) == weft_u64map_len_exact(map));
+    REQUIRE(weft_u64map_close(map) == WEFT_OK);
+}
+
 /* ---- numbers as keys and values -------------------------------------------------------------- */
 
 static inline weft_bytes bytes_of_u64(const uint64_t *number) {
@@ -166,6 +180,8 @@ static inline void require_range(weft_map *map, uint64_t from, uint64_t to) {
         REQUIRE(get_u64(map, i, &value) == WEFT_OK && value == i);
     }
 }
+
+#define assert_ok(call) assert_int_equal((call), WEFT_OK)
 
 #define assert_value(map, key, text)                                                               \
     do {                                                                                           \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* C and F: what guards and references protect, who owns what, and when destructors run, and why. */
-#include "bed.h"
+#include "contract/contract.h"
 
 #define KEY weft_str("key")
 
@@ -38,7 +38,7 @@ static int total(const ledger *l) {
 }
 
 static weft_map open_with(void **state, ledger *l, weft_own key, weft_own value) {
-    weft_map_options options = bed_options(state);
+    weft_map_options options = contract_options(state);
     weft_map map;
     options.destructor = note;
     options.destructor_ctx = l;
@@ -75,7 +75,7 @@ static void F_destructors_tell_why(void **state) {
     settle(&map);
     assert_int_equal(l.reasons[WEFT_CLEARED], 2);
     assert_ok(weft_map_put(&map, KEY, weft_str("4")));
-    bed_close(&map);
+    contract_close(&map);
     assert_int_equal(l.reasons[WEFT_DESTROYED], 1);
     assert_int_equal(total(&l), 5);
 }
@@ -87,16 +87,16 @@ static void F_destructors_run_once_each_under_churn(void **state) {
     for (uint64_t i = 0; i < 20000; i++) {
         uint64_t key = i * 7919 % 1000;
         if (i % 3 == 2) {
-            weft_map_remove(&map, bed_number(&key));
+            weft_map_remove(&map, bytes_of_u64(&key));
         } else {
-            assert_ok(weft_map_put(&map, bed_number(&key), bed_number(&i)));
+            assert_ok(weft_map_put(&map, bytes_of_u64(&key), bytes_of_u64(&i)));
             made++;
         }
         if (i % 6000 == 5999) {
             assert_ok(weft_map_clear(&map));
         }
     }
-    bed_close(&map);
+    contract_close(&map);
     assert_int_equal(total(&l), made);
 }
 
@@ -106,7 +106,7 @@ static void F_destructors_may_use_the_map(void **state) {
     l.map = &map;
     for (uint64_t i = 0; i < 3000; i++) {
         uint64_t key = i % 10;
-        assert_ok(weft_map_put(&map, bed_number(&key), bed_number(&i)));
+        assert_ok(weft_map_put(&map, bytes_of_u64(&key), bytes_of_u64(&i)));
         if (i % 1000 == 0) {
             assert_ok(weft_map_clear(&map));
         }
@@ -116,7 +116,7 @@ static void F_destructors_may_use_the_map(void **state) {
     }
     assert_true(total(&l) > 0);
     l.map = NULL;
-    bed_close(&map);
+    contract_close(&map);
 }
 
 static void adopted_memory_is_freed_once(void **state) {
@@ -125,10 +125,10 @@ static void adopted_memory_is_freed_once(void **state) {
     weft_bytes mine = owned("mine");
     assert_ok(weft_map_put(&map, owned("key"), owned("1")));
     assert_ok(weft_map_put(&map, owned("key"), owned("2")));
-    assert_string_equal(bed_text(&map, "key"), "2");
+    assert_value(&map, "key", "2");
     assert_int_equal(weft_map_insert(&map, KEY, mine), WEFT_EXISTS); /* nothing is taken */
     assert_ok(weft_map_replace(&map, KEY, mine));                    /* the value is */
-    assert_string_equal(bed_text(&map, "key"), "mine");
+    assert_value(&map, "key", "mine");
     assert_ok(weft_map_cas(&map, KEY, weft_str("mine"), owned("cas")));
     weft_bytes lost = owned("lost");
     assert_int_equal(weft_map_cas(&map, KEY, weft_str("no"), lost), WEFT_MISMATCH);
@@ -138,7 +138,7 @@ static void adopted_memory_is_freed_once(void **state) {
     assert_int_equal(weft_map_compute(&map, KEY, NULL, NULL), WEFT_E_UNSUPPORTED);
     assert_int_equal(weft_map_restore(&map, KEY, NULL, 1), WEFT_E_UNSUPPORTED);
     assert_int_equal(weft_map_get_or_build(&map, weft_str("no"), NULL, NULL), WEFT_E_UNSUPPORTED);
-    bed_close(&map);
+    contract_close(&map);
     assert_int_equal(l.keys_without_data, 2);
     assert_int_equal(total(&l), 4);
 }
@@ -148,7 +148,7 @@ static void adopted_keys_and_copied_values(void **state) {
     weft_map map = open_with(state, &l, WEFT_OWN_ADOPT, WEFT_OWN_COPY);
     assert_ok(weft_map_fetch_add(&map, owned("n"), 1, NULL));    /* absent: the key is taken */
     assert_ok(weft_map_fetch_add(&map, weft_str("n"), 1, NULL)); /* present: it is not */
-    bed_close(&map);
+    contract_close(&map);
     assert_int_equal(l.keys_without_data, 1);
     assert_int_equal(total(&l), 2);
 }
@@ -156,7 +156,7 @@ static void adopted_keys_and_copied_values(void **state) {
 static void borrowed_memory_is_shown_in_place(void **state) {
     static const char key[] = "key";
     static const char value[] = "value";
-    weft_map_options options = bed_options(state);
+    weft_map_options options = contract_options(state);
     weft_map map;
     weft_guard guard;
     weft_view view;
@@ -169,7 +169,7 @@ static void borrowed_memory_is_shown_in_place(void **state) {
     assert_ptr_equal(view.key.data, key);
     assert_ptr_equal(view.value.data, value);
     weft_guard_leave(&guard);
-    bed_close(&map);
+    contract_close(&map);
 }
 
 static void C_guards_keep_what_they_saw(void **state) {
@@ -184,7 +184,7 @@ static void C_guards_keep_what_they_saw(void **state) {
     assert_ok(weft_map_clear(&map));
     for (uint64_t i = 0; i < 2000; i++) {
         uint64_t key = i % 16;
-        assert_ok(weft_map_put(&map, bed_number(&key), bed_number(&i)));
+        assert_ok(weft_map_put(&map, bytes_of_u64(&key), bytes_of_u64(&i)));
         weft_map_maintain(&map, 100);
     }
     assert_memory_equal(view.value.data, "precious", 8);
@@ -195,11 +195,11 @@ static void C_guards_keep_what_they_saw(void **state) {
     weft_guard_leave(&guard);
     settle(&map);
     assert_true(total(&l) > 1000);
-    bed_close(&map);
+    contract_close(&map);
 }
 
 static void C_movable_guards_protect_too(void **state) {
-    weft_map map = bed_open(state);
+    weft_map map = contract_open(state);
     weft_guard guard;
     weft_view view;
     assert_ok(weft_map_put(&map, KEY, weft_str("precious")));
@@ -211,11 +211,11 @@ static void C_movable_guards_protect_too(void **state) {
     }
     assert_memory_equal(view.value.data, "precious", 8);
     weft_guard_leave(&guard);
-    bed_close(&map);
+    contract_close(&map);
 }
 
 static weft_map open_counted(void **state, ledger *l) {
-    weft_map_options options = bed_options(state);
+    weft_map_options options = contract_options(state);
     weft_map map;
     options.refcount = true;
     options.destructor = note;
@@ -232,7 +232,7 @@ static void C_references_outlive_removal(void **state) {
     assert_int_equal(weft_map_acquire(&map, KEY, &first), WEFT_NOT_FOUND);
     assert_ok(weft_map_put(&map, KEY, weft_str("v")));
     assert_ok(weft_map_acquire(&map, KEY, &first));
-    assert_int_equal(first.view.version, bed_version(&map, "key"));
+    assert_int_equal(first.view.version, version_of(&map, weft_str("key")));
     assert_ok(weft_map_take(&map, KEY, &second));
     assert_int_equal(weft_map_take(&map, KEY, &second), WEFT_NOT_FOUND);
     assert_true(second.view.version != 0 && second.view.version == first.view.version);
@@ -245,7 +245,7 @@ static void C_references_outlive_removal(void **state) {
     assert_int_equal(weft_map_close(&map), WEFT_E_BUSY);
     weft_ref_release(&second);
     assert_int_equal(l.reasons[WEFT_REMOVED], 1);
-    bed_close(&map);
+    contract_close(&map);
     assert_int_equal(total(&l), 1);
 }
 
@@ -261,11 +261,11 @@ static void C_references_outlive_clear(void **state) {
     assert_int_equal(total(&l), 0);
     weft_ref_release(&ref);
     assert_int_equal(l.reasons[WEFT_CLEARED], 1);
-    bed_close(&map);
+    contract_close(&map);
 }
 
 static void garbage_is_bounded_without_guards(void **state) {
-    weft_map map = bed_open(state);
+    weft_map map = contract_open(state);
     static const char value[1000] = "v";
     weft_map_stats stats;
     uint64_t most = 0;
@@ -281,21 +281,23 @@ static void garbage_is_bounded_without_guards(void **state) {
     weft_map_stats_get(&map, &stats);
     assert_int_equal(stats.pending_bytes, 0);
     assert_int_equal(stats.pending_objects, 0);
-    bed_close(&map);
+    contract_close(&map);
 }
 
-static const bed_test tests[] = {
-    BED(F_destructors_tell_why),
-    BED(F_destructors_run_once_each_under_churn),
-    BED(F_destructors_may_use_the_map),
-    BED(adopted_memory_is_freed_once),
-    BED(adopted_keys_and_copied_values),
-    BED(borrowed_memory_is_shown_in_place),
-    BED(C_guards_keep_what_they_saw),
-    BED(C_movable_guards_protect_too),
-    BED(C_references_outlive_removal),
-    BED(C_references_outlive_clear),
-    BED(garbage_is_bounded_without_guards),
+static const contract_test tests[] = {
+    CONTRACT(F_destructors_tell_why),
+    CONTRACT(F_destructors_run_once_each_under_churn),
+    CONTRACT(F_destructors_may_use_the_map),
+    CONTRACT(adopted_memory_is_freed_once),
+    CONTRACT(adopted_keys_and_copied_values),
+    CONTRACT(borrowed_memory_is_shown_in_place),
+    CONTRACT(C_guards_keep_what_they_saw),
+    CONTRACT(C_movable_guards_protect_too),
+    CONTRACT(C_references_outlive_removal),
+    CONTRACT(C_references_outlive_clear),
+    CONTRACT(garbage_is_bounded_without_guards),
 };
 
-BED_MAIN(tests)
+int main(void) {
+    return contract_run("contract/lifetime", tests, COUNT_OF(tests));
+}

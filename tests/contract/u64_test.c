@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Every operation of weft_u64map on one thread, and every status that it can answer; typed maps. */
-#include "bed.h"
+#include "contract/contract.h"
+
+#include <weft/weft.h>
 
 typedef struct triple {
     uint64_t a, b, c;
@@ -17,10 +19,10 @@ static void expect(weft_u64map *map, uint64_t key, uint64_t value) {
 
 static void open_refuses_bad_options(void **state) {
     weft_u64map map = WEFT_U64MAP_INIT;
-    weft_map_options options = bed_options(state);
+    weft_map_options options = contract_options(state);
     options.size = 1;
     assert_int_equal(weft_u64map_open(&map, &options), WEFT_E_INVALID);
-    options = bed_options(state);
+    options = contract_options(state);
     options.refcount = true;
     assert_int_equal(weft_u64map_open(&map, &options), WEFT_E_UNSUPPORTED);
     assert_null(map.impl);
@@ -40,7 +42,7 @@ static void never_used_map_reads_as_empty(void **state) {
     assert_null(map.impl);
     assert_ok(weft_u64map_put(&map, 1, 2));
     expect(&map, 1, 2);
-    bed_close_u64(&map);
+    contract_close_u64(&map);
 }
 
 static void every_bit_pattern_is_legal(void **state) {
@@ -56,7 +58,7 @@ static void every_bit_pattern_is_legal(void **state) {
                                         0xffffffff,
                                         0xaaaaaaaaaaaaaaaa};
     enum { COUNT = sizeof patterns / sizeof *patterns };
-    weft_u64map map = bed_open_u64(state);
+    weft_u64map map = contract_open_u64(state);
     for (size_t i = 0; i < COUNT; i++) {
         for (size_t k = 0; k < COUNT; k++) {
             assert_ok(weft_u64map_put(&map, patterns[i], patterns[k]));
@@ -68,11 +70,11 @@ static void every_bit_pattern_is_legal(void **state) {
         assert_ok(weft_u64map_remove(&map, patterns[i]));
         assert_int_equal(weft_u64map_contains(&map, patterns[i]), WEFT_NOT_FOUND);
     }
-    bed_close_u64(&map);
+    contract_close_u64(&map);
 }
 
 static void swap_insert_replace_cas(void **state) {
-    weft_u64map map = bed_open_u64(state);
+    weft_u64map map = contract_open_u64(state);
     uint64_t old = 77;
     assert_int_equal(weft_u64map_replace(&map, 1, 5), WEFT_NOT_FOUND);
     assert_int_equal(weft_u64map_swap(&map, 1, 5, &old), WEFT_NOT_FOUND);
@@ -91,7 +93,7 @@ static void swap_insert_replace_cas(void **state) {
     assert_ok(weft_u64map_cas(&map, 3, 10, 10));
     assert_ok(weft_u64map_cas(&map, 3, 10, 11));
     expect(&map, 3, 11);
-    bed_close_u64(&map);
+    contract_close_u64(&map);
 }
 
 static bool is_odd(void *ctx, weft_u64pair entry) {
@@ -100,7 +102,7 @@ static bool is_odd(void *ctx, weft_u64pair entry) {
 }
 
 static void removals(void **state) {
-    weft_u64map map = bed_open_u64(state);
+    weft_u64map map = contract_open_u64(state);
     uint64_t value = 0;
     assert_int_equal(weft_u64map_remove(&map, 1), WEFT_NOT_FOUND);
     assert_int_equal(weft_u64map_take(&map, 1, &value), WEFT_NOT_FOUND);
@@ -116,7 +118,7 @@ static void removals(void **state) {
     assert_ok(weft_u64map_put(&map, 1, 5));
     assert_ok(weft_u64map_remove_eq(&map, 1, 5));
     assert_true(weft_u64map_is_empty(&map));
-    bed_close_u64(&map);
+    contract_close_u64(&map);
 }
 
 static uint64_t multiply(void *ctx, uint64_t old, uint64_t operand) {
@@ -125,7 +127,7 @@ static uint64_t multiply(void *ctx, uint64_t old, uint64_t operand) {
 }
 
 static void fetch_and_merge(void **state) {
-    weft_u64map map = bed_open_u64(state);
+    weft_u64map map = contract_open_u64(state);
     weft_u64merge merge = {multiply, NULL};
     int64_t old = -1;
     assert_ok(weft_u64map_fetch_add(&map, 1, 3, &old));
@@ -141,7 +143,7 @@ static void fetch_and_merge(void **state) {
     assert_ok(weft_u64map_merge(&map, 2, 6, &merge));
     assert_ok(weft_u64map_merge(&map, 2, 7, &merge));
     expect(&map, 2, 42);
-    bed_close_u64(&map);
+    contract_close_u64(&map);
 }
 
 typedef struct plan {
@@ -158,7 +160,7 @@ static weft_verdict follow_plan(void *ctx, const uint64_t *old, uint64_t *fresh)
 }
 
 static void compute_carries_out(void **state, weft_compute_mode mode) {
-    weft_u64map map = bed_open_u64(state);
+    weft_u64map map = contract_open_u64(state);
     plan p = {.verdict = WEFT_DEL, .map = &map};
     weft_u64compute compute = {follow_plan, &p, mode};
     weft_outcome outcome;
@@ -179,7 +181,7 @@ static void compute_carries_out(void **state, weft_compute_mode mode) {
     assert_int_equal(outcome.verdict, WEFT_DEL);
     assert_true(weft_u64map_is_empty(&map));
     assert_true(mode == WEFT_EXCLUSIVE ? p.calls == 6 : p.calls >= 6);
-    bed_close_u64(&map);
+    contract_close_u64(&map);
 }
 
 static void compute_optimistic(void **state) {
@@ -203,12 +205,12 @@ static weft_verdict enter_again(void *ctx, const uint64_t *old, uint64_t *fresh)
 }
 
 static void H_claims_notice_reentry_and_others(void **state) {
-    weft_u64map map = bed_open_u64(state);
+    weft_u64map map = contract_open_u64(state);
     plan p = {.map = &map};
     weft_u64compute compute = {enter_again, &p, WEFT_EXCLUSIVE};
     assert_int_equal(weft_u64map_compute(&map, 1, &compute, NULL), WEFT_MISMATCH);
     expect(&map, 1, 1);
-    bed_close_u64(&map);
+    contract_close_u64(&map);
 }
 
 static int build(void *ctx, uint64_t key, uint64_t *fresh) {
@@ -220,7 +222,7 @@ static int build(void *ctx, uint64_t key, uint64_t *fresh) {
 }
 
 static void get_or_build_builds_once(void **state) {
-    weft_u64map map = bed_open_u64(state);
+    weft_u64map map = contract_open_u64(state);
     plan p = {.map = &map};
     weft_u64build builder = {build, &p};
     uint64_t value = 0;
@@ -229,11 +231,11 @@ static void get_or_build_builds_once(void **state) {
     assert_ok(weft_u64map_get_or_build(&map, 4, &builder, &value));
     assert_int_equal(value, 8);
     assert_int_equal(p.calls, 2);
-    bed_close_u64(&map);
+    contract_close_u64(&map);
 }
 
 static void many_at_a_time(void **state) {
-    weft_u64map map = bed_open_u64(state);
+    weft_u64map map = contract_open_u64(state);
     uint64_t keys[3] = {1, 2, 3};
     uint64_t values[3] = {10, 20, 30};
     weft_u64found found[3];
@@ -246,12 +248,12 @@ static void many_at_a_time(void **state) {
     assert_ok(weft_u64map_remove_many(&map, keys, 3, &removed));
     assert_int_equal(removed, 2);
     assert_true(weft_u64map_is_empty(&map));
-    bed_close_u64(&map);
+    contract_close_u64(&map);
 }
 
 static void typed_maps_keep_types(void **state) {
     scores map;
-    weft_map_options options = bed_options(state);
+    weft_map_options options = contract_options(state);
     double value = 0;
     assert_ok(scores_open(&map, &options));
     assert_ok(scores_put(&map, -3, 1.25));
@@ -272,7 +274,7 @@ static void typed_maps_keep_types(void **state) {
 
 static void typed_maps_of_large_types(void **state) {
     triples map = WEFT_TYPED_MAP_INIT;
-    weft_map_options options = bed_options(state);
+    weft_map_options options = contract_options(state);
     triple key = {1, 2, 3};
     triple value = {4, 5, 6};
     triple found = {0, 0, 0};
@@ -293,20 +295,22 @@ static void typed_maps_of_large_types(void **state) {
     assert_ok(triples_close(&map));
 }
 
-static const bed_test tests[] = {
-    BED(open_refuses_bad_options),
-    BED(never_used_map_reads_as_empty),
-    BED(every_bit_pattern_is_legal),
-    BED(swap_insert_replace_cas),
-    BED(removals),
-    BED(fetch_and_merge),
-    BED(compute_optimistic),
-    BED(compute_exclusive),
-    BED(H_claims_notice_reentry_and_others),
-    BED(get_or_build_builds_once),
-    BED(many_at_a_time),
-    BED(typed_maps_keep_types),
-    BED(typed_maps_of_large_types),
+static const contract_test tests[] = {
+    CONTRACT(open_refuses_bad_options),
+    CONTRACT(never_used_map_reads_as_empty),
+    CONTRACT(every_bit_pattern_is_legal),
+    CONTRACT(swap_insert_replace_cas),
+    CONTRACT(removals),
+    CONTRACT(fetch_and_merge),
+    CONTRACT(compute_optimistic),
+    CONTRACT(compute_exclusive),
+    CONTRACT(H_claims_notice_reentry_and_others),
+    CONTRACT(get_or_build_builds_once),
+    CONTRACT(many_at_a_time),
+    CONTRACT(typed_maps_keep_types),
+    CONTRACT(typed_maps_of_large_types),
 };
 
-BED_MAIN(tests)
+int main(void) {
+    return contract_run("contract/u64", tests, COUNT_OF(tests));
+}
