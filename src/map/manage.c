@@ -6,6 +6,9 @@
 /* The epoch moves once while a guard is held; what was retired is free when it has moved twice. */
 enum { GRACE_TURNS = 3 };
 
+/* 47 bits of address, and 8 bytes of table for an entry at the least. */
+#define RESERVE_MAX (UINT64_C(1) << 44)
+
 typedef int (*on_core_fn)(weft_core *core, uint64_t argument);
 
 static int on_core(weft_map_impl *map, on_core_fn fn, uint64_t argument) {
@@ -34,7 +37,9 @@ static int collect_core(weft_core *core, uint64_t budget) {
 }
 
 int weft_manage_reserve(weft_map_impl *map, size_t entries) {
-    return map == NULL ? WEFT_E_NOMEM : on_core(map, reserve_core, entries);
+    /* More than the address space holds: say so before a table grows towards it step by step. */
+    bool possible = entries <= RESERVE_MAX;
+    return map == NULL || !possible ? WEFT_E_NOMEM : on_core(map, reserve_core, entries);
 }
 
 int weft_manage_shrink(weft_map_impl *map) {

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* Growth, churn, shrink, reserve, clear, maintain: the table follows the number of entries, and nothing is
+ * lost on the way. */
+#include "contract/contract.h"
+
+enum { MANY = 120000 };
+
+static weft_map_stats stats_of(weft_map *map) {
+    weft_map_stats stats;
+    weft_map_stats_get(map, &stats);
+    return stats;
+}
+
+static void growth_keeps_everything(void **state) {
+    weft_map map = contract_open(state);
+    for (uint64_t i = 0; i < MANY; i++) {
+        assert_int_equal(put_u64(&map, i, i), WEFT_OK);
+        if ((i & (i - 1)) == 0) { /* in the midst of growths */
+            require_range(&map, 0, i + 1);
+        }
+    }
+    require_range(&map, 0, MANY);
+    weft_map_stats stats = stats_of(&map);
+    assert_int_equal(stats.entries, MANY);
+    assert_true(stats.growths > 3);
+    assert_int_equal(stats.growth_failures, 0);
+    assert_true(stats.table_bytes < MANY * 100);
+    contract_close(&map);
+}
+
+static void table_is_as_large_as_the_entries_need(void **state) {
+    weft_map map = contract_open(state);
+    put_range(&map, 0, MANY);
+    contract_sound(&map);
+    uint64_t large = stats_of(&map).table_bytes;
+    remove_range(&map, 100, MANY);
+    int status;
+    while ((status = weft_map_shrink(&map)) == WEFT_OK) {
+        contract_sound(&map);
+    }
+    assert_int_equal(status, WEFT_UNCHANGED);
+    weft_map_stats stats = stats_of(&map);
+    assert_true(stats.table_bytes < large / 50);
+    assert_true(stats.shrinks > 0);
+    require_range(&map, 0, 100);
+    put_range(&map, 100, 5000);
+    require_range(&map, 0, 5000);
+    contract_close(&map);
+}
+
+/* At a constant number of entries the table must neither grow nor lose slots. */
+static void churn_does_not_grow(void **state) {
+    enum { LIVE = 2000, ROUNDS = 60 };
+    weft_map map = contract_open(state);
+    put_range(&map, 0, LIVE);
+    for (uint64_t i = 0; i < 5 * LIVE; i++) { /* the steady state */
+        assert_int_equal(put_u64(&map, LIVE + i, LIVE + i), WEFT_OK);
+        assert_int_equal(remove_u64(&map, i), WEFT_OK);
+    }
+    contract_sound(&map);
+    weft_map_stats before = stats_of(&map);
+    for (uint64_t i = 5 * LIVE; i < (uint64_t)ROUNDS * LIVE; i++) {
+        assert_int_equal(put_u64(&map, LIVE + i, LIVE + i), WEFT_OK);
+        assert_int_equal(remove_u64(&map, i), WEFT_OK);
+    }
+    contract_sound(&map);
+    weft_map_stats after = stats_of(&map);
+    assert_true(after.buckets <= 2 * before.buckets);
+    assert_true(after.growths <= before.growths + 2);
+    assert_true(after.table_bytes <= 2 * before.table_bytes + 4096);
+    require_range(&map, (uint64_t)ROUNDS * LIVE, (uint64_t)(ROUNDS + 1) * LIVE);
+    assert_int_equal(weft_map_len_exact(&map), LIVE);
+    contract_close(&map);
+}
+
+static void removed_slot_is_free_at_once(void **state) {
+    weft_map map = contract_open(state);
+    put_range(&map, 0, 50);
+    contract_sound(&map);
+    weft_map_stats before = stats_of(&map);
+    for (uint64_t i = 0; i < 20000; i++) {
+        uint64_t key = 1000 + i % 3;
+        assert_int_equal(put_u64(&map, key, i), WEFT_OK);
+        assert_int_equal(remove_u64(&map, key), WEFT_OK);
+    }
+    contract_sound(&map);
+    weft_map_stats after = stats_of(&map);
+    assert_int_equal(after.buckets, before.buckets);
+    assert_int_equal(after.overflow_entries, before.overflow_entries);
+    assert_int_equal(after.entry_bytes, before.entry_bytes);
+    contract_close(&map);
+}
+
+static void map_shrinks_by_itself_unless_told_not_to(void **state) {
+    for (int grow_only = 0; grow_only <= 1; grow_only++) {
+        weft_map_options options = contract_options(state);
+        options.grow_only = grow_only != 0;
+        weft_map map = contract_open_with(&options);
+        put_range(&map, 0, MANY / 4);
+        contract_sound(&map);
+        uint64_t full = stats_of(&map).buckets;
+        remove_range(&map, 50, MANY / 4);
+        for (uint64_t i = 0; i < 20000; i++) { /* the ordinary work of a small map */
+            assert_int_equal(put_u64(&map, MANY + i % 10, i), WEFT_OK);
+            assert_int_equal(remove_u64(&map, MANY + i % 10), WEFT_OK);
+        }
+        contract_sound(&map);
+        uint64_t now = stats_of(&map).buckets;
+        assert_true(grow_only ? now == full : now <= full / 4);
+        require_range(&map, 0, 50);
+        contract_close(&map);
+    }
+}
+
+static void reserve_grows_ahead(void **state) {
+    weft_map map = contract_open(state);
+    put_range(&map, 0, 10);
+    assert_int_equal(weft_map_reserve(&map, 50000), WEFT_OK);
+    contract_sound(&map);
+    uint64_t growths = stats_of(&map).growths;
+    put_range(&map, 10, 50000);
+    assert_int_equal(stats_of(&map).growths, growths);
+    require_range(&map, 0, 50000);
+    assert_int_equal(weft_map_reserve(&map, 0), WEFT_OK);
+    require_range(&map, 0, 50000);
+    contract_close(&map);
+}
+
+static void reserve_before_the_first_insert(void **state) {
+    weft_map map = contract_open(state);
+    assert_int_equal(weft_map_reserve(&map, 1000), WEFT_OK);
+    assert_true(weft_map_is_empty(&map));
+    put_range(&map, 0, 1000);
+    assert_int_equal(stats_of(&map).growths, 0);
+    contract_close(&map);
+}
+
+static void test_E_reserve_beyond_memory_changes_nothing(void **state) {
+    weft_map map = contract_open(state);
+    put_range(&map, 0, 100);
+    uint64_t buckets = stats_of(&map).buckets;
+    assert_int_equal(weft_map_reserve(&map, (size_t)1 << 60), WEFT_E_NOMEM);
+    assert_int_equal(weft_map_reserve(&map, SIZE_MAX), WEFT_E_NOMEM);
+    assert_int_equal(stats_of(&map).buckets, buckets);
+    put_range(&map, 100, 1000);
+    require_range(&map, 0, 1000);
+    contract_close(&map);
+}
+
+static void clear_empties_at_once(void **state) {
+    weft_map map = contract_open(state);
+    assert_int_equal(weft_map_clear(&map), WEFT_OK);
+    for (uint64_t era = 1; era < 30; era++) {
+        put_range(&map, 0, 100 * era);
+        assert_int_equal(stats_of(&map).era, era);
+        assert_int_equal(weft_map_clear(&map), WEFT_OK);
+        assert_true(weft_map_is_empty(&map));
+        assert_int_equal(weft_map_len_exact(&map), 0);
+        assert_int_equal(stats_of(&map).entry_bytes, 0);
+        uint64_t value;
+        assert_int_equal(get_u64(&map, 1, &value), WEFT_NOT_FOUND);
+    }
+    put_range(&map, 0, 50);
+    require_range(&map, 0, 50);
+    contract_close(&map);
+}
+
+static void maintain_finishes_a_move(void **state) {
+    weft_map map = contract_open(state);
+    put_range(&map, 0, 3000);
+    assert_int_equal(weft_map_reserve(&map, MANY), WEFT_OK);
+    for (int round = 0; weft_map_maintain(&map, 8) != WEFT_OK; round++) {
+        assert_true(round < 100000);
+        if (round % 16 == 0) {
+            require_range(&map, 0, 3000);
+        }
+    }
+    assert_int_equal(stats_of(&map).remaining_buckets, 0);
+    require_range(&map, 0, 3000);
+    contract_close(&map);
+}
+
+static void maintain_frees_what_was_cleared(void **state) {
+    contract_meter meter = {0, 0};
+    weft_allocator allocator = contract_allocator(&meter);
+    weft_map_options options = contract_options(state);
+    options.allocator = &allocator;
+    weft_map map = contract_open_with(&options);
+    put_range(&map, 0, 20000);
+    contract_sound(&map);
+    assert_true(meter.blocks >= 20000);
+    assert_int_equal(weft_map_clear(&map), WEFT_OK);
+    contract_sound(&map);
+    assert_true(meter.blocks < 20);
+    contract_close(&map);
+    assert_int_equal(meter.bytes, 0);
+}
+
+/* Writers alone must get rid of an era, too. */
+static void writes_free_what_was_cleared(void **state) {
+    contract_meter meter = {0, 0};
+    weft_allocator allocator = contract_allocator(&meter);
+    weft_map_options options = contract_options(state);
+    options.allocator = &allocator;
+    weft_map map = contract_open_with(&options);
+    put_range(&map, 0, 5000);
+    assert_int_equal(weft_map_clear(&map), WEFT_OK);
+    for (uint64_t i = 0; i < 60000 && meter.blocks > 2000; i++) {
+        assert_int_equal(put_u64(&map, i % 4, i), WEFT_OK);
+    }
+    assert_true(meter.blocks <= 2000);
+    contract_close(&map);
+    assert_int_equal(meter.bytes, 0);
+}
+
+int main(void) {
+    static const contract_test tests[] = {
+        CONTRACT(growth_keeps_everything),
+        CONTRACT(table_is_as_large_as_the_entries_need),
+        CONTRACT(churn_does_not_grow),
+        CONTRACT(removed_slot_is_free_at_once),
+        CONTRACT(map_shrinks_by_itself_unless_told_not_to),
+        CONTRACT(reserve_grows_ahead),
+        CONTRACT(reserve_before_the_first_insert),
+        CONTRACT(test_E_reserve_beyond_memory_changes_nothing),
+        CONTRACT(clear_empties_at_once),
+        CONTRACT(maintain_finishes_a_move),
+        CONTRACT(maintain_frees_what_was_cleared),
+        CONTRACT(writes_free_what_was_cleared),
+    };
+    return contract_run("contract/growth", tests, COUNT_OF(tests));
+}
