@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A map of two C types. Those of up to 8 bytes lie in the table itself; larger ones work the same way. */
+/* A map of two C types. Those of up to 8 bytes lie in the table itself; larger ones work the same
+ * way. */
 #include <stdio.h>
 #include <weft/typed.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Three ways to go through a map. All of them let others write meanwhile, and callbacks may write too. */
+/* Three ways to go through a map. All of them let others write meanwhile, and callbacks may write
+ * too. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <weft/u64map.h>

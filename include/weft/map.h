@@ -141,8 +141,9 @@ typedef enum weft_reason {
 
 /* Called once for each entry that leaves; bytes are as the map holds them (COPY: the copy). For
  * ADOPT it is the place to free them; an adopted key of which the map only has a copy, because an
- * operation that takes no key wrote the entry (replace, cas, merge, compute …), is shown as {NULL, 0}.
- * Runs on whichever thread calls into weft, with no lock held, and may call any operation. [F] */
+ * operation that takes no key wrote the entry (replace, cas, merge, compute …), is shown as {NULL,
+ * 0}. Runs on whichever thread calls into weft, with no lock held, and may call any operation.
+ * [F] */
 typedef void (*weft_destructor)(void *ctx, weft_bytes key, weft_bytes value, weft_reason reason);
 
 typedef struct weft_map_options {
@@ -580,7 +581,8 @@ WEFT_API int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int
  * operand  any bytes
  * merge    fn may run several times
  *
- * Returns  WEFT_OK · WEFT_E_NOMEM · WEFT_E_TOOBIG · WEFT_E_UNSUPPORTED (the map does not copy values)
+ * Returns  WEFT_OK · WEFT_E_NOMEM · WEFT_E_TOOBIG · WEFT_E_UNSUPPORTED (the map does not copy
+ *          values)
  * Owns     everything is copied
  * Threads  any
  * Progress as weft_map_put

@@ -8,10 +8,10 @@
  *     if (score_map_get(&scores, 7, &score) == WEFT_OK) …
  *     score_map_close(&scores);
  *
- * If both types have 8 bytes or less it is a weft_u64map, and the values lie in the table; else it is a
- * weft_map of their bytes. Keys are equal if their bytes are: use types without padding. Status codes,
- * guarantees and costs are those of the function that each one wraps; for the others there is the map
- * itself, as scores.numbers or scores.bytes.
+ * If both types have 8 bytes or less it is a weft_u64map, and the values lie in the table; else it
+ * is a weft_map of their bytes. Keys are equal if their bytes are: use types without padding.
+ * Status codes, guarantees and costs are those of the function that each one wraps; for the others
+ * there is the map itself, as scores.numbers or scores.bytes.
  */
 #ifndef WEFT_TYPED_H
 #define WEFT_TYPED_H

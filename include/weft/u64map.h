@@ -9,9 +9,9 @@
  *     weft_u64map_close(&map);
  *
  * Every bit pattern is a legal key and a legal value; a value may be a pointer, whose memory is the
- * caller's affair. The guarantees A, B, C, E, G, H and the matrix of <weft/map.h> hold. There are no versions: a
- * value is its whole state, so cas and remove_eq say what a version would. There is nothing to own, so no
- * destructors.
+ * caller's affair. The guarantees A, B, C, E, G, H and the matrix of <weft/map.h> hold. There are
+ * no versions: a value is its whole state, so cas and remove_eq say what a version would. There is
+ * nothing to own, so no destructors.
  */
 #ifndef WEFT_U64MAP_H
 #define WEFT_U64MAP_H
@@ -47,7 +47,8 @@ typedef struct weft_u64compute {
     weft_compute_mode mode;
 } weft_u64compute;
 
-/* Make the value of a missing key. Status 0, or any other value, which get_or_build then returns. */
+/* Make the value of a missing key. Status 0, or any other value, which get_or_build then
+ * returns. */
 typedef int (*weft_u64build_fn)(void *ctx, uint64_t key, uint64_t *fresh);
 
 typedef struct weft_u64build {
@@ -83,7 +84,8 @@ WEFT_BEGIN_DECLS
 /* weft_u64map_open — make an empty map.
  *
  * map      out; not in use
- * options  NULL: all defaults; else as for weft_map_open, without ownership, refcount, destructor, hash
+ * options  NULL: all defaults; else as for weft_map_open, without ownership, refcount, destructor,
+ *          hash
  *
  * Returns  WEFT_OK · WEFT_E_INVALID (size, engine) · WEFT_E_UNSUPPORTED (an option of the bytes
  *          shape) · WEFT_E_NOMEM
@@ -200,7 +202,8 @@ WEFT_API int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, ui
  */
 WEFT_API int weft_u64map_insert(weft_u64map *map, uint64_t key, uint64_t value);
 
-/* weft_u64map_get_or_insert — store a value if the key is absent, and read the one that is then there.
+/* weft_u64map_get_or_insert — store a value if the key is absent, and read the one that is then
+ * there.
  *
  * map      the map
  * key      any number
@@ -217,7 +220,8 @@ WEFT_API int weft_u64map_insert(weft_u64map *map, uint64_t key, uint64_t value);
 WEFT_API int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value,
                                        uint64_t *out);
 
-/* weft_u64map_get_or_build — read a value; make it first if it is absent. One builder per key at a time.
+/* weft_u64map_get_or_build — read a value; make it first if it is absent. One builder per key at a
+ * time.
  *
  * map      the map
  * key      any number

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Claims: one thread at a time makes the value of a key (get_or_build, EXCLUSIVE compute). A claim is a
- * link on the claimer's stack; the lock protects the list only, never a callback. [H] */
+/* Claims: one thread at a time makes the value of a key (get_or_build, EXCLUSIVE compute). A claim
+ * is a link on the claimer's stack; the lock protects the list only, never a callback. [H] */
 #include "map/core.h"
 
 #include "base/thread.h"

@@ -15,7 +15,7 @@ enum {
     LINK_BLOCK = 1,               /* tag of a retired block; entries have none */
 };
 
-/* ---- memory for engines ------------------------------------------------------------------------- */
+/* ---- memory for engines ---------------------------------------------------------------------- */
 
 void *weft_core_alloc(weft_core *core, size_t size, size_t align) {
     return weft_memory_alloc(&core->allocator, size, align);
@@ -75,7 +75,7 @@ static size_t release_retired(void *ctx, uint64_t link) {
     return bytes;
 }
 
-/* ---- counting and hashing ----------------------------------------------------------------------- */
+/* ---- counting and hashing -------------------------------------------------------------------- */
 
 uint64_t weft_core_entries(const weft_core *core) {
     int64_t sum = 0;
@@ -111,7 +111,7 @@ uint64_t weft_core_unhash_u64(const weft_core *core, uint64_t hash) {
     return weft_unmix_u64(hash, core->hash_seed);
 }
 
-/* ---- eras --------------------------------------------------------------------------------------- */
+/* ---- eras ------------------------------------------------------------------------------------ */
 
 static uint32_t stripes_wanted(void) {
     uint32_t stripes = 1;
@@ -163,7 +163,8 @@ static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
     core->limbo.ctx = core;
     core->hash = map->options.hash;
     core->hash_ctx = map->options.hash_ctx;
-    /* The same in all eras: a walk that a clear overtakes goes on at its point of the hash space. */
+    /* The same in all eras: a walk that a clear overtakes goes on at its point of the hash
+     * space. */
     core->hash_seed = map->options.hash_seed;
     weft_hash_make_secret(core->secret, core->hash_seed);
     int status = core->engine->open(core);
@@ -196,9 +197,10 @@ static bool era_bury(weft_era *era, size_t budget) {
     return true;
 }
 
-/* ---- clear -------------------------------------------------------------------------------------- */
+/* ---- clear ----------------------------------------------------------------------------------- */
 
-/* The grace period of a replaced era is over. Runs inside some operation: hand it to the buriers. */
+/* The grace period of a replaced era is over. Runs inside some operation: hand it to the
+ * buriers. */
 static void era_is_unreachable(weft_core *core, weft_block *block) {
     (void)core;
     weft_era *era = WEFT_CONTAINER(block, weft_era, block);
@@ -227,7 +229,8 @@ bool weft_map_bury(weft_map_impl *map, size_t budget) {
         await_grace(map);
         return false;
     }
-    /* Acquire: what the thread before left. Pairs with the release below. One at a time; the others go on. */
+    /* Acquire: what the thread before left. Pairs with the release below. One at a time; the others
+     * go on. */
     if (weft_exchange_acq_rel(&map->freeing, 1) != 0) {
         return false;
     }
@@ -254,7 +257,8 @@ int weft_map_clear_impl(weft_map_impl *map) {
     int status = era_make(map, old->core.era + 1, &fresh);
     while (status == WEFT_OK) {
         fresh->core.era = old->core.era + 1;
-        /* The linearization point. Release: the fresh era. Pairs with the acquire in weft_map_core. */
+        /* The linearization point. Release: the fresh era. Pairs with the acquire in
+         * weft_map_core. */
         if (weft_cas_seq_cst(&map->era, &old, fresh)) {
             weft_fetch_add_relaxed(&map->old_eras, 1);
             weft_core_retire_block(&fresh->core, &old->block);
@@ -265,7 +269,7 @@ int weft_map_clear_impl(weft_map_impl *map) {
     return status;
 }
 
-/* ---- maps --------------------------------------------------------------------------------------- */
+/* ---- maps ------------------------------------------------------------------------------------ */
 
 static int check_options(weft_shape shape, const weft_map_options *o) {
     if (o->size != sizeof *o || o->key_own > WEFT_OWN_BORROW || o->value_own > WEFT_OWN_BORROW ||

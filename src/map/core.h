@@ -8,7 +8,8 @@
 
 struct weft_map_impl;
 
-/* One era: what the engine sees, and what clear needs to replace it. One allocation with its stripes. */
+/* One era: what the engine sees, and what clear needs to replace it. One allocation with its
+ * stripes. */
 typedef struct weft_era {
     weft_core core;
     weft_block block; /* retires the era as a whole */
@@ -42,7 +43,8 @@ typedef struct weft_map_impl {
 int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_impl **made);
 int weft_map_unmake(weft_map_impl *map);
 
-/* The implementation behind a handle; opened with defaults if the handle is new. NULL without memory. */
+/* The implementation behind a handle; opened with defaults if the handle is new. NULL without
+ * memory. */
 weft_map_impl *weft_map_of(void **handle, weft_shape shape);
 
 static inline weft_core *weft_map_core(weft_map_impl *map) {
@@ -73,10 +75,12 @@ void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason);
 void weft_entry_reference(weft_entry *entry);
 size_t weft_entry_bytes(const weft_entry *entry);
 weft_bytes weft_entry_key_bytes(const weft_entry *entry);
-/* False if the entry has left the map: its version is not to be had any more, and is not the key's. */
+/* False if the entry has left the map: its version is not to be had any more, and is not the
+ * key's. */
 bool weft_entry_look(const weft_entry *entry, weft_view *view);
-/* The present state of the key of an entry that was found: of this entry, or of the one that came in its
- * place. False if the key is gone. The caller is inside the guard under which the entry was found. */
+/* The present state of the key of an entry that was found: of this entry, or of the one that came
+ * in its place. False if the key is gone. The caller is inside the guard under which the entry was
+ * found. */
 bool weft_entry_look_current(weft_core *core, const weft_entry *entry, weft_view *view);
 
 /* Walks (walk.c), for both shapes: visits cells, each key once, until `visit` says false. */
@@ -96,8 +100,8 @@ int weft_walk_part(weft_map_impl *map, const weft_part *part, weft_walk *walk);
 /* A step behind a cursor. */
 void weft_walk_scan(weft_map_impl *map, uint64_t *cursor, weft_walk *walk);
 size_t weft_walk_count(weft_map_impl *map);
-/* A walk in single cells, inside a guard; the bytes shape, which looks at the last cell again, needs one and
- * the same guard for all steps. */
+/* A walk in single cells, inside a guard; the bytes shape, which looks at the last cell again,
+ * needs one and the same guard for all steps. */
 enum { WEFT_ITER_WORDS = 6 };
 void weft_walk_iter_start(weft_map_impl *map, uint64_t *words);
 bool weft_walk_iter_next(uint64_t *words, uint64_t *number, uint64_t *cell);

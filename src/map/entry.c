@@ -43,8 +43,8 @@ weft_bytes weft_entry_key_bytes(const weft_entry *entry) {
 }
 
 bool weft_entry_look(const weft_entry *entry, weft_view *view) {
-    /* Acquire: if this is a limbo link already, the reason below is seen too. Pairs with the release of
-     * the link in weft_limbo_retire, behind the reason that weft_entry_retire sets. */
+    /* Acquire: if this is a limbo link already, the reason below is seen too. Pairs with the
+     * release of the link in weft_limbo_retire, behind the reason that weft_entry_retire sets. */
     view->version = weft_load_acquire(&entry->version);
     if (WEFT_UNLIKELY(weft_load_relaxed(&entry->key_size_and_flags) >> WEFT_ENTRY_REASON_SHIFT !=
                       0)) {
@@ -121,7 +121,8 @@ void weft_entry_reference(weft_entry *entry) {
 }
 
 void weft_entry_release(weft_map_impl *map, weft_entry *entry) {
-    /* Acquire and release: the reads of every holder come before the destructor. Pairs with itself. */
+    /* Acquire and release: the reads of every holder come before the destructor. Pairs with
+     * itself. */
     if (weft_entry_flag(entry, WEFT_ENTRY_COUNTED) &&
         weft_fetch_add_acq_rel(entry_count(entry), (uint64_t)-1) != 1) {
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* weft_map and weft_u64map: size, maintenance, figures. The public functions of both shapes are one line
- * each over these. */
+/* weft_map and weft_u64map: size, maintenance, figures. The public functions of both shapes are one
+ * line each over these. */
 #include "map/core.h"
 
 /* The epoch moves once while a guard is held; what was retired is free when it has moved twice. */
@@ -110,7 +110,7 @@ void weft_manage_dump(weft_map_impl *map, void (*print)(void *ctx, const char *l
     weft_guard_leave(&guard);
 }
 
-/* ---- bytes shape -------------------------------------------------------------------------------- */
+/* ---- bytes shape ----------------------------------------------------------------------------- */
 
 static weft_map_impl *existing(weft_map *map) {
     return weft_load_acquire(&map->impl); /* pairs with open_by_first_use */

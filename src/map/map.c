@@ -19,8 +19,8 @@ int weft_map_close(weft_map *map) {
     return status;
 }
 
-/* The key's entry at some moment of the call, or NULL. The caller is inside a guard. A map that was never
- * used stays unopened. */
+/* The key's entry at some moment of the call, or NULL. The caller is inside a guard. A map that was
+ * never used stays unopened. */
 static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes) {
     weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
     if (WEFT_UNLIKELY(impl == NULL)) {

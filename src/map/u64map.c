@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* weft_u64map: operations on one key. As for bytes, all writes are one loop of find, decide, swing; here
- * the cell is the value. */
+/* weft_u64map: operations on one key. As for bytes, all writes are one loop of find, decide, swing;
+ * here the cell is the value. */
 #include "map/core.h"
 
 #include <weft/u64map.h>
@@ -28,7 +28,7 @@ static weft_map_impl *existing(weft_u64map *map) {
     return weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
 }
 
-/* ---- reads -------------------------------------------------------------------------------------- */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 /* Inside a guard. */
 static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
@@ -71,7 +71,7 @@ int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t count,
     return WEFT_OK;
 }
 
-/* ---- the loop of writes ------------------------------------------------------------------------- */
+/* ---- the loop of writes ---------------------------------------------------------------------- */
 
 typedef struct change {
     weft_u64compute_fn decide;
@@ -133,7 +133,7 @@ static WEFT_HOT int run(weft_u64map *map, uint64_t number, change *c) {
     return status;
 }
 
-/* ---- decisions ---------------------------------------------------------------------------------- */
+/* ---- decisions ------------------------------------------------------------------------------- */
 
 typedef struct given {
     uint64_t value;
@@ -187,7 +187,7 @@ static int run_given(weft_u64map *map, uint64_t key, change *c, given *g) {
     return status == WEFT_ABORTED ? g->refusal : status;
 }
 
-/* ---- the operations ----------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 WEFT_HOT int weft_u64map_put(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
@@ -317,7 +317,7 @@ int weft_u64map_merge(weft_u64map *map, uint64_t key, uint64_t operand,
     return run(map, key, &c);
 }
 
-/* ---- compute and build -------------------------------------------------------------------------- */
+/* ---- compute and build ----------------------------------------------------------------------- */
 
 /* EXCLUSIVE: the decision has been made; carry it out as long as the value is the one it saw. */
 typedef struct decided {
@@ -407,7 +407,7 @@ int weft_u64map_get_or_build(weft_u64map *map, uint64_t key, const weft_u64build
     return status;
 }
 
-/* ---- several keys ------------------------------------------------------------------------------- */
+/* ---- several keys ---------------------------------------------------------------------------- */
 
 int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const uint64_t *values,
                          size_t count) {

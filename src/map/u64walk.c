@@ -86,7 +86,7 @@ int weft_u64map_iter_next(weft_u64map_iter *iter, weft_u64pair *entry) {
     return found ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
-/* ---- the whole map ------------------------------------------------------------------------------ */
+/* ---- the whole map --------------------------------------------------------------------------- */
 
 int weft_u64map_clear(weft_u64map *map) {
     weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_U64);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Walks over both shapes. A step asks the engine for the cells of one bucket, at one moment, collects them,
- * and runs the user's callbacks afterwards, with no lock held. The place in the walk is a point of the
- * reversed hash, so it means the same before and after a resize or a clear; within a point keys are told
- * apart by their bytes. [G] */
+/* Walks over both shapes. A step asks the engine for the cells of one bucket, at one moment,
+ * collects them, and runs the user's callbacks afterwards, with no lock held. The place in the walk
+ * is a point of the reversed hash, so it means the same before and after a resize or a clear;
+ * within a point keys are told apart by their bytes. [G] */
 #include "map/core.h"
 
 enum { BATCH_INLINE = 64 };
@@ -59,7 +59,7 @@ static void collect(weft_step *step, uint64_t number, uint64_t cell) {
     b->items[b->count++] = (item){number, cell, 0};
 }
 
-/* ---- in order, one cell at a time, without memory ------------------------------------------------ */
+/* ---- in order, one cell at a time, without memory -------------------------------------------- */
 
 typedef struct after {
     weft_core *core;
@@ -113,7 +113,7 @@ static bool next_in_order(after *a, uint64_t end) {
     }
 }
 
-/* ---- steps -------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 /* The bucket is too large for the batch, and there is no memory. */
 static bool visit_in_order(weft_walk *walk, uint64_t end) {
@@ -192,7 +192,7 @@ size_t weft_walk_count(weft_map_impl *map) {
     return count;
 }
 
-/* ---- iterators ---------------------------------------------------------------------------------- */
+/* ---- iterators ------------------------------------------------------------------------------- */
 
 enum { ITER_MAP, ITER_ANY, ITER_NUMBER, ITER_CELL, ITER_POINT };
 
@@ -219,7 +219,7 @@ bool weft_walk_iter_next(uint64_t *words, uint64_t *number, uint64_t *cell) {
     return true;
 }
 
-/* ---- bytes shape -------------------------------------------------------------------------------- */
+/* ---- bytes shape ----------------------------------------------------------------------------- */
 
 typedef struct visitor {
     weft_map *map;
@@ -233,7 +233,8 @@ static weft_map_impl *existing(weft_map *map) {
     return weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
 }
 
-/* The entry may have been replaced since the step saw it: what is shown is the key's present one. */
+/* The entry may have been replaced since the step saw it: what is shown is the key's present
+ * one. */
 static bool visit_entry(void *ctx, uint64_t number, uint64_t cell) {
     visitor *v = ctx;
     weft_view view;

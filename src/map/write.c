@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* weft_map: the operations that change one key. All of them are one loop: find the entry, decide, swing.
- * The decision is a compute callback; put, insert, cas, remove … are small ones of our own. No lock is
- * held while it runs, and nothing is changed if the swing finds another entry than the decision saw. */
+/* weft_map: the operations that change one key. All of them are one loop: find the entry, decide,
+ * swing. The decision is a compute callback; put, insert, cas, remove … are small ones of our own.
+ * No lock is held while it runs, and nothing is changed if the swing finds another entry than the
+ * decision saw. */
 #include "map/core.h"
 
 enum { BURY_AT_ONCE = 4 /* buckets of earlier eras that one write frees */ };
@@ -47,64 +48,80 @@ static void count_change(weft_core *core, const weft_entry *old, const weft_entr
     weft_core_count(core, (made != NULL) - (old != NULL), bytes);
 }
 
+/* The map as a change works on it. */
+typedef struct site {
+    weft_map_impl *map;
+    weft_core *core;
+    weft_key key;
+    weft_position position;
+    weft_entry *old;  /* what find saw */
+    weft_entry *made; /* what is to be put there; not in the map yet */
+} site;
+
 /* Carry out SET or DEL. WEFT_MISMATCH: look again. */
-static int swing(weft_map_impl *map, weft_core *core, const weft_key *key, change *c,
-                 weft_position *position, weft_entry *made) {
-    weft_entry *old = position->present ? (weft_entry *)(uintptr_t)position->cell : NULL;
-    position->at_least = c->at_least;
-    int status = core->engine->swing(core, key, position, made != NULL, (uintptr_t)made);
+static int swing(site *at, change *c, bool keep) {
+    weft_entry *made = keep ? at->made : NULL;
+    at->position.at_least = c->at_least;
+    int status = at->core->engine->swing(at->core, &at->key, &at->position, keep, (uintptr_t)made);
     if (status != WEFT_OK) {
         return status;
     }
-    count_change(core, old, made);
+    count_change(at->core, at->old, made);
     if (c->take != NULL) {
-        weft_entry_reference(old);
-        *c->take = (weft_ref){.entry = old, .map = map};
-        weft_entry_look(old, &c->take->view); /* not retired before this function's caller does */
-        weft_fetch_add_relaxed(&map->references, 1);
+        weft_entry_reference(at->old);
+        *c->take = (weft_ref){.entry = at->old, .map = at->map};
+        weft_entry_look(at->old, &c->take->view); /* it is retired by our caller, later */
+        weft_fetch_add_relaxed(&at->map->references, 1);
     }
-    c->outcome.version = position->version;
+    c->outcome.version = at->position.version;
     return WEFT_OK;
 }
 
-/* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round again. */
-static int attempt(weft_map_impl *map, weft_core *core, const weft_key *key, change *c,
-                   weft_entry **made) {
-    weft_position position;
-    core->engine->find(core, key, &position);
-    weft_entry *old = position.present ? (weft_entry *)(uintptr_t)position.cell : NULL;
+/* Make the entry that is to be stored, if it is not there from an earlier round. */
+static int make(site *at, const change *c, const weft_fresh *fresh) {
+    if (at->made != NULL) {
+        return WEFT_OK;
+    }
+    if (fresh->head.size > WEFT_VALUE_SIZE_MAX ||
+        fresh->body.size > WEFT_VALUE_SIZE_MAX - fresh->head.size) {
+        return WEFT_E_TOOBIG;
+    }
+    bool take = c->key_rule == KEY_TAKEN || (c->key_rule != KEY_COPIED && at->old == NULL);
+    at->made = weft_entry_make(at->map, at->key.bytes, fresh, take);
+    return at->made == NULL ? WEFT_E_NOMEM : WEFT_OK;
+}
+
+/* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round
+ * again. */
+static int attempt(site *at, change *c) {
+    at->core->engine->find(at->core, &at->key, &at->position);
+    at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
     weft_view view = {.version = 0};
-    if (old != NULL && WEFT_UNLIKELY(!weft_entry_look(old, &view))) {
+    if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
         return WEFT_MISMATCH;
     }
+    const weft_view *old = at->old != NULL ? &view : NULL;
     weft_fresh fresh = {{NULL, 0}, {NULL, 0}};
-    weft_verdict verdict = c->decide(c->ctx, old != NULL ? &view : NULL, &fresh);
+    weft_verdict verdict = c->decide(c->ctx, old, &fresh);
     if (verdict == WEFT_DEL && old == NULL) {
         verdict = WEFT_KEEP;
     }
-    c->outcome = (weft_outcome){verdict, old != NULL, view.version, core->era};
+    c->outcome = (weft_outcome){verdict, old != NULL, view.version, at->core->era};
     if (verdict == WEFT_KEEP || verdict == WEFT_ABORT) {
-        report_old(c, old != NULL ? &view : NULL);
+        report_old(c, old);
         return verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
     }
-    if (verdict == WEFT_SET && *made == NULL) {
-        if (fresh.head.size > WEFT_VALUE_SIZE_MAX ||
-            fresh.body.size > WEFT_VALUE_SIZE_MAX - fresh.head.size) {
-            return WEFT_E_TOOBIG;
-        }
-        bool take = c->key_rule == KEY_TAKEN || (c->key_rule != KEY_COPIED && old == NULL);
-        *made = weft_entry_make(map, key->bytes, &fresh, take);
-        if (*made == NULL) {
-            return WEFT_E_NOMEM;
-        }
-    }
-    int status = swing(map, core, key, c, &position, verdict == WEFT_SET ? *made : NULL);
+    bool keep = verdict == WEFT_SET;
+    int status = keep ? make(at, c, &fresh) : WEFT_OK;
     if (status == WEFT_OK) {
-        report_old(c, old != NULL ? &view : NULL);
+        status = swing(at, c, keep);
+    }
+    if (status == WEFT_OK) {
+        report_old(c, old);
         if (old != NULL) {
-            weft_entry_retire(core, old, verdict == WEFT_SET ? WEFT_REPLACED : WEFT_REMOVED);
+            weft_entry_retire(at->core, at->old, keep ? WEFT_REPLACED : WEFT_REMOVED);
         }
-        *made = verdict == WEFT_SET ? NULL : *made;
+        at->made = keep ? NULL : at->made;
     }
     return status;
 }
@@ -151,24 +168,26 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
     }
     weft_guard guard;
     weft_guard_enter(&guard);
-    weft_core *core = weft_map_core(impl);
-    weft_key key = weft_key_of_bytes(core, bytes);
-    weft_entry *made = NULL;
+    site at;
+    at.map = impl;
+    at.core = weft_map_core(impl);
+    at.key = weft_key_of_bytes(at.core, bytes);
+    at.made = NULL;
     int status;
-    while ((status = attempt(impl, core, &key, c, &made)) == WEFT_MISMATCH) {
-        weft_fetch_add_relaxed(&weft_core_my_stripe(core)->retries, 1);
+    while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
+        weft_fetch_add_relaxed(&weft_core_my_stripe(at.core)->retries, 1);
         if (!c->constant) {
-            weft_entry_discard(impl, made);
-            made = NULL;
+            weft_entry_discard(impl, at.made);
+            at.made = NULL;
         }
     }
-    weft_entry_discard(impl, made);
+    weft_entry_discard(impl, at.made);
     weft_map_bury(impl, BURY_AT_ONCE);
     weft_guard_leave(&guard);
     return status;
 }
 
-/* ---- decisions ---------------------------------------------------------------------------------- */
+/* ---- decisions ------------------------------------------------------------------------------- */
 
 /* What the small decisions work with. */
 typedef struct given {
@@ -278,7 +297,7 @@ static bool copies_values(weft_map *map) {
     return impl == NULL || impl->options.value_own == WEFT_OWN_COPY;
 }
 
-/* ---- the operations ----------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 int weft_map_put(weft_map *map, weft_bytes key, weft_bytes value) {
     given g = {.value = value, .key_rule = KEY_TAKEN};
@@ -373,7 +392,7 @@ int weft_map_take(weft_map *map, weft_bytes key, weft_ref *ref) {
     return status == WEFT_ABORTED ? g.refusal : status;
 }
 
-/* ---- remove_if ---------------------------------------------------------------------------------- */
+/* ---- remove_if ------------------------------------------------------------------------------- */
 
 typedef struct remove_if {
     given base;
@@ -397,7 +416,7 @@ int weft_map_remove_if(weft_map *map, weft_bytes key, weft_visit_fn fn, void *ct
     return status == WEFT_ABORTED ? r.base.refusal : status;
 }
 
-/* ---- numbers and merge -------------------------------------------------------------------------- */
+/* ---- numbers and merge ----------------------------------------------------------------------- */
 
 typedef struct fetching {
     weft_fetch fetch;
@@ -479,7 +498,7 @@ int weft_map_merge(weft_map *map, weft_bytes key, weft_bytes operand, const weft
     return run(map, key, &c);
 }
 
-/* ---- compute and build -------------------------------------------------------------------------- */
+/* ---- compute and build ----------------------------------------------------------------------- */
 
 static int compute_exclusive(weft_map *map, weft_bytes bytes, const weft_compute *compute,
                              change *c) {
@@ -493,6 +512,7 @@ static int compute_exclusive(weft_map *map, weft_bytes bytes, const weft_compute
     }
     c->decide = decide_once;
     c->ctx = &d;
+    c->constant = true;
     status = run(map, bytes, c);
     weft_claim_give_back(impl, &claim);
     return d.fn == NULL ? WEFT_MISMATCH : status;
@@ -573,7 +593,7 @@ int weft_map_get_or_build(weft_map *map, weft_bytes key, const weft_build *build
     return status;
 }
 
-/* ---- several keys ------------------------------------------------------------------------------- */
+/* ---- several keys ---------------------------------------------------------------------------- */
 
 int weft_map_put_many(weft_map *map, const weft_bytes *keys, const weft_bytes *values,
                       size_t count) {

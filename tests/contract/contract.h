@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the contract tests share: every test runs on every engine; maps, numbers as keys, threads, and an
- * allocator that counts. In threads other than the main one use REQUIRE, which cmocka need not know. */
+/* What the contract tests share: every test runs on every engine; maps, numbers as keys, threads,
+ * and an allocator that counts. In threads other than the main one use REQUIRE, which cmocka need
+ * not know. */
 #ifndef WEFT_TESTS_CONTRACT_H
 #define WEFT_TESTS_CONTRACT_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The edges: maps that were never used, empty keys, missing guards and options; figures and printouts. */
+/* The edges: maps that were never used, empty keys, missing guards and options; figures and
+ * printouts. */
 #include "contract/contract.h"
 
 #define KEY weft_str("key")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The synchronisation matrix of weft/map.h, pair by pair: it is read from the header, and each two operations that
- * it calls safe together run together, beside a writer that grows and shrinks the table. */
+/* The synchronisation matrix of weft/map.h, pair by pair: it is read from the header, and each two
+ * operations that it calls safe together run together, beside a writer that grows and shrinks the
+ * table. */
 #include "contract/contract.h"
 
 enum { KEYS = 24, STEPS = 60, CLASS_NAME_MAX = 16 };
@@ -29,7 +30,7 @@ static bool keep_most(void *ctx, const weft_view *entry) {
     return u64_of_bytes(entry->key) % 5 != 0;
 }
 
-/* ---- read ------------------------------------------------------------------------------------------ */
+/* ---- read ------------------------------------------------------------------------------------ */
 
 static int do_get(step *s) {
     return weft_map_get(s->map, s->key, &s->out);
@@ -83,7 +84,7 @@ static int do_stats(step *s) {
     return stats.engine == NULL ? WEFT_E_CORRUPT : WEFT_OK;
 }
 
-/* ---- write ----------------------------------------------------------------------------------------- */
+/* ---- write ----------------------------------------------------------------------------------- */
 
 static int do_put(step *s) {
     return weft_map_put(s->map, s->key, s->value);
@@ -206,7 +207,7 @@ static int do_remove_many(step *s) {
     return weft_map_remove_many(s->map, keys, 2, NULL);
 }
 
-/* ---- walk ------------------------------------------------------------------------------------------ */
+/* ---- walk ------------------------------------------------------------------------------------ */
 
 static int do_foreach(step *s) {
     return weft_map_foreach(s->map, look, NULL);
@@ -243,7 +244,7 @@ static int do_len_exact(step *s) {
     return weft_map_len_exact(s->map) > 100000 ? WEFT_E_CORRUPT : WEFT_OK;
 }
 
-/* ---- clear ----------------------------------------------------------------------------------------- */
+/* ---- clear ----------------------------------------------------------------------------------- */
 
 static int do_clear(step *s) {
     return weft_map_clear(s->map);
@@ -262,7 +263,7 @@ static int do_maintain(step *s) {
     return status == WEFT_E_BUSY ? WEFT_OK : status;
 }
 
-/* ---- the list, as in the header -------------------------------------------------------------------- */
+/* ---- the list, as in the header -------------------------------------------------------------- */
 
 typedef struct operation {
     const char *class;
@@ -312,7 +313,8 @@ static const operation operations[] = {
     {"clear", "maintain", do_maintain},
 };
 
-/* The matrix as the header draws it: `rows` classes against the same classes; true: safe together. */
+/* The matrix as the header draws it: `rows` classes against the same classes; true: safe
+ * together. */
 typedef struct matrix {
     size_t count;
     char names[8][CLASS_NAME_MAX];
@@ -363,7 +365,7 @@ static void read_matrix(matrix *m) {
     fclose(file);
 }
 
-/* ---- running pairs ----------------------------------------------------------------------------------- */
+/* ---- running pairs --------------------------------------------------------------------------- */
 
 static void run_pair(contract_worker *worker) {
     const operation *const *pair = worker->ctx;

@@ -202,8 +202,8 @@ static void test_F_adopted_memory_passes_on_success(void **state) {
     assert_int_equal(freed, 2);
 }
 
-/* Writes that need the key to be there replace the value; the map keeps the key that it has, and the
- * caller keeps the one that it passed. */
+/* Writes that need the key to be there replace the value; the map keeps the key that it has, and
+ * the caller keeps the one that it passed. */
 static void test_F_replacing_takes_no_key(void **state) {
     uint64_t freed = 0;
     weft_map map = open_adopting(state, &freed);

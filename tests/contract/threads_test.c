@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A, C, F between threads: no update is lost, what was written before is seen, every entry is destroyed once;
- * threads exit and processes fork at any time. */
+/* A, C, F between threads: no update is lost, what was written before is seen, every entry is
+ * destroyed once; threads exit and processes fork at any time. */
 #include "contract/contract.h"
 
 #include <sys/wait.h>
@@ -9,7 +9,7 @@
 
 enum { THREADS = 4, HOT = 4, TURNS = 4000 };
 
-/* ---- A: nothing is lost ---------------------------------------------------------------------------- */
+/* ---- A: nothing is lost ---------------------------------------------------------------------- */
 
 typedef int (*add_fn)(weft_map *map, uint64_t key);
 
@@ -210,7 +210,7 @@ static void A_first_use_opens_one_map(void **state) {
     }
 }
 
-/* ---- F: destructors, references and clears ------------------------------------------------------------ */
+/* ---- F: destructors, references and clears --------------------------------------------------- */
 
 typedef struct accounts {
     uint64_t made;
@@ -265,7 +265,7 @@ static void F_everything_made_is_destroyed_once(void **state) {
     assert_int_equal(a.destroyed, a.made);
 }
 
-/* ---- threads that exit, processes that fork -------------------------------------------------------- */
+/* ---- threads that exit, processes that fork -------------------------------------------------- */
 
 static void write_and_leave(contract_worker *worker) {
     for (uint64_t i = 0; i < 100; i++) {

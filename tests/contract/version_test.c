@@ -70,7 +70,8 @@ static void test_D_version_rises_across_remove(void **state) {
     contract_close(&map);
 }
 
-/* Neighbours come and go in between, and the table is resized: what the slot remembers must survive. */
+/* Neighbours come and go in between, and the table is resized: what the slot remembers must
+ * survive. */
 static void test_D_version_rises_across_remove_and_resize(void **state) {
     weft_map map = contract_open(state);
     static uint64_t last[500];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* G: every way to walk, beside every kind of change, made by the callbacks or by other threads. Keys below
- * STABLE stay throughout and must be seen exactly once; others at most once. */
+/* G: every way to walk, beside every kind of change, made by the callbacks or by other threads.
+ * Keys below STABLE stay throughout and must be seen exactly once; others at most once. */
 #include "contract/contract.h"
 
 #include <weft/u64map.h>
@@ -37,7 +37,7 @@ static void require_stable_seen(const sight *s) {
     }
 }
 
-/* ---- the ways to walk -------------------------------------------------------------------------- */
+/* ---- the ways to walk ------------------------------------------------------------------------ */
 
 static void walk_foreach(sight *s) {
     REQUIRE(weft_map_foreach(s->map, see, s) == WEFT_OK);
@@ -86,7 +86,7 @@ static void walk_retain(sight *s) {
 static void (*const walks[])(sight *s) = {walk_foreach, walk_three_parts, walk_many_parts,
                                           walk_iter,    walk_scan,        walk_retain};
 
-/* ---- what happens meanwhile ---------------------------------------------------------------------- */
+/* ---- what happens meanwhile ------------------------------------------------------------------ */
 
 static void grow_in_the_middle(sight *s) {
     if (s->steps == s->stable / 3) {
@@ -181,7 +181,7 @@ static void G_E_crowded_buckets_without_memory(void **state) {
     walk_crowded(state, true);
 }
 
-/* ---- threads --------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static void churn(contract_worker *worker) {
     uint64_t *stop = worker->ctx;
@@ -222,7 +222,7 @@ static void G_walks_beside_writing_threads(void **state) {
     contract_close(&map);
 }
 
-/* ---- numbers --------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 typedef struct number_sight {
     weft_u64map *map;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* E: every operation of the map with every one of its allocations failing, once and for ever. Either it
- * succeeds and the effect is there, or it answers WEFT_E_NOMEM and nothing has changed; the structure holds
- * its invariants, the map serves on, and nothing leaks. What removes, reads or walks never answers NOMEM. */
+/* E: every operation of the map with every one of its allocations failing, once and for ever.
+ * Either it succeeds and the effect is there, or it answers WEFT_E_NOMEM and nothing has changed;
+ * the structure holds its invariants, the map serves on, and nothing leaks. What removes, reads or
+ * walks never answers NOMEM. */
 #include "contract/contract.h"
 
 #include <weft/u64map.h>
@@ -21,7 +22,7 @@ typedef struct fault_case {
     bool frees; /* must not need memory */
 } fault_case;
 
-/* ---- the cases: an operation, and its effect --------------------------------------------------- */
+/* ---- the cases: an operation, and its effect ------------------------------------------------- */
 
 static const uint64_t here = HERE;
 static const uint64_t absent = NOT_HERE;
@@ -283,7 +284,7 @@ static const fault_case cases[] = {
     {"get", run_get, apply_nothing, true},
 };
 
-/* ---- running them ------------------------------------------------------------------------------ */
+/* ---- running them ---------------------------------------------------------------------------- */
 
 static uint64_t constant_hash(void *ctx, weft_bytes key, uint64_t seed) {
     (void)ctx;
@@ -378,7 +379,7 @@ static void E_operations_survive_failures_in_crowded_buckets(void **state) {
     every_case(&options);
 }
 
-/* ---- open, and growth ---------------------------------------------------------------------------- */
+/* ---- open, and growth ------------------------------------------------------------------------ */
 
 static void E_open_fails_cleanly(void **state) {
     for (uint64_t site = 1, more = 1; more != 0; site++) {
@@ -413,7 +414,8 @@ static void E_first_use_fails_cleanly(void **state) {
 
 enum { GROWN = 3000 };
 
-/* Inserts while every `stride`-th allocation fails; what was answered OK is there, the rest is not. */
+/* Inserts while every `stride`-th allocation fails; what was answered OK is there, the rest is
+ * not. */
 static void grow_with_gaps(void **state, uint64_t stride) {
     static bool stored[GROWN];
     contract_meter meter = {0, 0};
