@@ -1076,40 +1076,37 @@ static bool finish_move(weft_core *core, size_t budget) {
     return false;
 }
 
-static int lockfree_reserve(weft_core *core, uint64_t entries) {
-    WEFT_ASSERT(weft_epoch_inside());
+/* Resize in steps until there are `wanted` buckets. At most as many steps as that takes: another
+ * caller may want another size at the same time, and the two must not undo each other for ever. */
+static int resize_to(weft_core *core, uint64_t wanted, bool grow) {
     lockfree_table *table = table_of(core);
-    uint64_t wanted = buckets_for(core, entries);
-    weft_store_relaxed(&table->floor, wanted);
-    for (;;) {
+    WEFT_ASSERT((wanted & (wanted - 1)) == 0);
+    int status = WEFT_UNCHANGED;
+    for (unsigned steps = BUCKET_BITS_MAX; steps > 0; steps--, status = WEFT_OK) {
         generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
-        if (root == NULL || root->mask + 1 >= wanted) {
-            return WEFT_OK;
+        uint64_t buckets = root == NULL ? wanted : root->mask + 1;
+        if (grow ? buckets >= wanted : buckets <= wanted) {
+            break;
         }
         uint64_t failures = weft_load_relaxed(&table->failures);
-        begin_move(core, root, (root->mask + 1) * MOVE_FACTOR);
+        begin_move(core, root, grow ? buckets * MOVE_FACTOR : buckets / MOVE_FACTOR);
         if (!finish_move(core, SIZE_MAX) || weft_load_relaxed(&table->failures) != failures) {
             return WEFT_E_NOMEM;
         }
     }
+    return status;
+}
+
+static int lockfree_reserve(weft_core *core, uint64_t entries) {
+    uint64_t wanted = buckets_for(core, entries);
+    weft_store_relaxed(&table_of(core)->floor, wanted);
+    int status = resize_to(core, wanted, true);
+    return status == WEFT_UNCHANGED ? WEFT_OK : status;
 }
 
 static int lockfree_shrink(weft_core *core) {
-    WEFT_ASSERT(weft_epoch_inside());
-    lockfree_table *table = table_of(core);
-    uint64_t wanted = buckets_for(core, weft_core_entries(core));
-    weft_store_relaxed(&table->floor, 0);
-    for (int status = WEFT_UNCHANGED;; status = WEFT_OK) {
-        generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
-        if (root == NULL || root->mask + 1 <= wanted) {
-            return status;
-        }
-        uint64_t failures = weft_load_relaxed(&table->failures);
-        begin_move(core, root, (root->mask + 1) / MOVE_FACTOR);
-        if (!finish_move(core, SIZE_MAX) || weft_load_relaxed(&table->failures) != failures) {
-            return WEFT_E_NOMEM;
-        }
-    }
+    weft_store_relaxed(&table_of(core)->floor, 0);
+    return resize_to(core, buckets_for(core, weft_core_entries(core)), false);
 }
 
 static bool lockfree_maintain(weft_core *core, size_t budget) {

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "harness/log_kit.h"
-#include "prng.h"
+#include "harness/prng.h"
 #include "base/file.h"
 #include "base/lock.h"
 #include <errno.h>

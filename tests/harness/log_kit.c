@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "log_kit.h"
+#include "harness/log_kit.h"
 
 #include "base/hash.h"
 #include <dirent.h>

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "harness/log_kit.h"
-#include "prng.h"
+#include "harness/prng.h"
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>

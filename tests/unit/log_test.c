@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "log_kit.h"
+#include "harness/log_kit.h"
 #include "base/file.h"
 #include "base/lock.h"
 #include <errno.h>
