@@ -1,398 +1,297 @@
 /* SPDX-License-Identifier: MIT */
-/* G: every way to walk, beside every kind of change, made by the callbacks or by other threads. Keys below
- * STABLE stay throughout and must be seen exactly once; others at most once. */
+/* Walks: foreach, parts, iter, scan, retain; cursors kept over growth and shrink between steps; walks in
+ * a storm of resizes by other threads. [G]
+ * Keys below STABLE are present throughout; those above come and go. */
 #include "contract/contract.h"
 
-#include <weft/u64map.h>
+enum { STABLE = 3000, KEYS = 20000 };
 
-enum { STABLE = 500, KEYS = 8000, ROUNDS = 40 };
-
-typedef struct sight sight;
-typedef void (*disturb_fn)(sight *s);
-
-/* What a walk has seen, and what happens to the map meanwhile. */
-struct sight {
+/* How often each key was seen. */
+typedef struct tally {
     weft_map *map;
-    disturb_fn disturb; /* called at each entry; may be NULL */
-    uint64_t steps;
-    uint64_t stable; /* number of stable keys */
-    uint8_t seen[KEYS];
-};
+    void (*meanwhile)(struct tally *tally, uint64_t key); /* may be NULL */
+    uint64_t visits;
+    unsigned char seen[KEYS];
+} tally;
 
-static bool see(void *ctx, const weft_view *entry) {
-    sight *s = ctx;
+static tally count;
+
+static tally *fresh_tally(weft_map *map) {
+    memset(&count, 0, sizeof count);
+    count.map = map;
+    return &count;
+}
+
+static bool visit(void *ctx, const weft_view *entry) {
+    tally *t = ctx;
     uint64_t key = u64_of_bytes(entry->key);
-    REQUIRE(key < KEYS && entry->version < UINT64_C(1) << 40);
-    REQUIRE(s->seen[key]++ == 0);
-    s->steps++;
-    if (s->disturb != NULL) {
-        s->disturb(s);
+    REQUIRE(key < KEYS && t->seen[key] < 255);
+    REQUIRE(entry->version != 0 && entry->value.size == sizeof key);
+    t->seen[key]++;
+    t->visits++;
+    if (t->meanwhile != NULL) {
+        t->meanwhile(t, key);
     }
     return true;
 }
 
-static void require_stable_seen(const sight *s) {
-    for (uint64_t key = 0; key < s->stable; key++) {
-        REQUIRE(s->seen[key] == 1);
+/* [0, stable) exactly once, the others at most once. */
+static void require_level_w(const tally *t, uint64_t stable) {
+    for (uint64_t key = 0; key < KEYS; key++) {
+        REQUIRE(t->seen[key] <= 1);
+        REQUIRE(key >= stable || t->seen[key] == 1);
     }
 }
 
-/* ---- the ways to walk -------------------------------------------------------------------------- */
-
-static void walk_foreach(sight *s) {
-    REQUIRE(weft_map_foreach(s->map, see, s) == WEFT_OK);
+static void run_foreach(weft_map *map, tally *t) {
+    assert_int_equal(weft_map_foreach(map, visit, t), WEFT_OK);
 }
 
-static void walk_parts(sight *s, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        weft_part part = {(i * 7 + 2) % count, count, see, s};
-        REQUIRE(weft_map_foreach_part(s->map, &part) == WEFT_OK);
-    }
+static void run_scan(weft_map *map, tally *t) {
+    uint64_t cursor = 0;
+    do {
+        assert_int_equal(weft_map_scan(map, &cursor, visit, t), WEFT_OK);
+    } while (cursor != 0);
 }
 
-static void walk_three_parts(sight *s) {
-    walk_parts(s, 3);
-}
-
-static void walk_many_parts(sight *s) {
-    walk_parts(s, 1024 + 1);
-}
-
-static void walk_iter(sight *s) {
+static void run_iter(weft_map *map, tally *t) {
     weft_map_iter iter;
     weft_guard guard;
     weft_view view;
     weft_guard_enter(&guard);
-    weft_map_iter_start(s->map, &iter);
+    weft_map_iter_start(map, &iter);
     while (weft_map_iter_next(&iter, &guard, &view) == WEFT_OK) {
-        see(s, &view);
+        visit(t, &view);
     }
-    REQUIRE(weft_map_iter_next(&iter, &guard, &view) == WEFT_NOT_FOUND);
+    assert_int_equal(weft_map_iter_next(&iter, &guard, &view), WEFT_NOT_FOUND);
     weft_guard_leave(&guard);
 }
 
-static void walk_scan(sight *s) {
-    uint64_t cursor = 0;
-    do {
-        REQUIRE(weft_map_scan(s->map, &cursor, see, s) == WEFT_OK);
-    } while (cursor != 0);
-}
-
-static void walk_retain(sight *s) {
-    size_t removed = 1;
-    REQUIRE(weft_map_retain(s->map, see, s, &removed) == WEFT_OK && removed == 0);
-}
-
-static void (*const walks[])(sight *s) = {walk_foreach, walk_three_parts, walk_many_parts,
-                                          walk_iter,    walk_scan,        walk_retain};
-
-/* ---- what happens meanwhile ---------------------------------------------------------------------- */
-
-static void grow_in_the_middle(sight *s) {
-    if (s->steps == s->stable / 3) {
-        put_range(s->map, STABLE, KEYS);
+static void run_parts(weft_map *map, tally *t) {
+    for (size_t i = 0; i < 7; i++) {
+        weft_part part = {i, 7, visit, t};
+        assert_int_equal(weft_map_foreach_part(map, &part), WEFT_OK);
     }
 }
 
-static void shrink_in_the_middle(sight *s) {
-    if (s->steps == s->stable / 3) {
-        for (uint64_t key = STABLE; key < KEYS; key++) {
-            remove_u64(s->map, key);
-        }
-        weft_map_shrink(s->map);
-    }
+static bool visit_and_keep(void *ctx, const weft_view *entry) {
+    return visit(ctx, entry);
 }
 
-static void grow_and_shrink(sight *s) {
-    uint64_t from = STABLE + s->steps % 7 * 1000;
-    for (uint64_t key = from; key < from + 300; key++) {
-        if (s->steps % 2 == 0) {
-            REQUIRE(put_u64(s->map, key, key) == WEFT_OK);
-        } else {
-            remove_u64(s->map, key);
-        }
-    }
-    if (s->steps % 16 == 0) {
-        weft_map_shrink(s->map);
-    }
+static void run_retain(weft_map *map, tally *t) {
+    assert_int_equal(weft_map_retain(map, visit_and_keep, t, NULL), WEFT_OK);
 }
 
-static void rewrite_everything(sight *s) {
-    if (s->steps % 50 == 0) {
-        put_range(s->map, 0, s->stable);
-        weft_map_maintain(s->map, 1000);
-    }
-}
+static void (*const walks[])(weft_map *map, tally *t) = {run_foreach, run_scan, run_iter, run_parts,
+                                                         run_retain};
 
-static const disturb_fn disturbances[] = {NULL, grow_in_the_middle, shrink_in_the_middle,
-                                          grow_and_shrink, rewrite_everything};
-
-static void G_every_walk_beside_every_change(void **state) {
+static void test_G_walks_see_every_entry_once(void **state) {
+    static const uint64_t sizes[] = {0, 1, 2, 7, 64, 1000, STABLE};
     for (size_t w = 0; w < COUNT_OF(walks); w++) {
-        for (size_t d = 0; d < COUNT_OF(disturbances); d++) {
-            static sight s;
+        for (size_t i = 0; i < COUNT_OF(sizes); i++) {
             weft_map map = contract_open(state);
-            s = (sight){.map = &map, .disturb = disturbances[d], .stable = STABLE};
-            put_range(&map, 0, STABLE);
-            if (disturbances[d] == shrink_in_the_middle) {
-                put_range(&map, STABLE, KEYS);
-            }
-            walks[w](&s);
-            require_stable_seen(&s);
+            put_range(&map, 0, sizes[i]);
+            tally *t = fresh_tally(&map);
+            walks[w](&map, t);
+            require_level_w(t, sizes[i]);
+            assert_int_equal(t->visits, sizes[i]);
             contract_close(&map);
         }
     }
 }
 
-static uint64_t bad_hash(void *ctx, weft_bytes key, uint64_t seed) {
-    uint64_t number = u64_of_bytes(key);
-    (void)seed;
-    return ctx == NULL ? 7 : number & 3;
-}
+/* ---- clear, stop, parts, retain -------------------------------------------------------------- */
 
-/* All keys in one bucket, or in four: larger than what a step collects on the stack. */
-static void walk_crowded(void **state, bool without_memory) {
-    static char four;
-    for (size_t w = 0; w < COUNT_OF(walks); w++) {
-        for (int kind = 0; kind < 2; kind++) {
-            static sight s;
-            weft_map_options options = contract_options(state);
-            options.hash = bad_hash;
-            options.hash_ctx = kind == 0 ? NULL : &four;
-            weft_map map = contract_open_with(&options);
-            s = (sight){.map = &map, .stable = 300};
-            put_range(&map, 0, 300);
-            if (without_memory) {
-                weft_memory_fail_at(1, true);
-            }
-            walks[w](&s);
-            weft_memory_fail_off();
-            require_stable_seen(&s);
-            contract_close(&map);
-        }
+static void clear_and_refill(tally *t, uint64_t key) {
+    if (t->visits == 50) {
+        (void)key;
+        REQUIRE(weft_map_clear(t->map) == WEFT_OK);
+        put_range(t->map, 0, STABLE);
     }
 }
 
-static void G_crowded_buckets(void **state) {
-    walk_crowded(state, false);
-}
-
-static void G_E_crowded_buckets_without_memory(void **state) {
-    walk_crowded(state, true);
-}
-
-/* ---- stopping, parts, removing -------------------------------------------------------------------- */
-
-static bool stop_at_tenth(void *ctx, const weft_view *entry) {
-    (void)entry;
-    return ++*(int *)ctx < 10;
-}
-
-static void walks_stop_when_told(void **state) {
-    weft_map map = contract_open(state);
-    int count = 0;
-    put_range(&map, 0, 100);
-    assert_int_equal(weft_map_foreach(&map, stop_at_tenth, &count), WEFT_ABORTED);
-    assert_int_equal(count, 10);
-    weft_part part = {3, 3, stop_at_tenth, &count};
-    assert_int_equal(weft_map_foreach_part(&map, &part), WEFT_E_INVALID);
-    part.count = 0;
-    assert_int_equal(weft_map_foreach_part(&map, &part), WEFT_E_INVALID);
-    contract_close(&map);
-}
-
-static bool is_stable(void *ctx, const weft_view *entry) {
-    (void)ctx;
-    return u64_of_bytes(entry->key) < STABLE;
-}
-
-static bool remove_self(void *ctx, const weft_view *entry) {
-    REQUIRE(weft_map_remove(ctx, entry->key) == WEFT_OK);
-    REQUIRE(entry->key.size == 8); /* still readable [C] */
-    return true;
-}
-
-static void retain_removes_the_rest(void **state) {
-    weft_map map = contract_open(state);
-    size_t removed = 0;
-    put_range(&map, 0, KEYS);
-    assert_int_equal(weft_map_retain(&map, is_stable, NULL, &removed), WEFT_OK);
-    assert_int_equal(removed, KEYS - STABLE);
-    assert_int_equal(weft_map_len_exact(&map), STABLE);
-    require_range(&map, 0, STABLE);
-    assert_int_equal(weft_map_foreach(&map, remove_self, &map), WEFT_OK);
-    assert_true(weft_map_is_empty(&map));
-    contract_close(&map);
-}
-
-static void clear_in_the_middle(sight *s) {
-    if (s->steps == 100) {
-        REQUIRE(weft_map_clear(s->map) == WEFT_OK);
-        put_range(s->map, 0, s->stable); /* the same keys in a new era */
-    }
-}
-
-static void G_no_key_twice_across_clear(void **state) {
+static void test_G_no_key_is_seen_twice_across_clear(void **state) {
     for (size_t w = 0; w < COUNT_OF(walks); w++) {
-        static sight s; /* `see` requires that no key comes twice */
         weft_map map = contract_open(state);
         put_range(&map, 0, STABLE);
-        s = (sight){.map = &map, .disturb = clear_in_the_middle, .stable = STABLE};
-        walks[w](&s);
+        tally *t = fresh_tally(&map);
+        t->meanwhile = clear_and_refill;
+        walks[w](&map, t);
+        require_level_w(t, 0);
         contract_close(&map);
     }
 }
 
-static bool any(void *ctx, const weft_view *entry) {
+static bool stop_at_ten(void *ctx, const weft_view *entry) {
     (void)entry;
-    ++*(uint64_t *)ctx;
-    return true;
+    return ++*(uint64_t *)ctx < 10;
+}
+
+static void walks_stop_when_told(void **state) {
+    weft_map map = contract_open(state);
+    put_range(&map, 0, 1000);
+    uint64_t calls = 0;
+    assert_int_equal(weft_map_foreach(&map, stop_at_ten, &calls), WEFT_ABORTED);
+    assert_int_equal(calls, 10);
+    calls = 0;
+    weft_part part = {0, 2, stop_at_ten, &calls};
+    assert_int_equal(weft_map_foreach_part(&map, &part), WEFT_ABORTED);
+    assert_int_equal(calls, 10);
+    contract_close(&map);
+}
+
+static void parts_are_checked_and_disjoint(void **state) {
+    weft_map map = contract_open(state);
+    put_range(&map, 0, STABLE);
+    for (size_t parts = 1; parts <= 300; parts = parts * 3 + 1) {
+        tally *t = fresh_tally(&map);
+        for (size_t i = 0; i < parts; i++) {
+            weft_part part = {i, parts, visit, t};
+            assert_int_equal(weft_map_foreach_part(&map, &part), WEFT_OK);
+        }
+        require_level_w(t, STABLE);
+    }
+    weft_part bad = {3, 3, visit, &count};
+    assert_int_equal(weft_map_foreach_part(&map, &bad), WEFT_E_INVALID);
+    bad = (weft_part){0, 0, visit, &count};
+    assert_int_equal(weft_map_foreach_part(&map, &bad), WEFT_E_INVALID);
+    contract_close(&map);
+}
+
+static bool is_odd(void *ctx, const weft_view *entry) {
+    (void)ctx;
+    return (u64_of_bytes(entry->key) & 1) != 0;
+}
+
+static void retain_removes_the_rest(void **state) {
+    weft_map map = contract_open(state);
+    put_range(&map, 0, STABLE);
+    size_t removed = 0;
+    assert_int_equal(weft_map_retain(&map, is_odd, NULL, &removed), WEFT_OK);
+    assert_int_equal(removed, STABLE / 2);
+    assert_int_equal(weft_map_len_exact(&map), STABLE / 2);
+    for (uint64_t key = 0; key < STABLE; key++) {
+        assert_int_equal(weft_map_contains(&map, bytes_of_u64(&key)),
+                         (key & 1) != 0 ? WEFT_OK : WEFT_NOT_FOUND);
+    }
+    contract_close(&map);
+}
+
+/* ---- scan cursors ---------------------------------------------------------------------------- */
+
+static void grow_between(weft_map *map, uint64_t step) {
+    if (step * 40 < KEYS - STABLE - 40) {
+        put_range(map, STABLE + step * 40, STABLE + step * 40 + 40);
+    }
+}
+
+static void shrink_between(weft_map *map, uint64_t step) {
+    for (uint64_t i = 0; i < 100; i++) {
+        remove_u64(map, STABLE + (step * 100 + i) % (KEYS - STABLE));
+    }
+    REQUIRE(weft_map_shrink(map) >= 0);
+    weft_map_maintain(map, 64);
+}
+
+static void breathe_between(weft_map *map, uint64_t step) {
+    if (step % 16 < 8) {
+        for (uint64_t i = 0; i < 100; i++) {
+            REQUIRE(put_u64(map, STABLE + step % 8 * 100 + i, i) == WEFT_OK);
+        }
+    } else {
+        shrink_between(map, step % 8);
+    }
+}
+
+static void scan_across(void **state, uint64_t entries,
+                        void (*between)(weft_map *map, uint64_t step)) {
+    weft_map map = contract_open(state);
+    put_range(&map, 0, entries);
+    tally *t = fresh_tally(&map);
+    uint64_t cursor = 0, step = 0;
+    do {
+        assert_int_equal(weft_map_scan(&map, &cursor, visit, t), WEFT_OK);
+        between(&map, step++);
+    } while (cursor != 0);
+    require_level_w(t, STABLE);
+    contract_close(&map);
+}
+
+static void test_G_cursor_survives_growth(void **state) {
+    scan_across(state, STABLE, grow_between);
+}
+
+static void test_G_cursor_survives_shrink(void **state) {
+    scan_across(state, KEYS, shrink_between);
+}
+
+static void test_G_cursor_survives_both(void **state) {
+    scan_across(state, STABLE, breathe_between);
 }
 
 static void any_cursor_is_harmless(void **state) {
     weft_map map = contract_open(state);
-    uint64_t count = 0;
-    put_range(&map, 0, 1000);
-    for (uint64_t i = 1; i < 200; i++) {
-        uint64_t cursor = i * UINT64_C(0x9e3779b97f4a7c15);
-        while (cursor != 0) {
-            uint64_t before = cursor;
-            assert_int_equal(weft_map_scan(&map, &cursor, any, &count), WEFT_OK);
-            assert_true(cursor == 0 || cursor > before);
-        }
+    put_range(&map, 0, 100);
+    uint64_t chance = 1;
+    for (int i = 0; i < 1000; i++) {
+        chance = chance * UINT64_C(6364136223846793005) + 1;
+        uint64_t cursor = i == 0 ? UINT64_MAX : chance;
+        uint64_t before = cursor;
+        assert_int_equal(weft_map_scan(&map, &cursor, visit, fresh_tally(&map)), WEFT_OK);
+        assert_true(cursor == 0 || cursor > before);
     }
     contract_close(&map);
 }
 
-/* ---- threads --------------------------------------------------------------------------------------- */
+/* ---- other threads change the map ------------------------------------------------------------ */
 
-static void churn(contract_worker *worker) {
-    uint64_t *stop = worker->ctx;
-    uint64_t turn = 0;
-    while (weft_load_acquire(stop) == 0) { /* pairs with the store in the walker */
-        uint64_t key = STABLE + (turn * 7919 + worker->index * 31) % (KEYS - STABLE);
-        uint64_t mine = turn % STABLE;
-        if (turn / 4000 % 2 == 0) {
-            REQUIRE(put_u64(worker->map, key, turn) == WEFT_OK);
-        } else {
-            remove_u64(worker->map, key);
+typedef struct storm {
+    uint64_t over;
+} storm;
+
+static void make_storm(contract_worker *worker) {
+    storm *s = worker->ctx;
+    uint64_t room = (KEYS - STABLE) / 4, from = STABLE + worker->index * room;
+    while (weft_load_relaxed(&s->over) == 0) {
+        for (uint64_t i = 0; i < room / 2; i++) {
+            REQUIRE(put_u64(worker->map, from + i, i) == WEFT_OK);
         }
-        REQUIRE(put_u64(worker->map, mine, turn) == WEFT_OK);
-        turn++;
+        for (uint64_t i = 0; i < room / 2; i++) {
+            REQUIRE(remove_u64(worker->map, from + i) == WEFT_OK);
+        }
+        REQUIRE(weft_map_shrink(worker->map) >= 0);
     }
 }
 
-static void walk_beside(contract_worker *worker) {
-    uint64_t *stop = worker->ctx;
-    static sight s;
-    if (worker->index != 0) {
-        churn(worker);
-        return;
-    }
-    for (int round = 0; round < ROUNDS; round++) {
-        s = (sight){.map = worker->map, .stable = STABLE};
-        walks[(size_t)round % COUNT_OF(walks)](&s);
-        require_stable_seen(&s);
-    }
-    weft_store_release(stop, 1); /* pairs with the load in churn */
-}
-
-static void G_walks_beside_writing_threads(void **state) {
+static void test_G_walks_in_a_storm_of_resizes(void **state) {
     weft_map map = contract_open(state);
-    uint64_t stop = 0;
     put_range(&map, 0, STABLE);
-    contract_together(3, walk_beside, &map, &stop);
+    storm s = {0};
+    contract_crew crew = {.run = make_storm};
+    contract_start(&crew, 2, &map, &s);
+    for (size_t round = 0; round < 5; round++) {
+        tally *t = fresh_tally(&map);
+        walks[round % COUNT_OF(walks)](&map, t);
+        require_level_w(t, STABLE);
+    }
+    weft_store_relaxed(&s.over, 1);
+    contract_join(&crew);
+    require_range(&map, 0, STABLE);
     contract_close(&map);
 }
-
-/* ---- numbers --------------------------------------------------------------------------------------- */
-
-typedef struct number_sight {
-    weft_u64map *map;
-    uint64_t steps;
-    uint8_t seen[KEYS];
-} number_sight;
-
-static bool see_number(void *ctx, weft_u64pair entry) {
-    number_sight *s = ctx;
-    REQUIRE(entry.key < KEYS && s->seen[entry.key]++ == 0);
-    if (++s->steps == 100) {
-        for (uint64_t key = STABLE; key < KEYS; key++) {
-            REQUIRE(weft_u64map_put(s->map, key, key) == WEFT_OK);
-        }
-    }
-    if (s->steps == 300) {
-        for (uint64_t key = STABLE; key < KEYS; key++) {
-            REQUIRE(weft_u64map_remove(s->map, key) == WEFT_OK);
-        }
-        weft_u64map_shrink(s->map);
-    }
-    return true;
-}
-
-static void walk_numbers(number_sight *s, int way) {
-    weft_u64map_iter iter;
-    weft_u64pair pair;
-    uint64_t cursor = 0;
-    size_t removed;
-    switch (way) {
-    case 0:
-        REQUIRE(weft_u64map_foreach(s->map, see_number, s) == WEFT_OK);
-        break;
-    case 1:
-        for (size_t i = 0; i < 5; i++) {
-            weft_u64part part = {i, 5, see_number, s};
-            REQUIRE(weft_u64map_foreach_part(s->map, &part) == WEFT_OK);
-        }
-        break;
-    case 2:
-        weft_u64map_iter_start(s->map, &iter);
-        while (weft_u64map_iter_next(&iter, &pair) == WEFT_OK) {
-            see_number(s, pair);
-        }
-        break;
-    case 3:
-        do {
-            REQUIRE(weft_u64map_scan(s->map, &cursor, see_number, s) == WEFT_OK);
-        } while (cursor != 0);
-        break;
-    default:
-        REQUIRE(weft_u64map_retain(s->map, see_number, s, &removed) == WEFT_OK && removed == 0);
-    }
-}
-
-static void G_numbers(void **state) {
-    for (int way = 0; way < 5; way++) {
-        static number_sight s;
-        weft_map_options options = contract_options(state);
-        weft_u64map map;
-        assert_int_equal(weft_u64map_open(&map, &options), WEFT_OK);
-        s = (number_sight){.map = &map};
-        for (uint64_t key = 0; key < STABLE; key++) {
-            assert_int_equal(weft_u64map_put(&map, key, key), WEFT_OK);
-        }
-        walk_numbers(&s, way);
-        for (uint64_t key = 0; key < STABLE; key++) {
-            assert_int_equal(s.seen[key], 1);
-        }
-        assert_int_equal(weft_u64map_len_exact(&map), weft_u64map_len(&map));
-        assert_int_equal(weft_u64map_check(&map, NULL, 0), WEFT_OK);
-        assert_int_equal(weft_u64map_close(&map), WEFT_OK);
-    }
-}
-
-static const contract_test tests[] = {
-    CONTRACT(G_every_walk_beside_every_change),
-    CONTRACT(G_crowded_buckets),
-    CONTRACT(G_E_crowded_buckets_without_memory),
-    CONTRACT(walks_stop_when_told),
-    CONTRACT(retain_removes_the_rest),
-    CONTRACT(G_no_key_twice_across_clear),
-    CONTRACT(any_cursor_is_harmless),
-    CONTRACT(G_walks_beside_writing_threads),
-    CONTRACT(G_numbers),
-};
 
 int main(void) {
+    static const contract_test tests[] = {
+        CONTRACT(test_G_walks_see_every_entry_once),
+        CONTRACT(test_G_no_key_is_seen_twice_across_clear),
+        CONTRACT(walks_stop_when_told),
+        CONTRACT(parts_are_checked_and_disjoint),
+        CONTRACT(retain_removes_the_rest),
+        CONTRACT(test_G_cursor_survives_growth),
+        CONTRACT(test_G_cursor_survives_shrink),
+        CONTRACT(test_G_cursor_survives_both),
+        CONTRACT(any_cursor_is_harmless),
+        CONTRACT(test_G_walks_in_a_storm_of_resizes),
+    };
     return contract_run("contract/walk", tests, COUNT_OF(tests));
 }
