@@ -8,12 +8,7 @@
 #include <stdio.h>
 #include <weft/guard.h>
 
-enum {
-    ROUND_NS = 100000000,
-    ROUNDS_PER_LOOK = 10,
-    ROUNDS_AFTER_FAILURE = 100,
-    SCANS_PER_GUARD = 64
-};
+enum { ROUND_NS = 100000000, ROUNDS_AFTER_FAILURE = 100, SCANS_PER_GUARD = 64 };
 
 #define BARRIER_BYTES ((uint64_t)16 << 20)
 #define CHECKPOINT_BYTES ((uint64_t)64 << 20)
@@ -144,7 +139,7 @@ static void append_barrier(weft_runtime *runtime) {
 static void *run_keeper(void *arg) {
     weft_runtime *runtime = arg;
     weft_keeper *keeper = &runtime->keeper;
-    unsigned rounds = ROUNDS_PER_LOOK;
+    unsigned rest = 0; /* rounds without a look at the log, after a failure */
     weft_mutex_lock(&keeper->mutex);
     while (!keeper->stopping) {
         if (!keeper->wanted) {
@@ -152,12 +147,12 @@ static void *run_keeper(void *arg) {
         }
         weft_mutex_unlock(&keeper->mutex);
         append_barrier(runtime);
-        bool needed = --rounds == 0 && needs_checkpoint(runtime);
+        bool needed = rest == 0 && needs_checkpoint(runtime);
+        rest -= rest != 0;
         weft_mutex_lock(&keeper->mutex);
-        rounds = rounds == 0 ? ROUNDS_PER_LOOK : rounds;
         if (keeper->wanted || needed) {
             make_checkpoint(runtime);
-            rounds = keeper->last_status == WEFT_OK ? ROUNDS_PER_LOOK : ROUNDS_AFTER_FAILURE;
+            rest = keeper->last_status == WEFT_OK ? 0 : ROUNDS_AFTER_FAILURE;
         }
     }
     weft_mutex_unlock(&keeper->mutex);
