@@ -264,13 +264,14 @@ static weft_bytes part_of(weft_bytes whole, int64_t start, int64_t end) {
 void weft_cmd_getrange(weft_session *session, const weft_args *args) {
     int64_t start;
     int64_t end;
-    weft_item item = {.payload = {NULL, 0}};
+    weft_item item;
     if (!weft_integer_argument(session, args->items[2], &start, NULL) ||
         !weft_integer_argument(session, args->items[3], &end, NULL)) {
         return;
     }
-    weft_keyspace_read(session, args->items[1], &item);
-    weft_reply_bulk(&session->out, part_of(item.payload, start, end));
+    bool found = weft_keyspace_read(session, args->items[1], &item);
+    weft_bytes payload = found ? item.payload : weft_bytes_of(NULL, 0);
+    weft_reply_bulk(&session->out, part_of(payload, start, end));
 }
 
 void weft_cmd_substr(weft_session *session, const weft_args *args) {
