@@ -422,19 +422,17 @@ static weft_resp_status parse_ahead(weft_connection *connection, read_ahead *ahe
     size_t most = known ? AHEAD_MAX : 1;
     ahead->commands = ahead->key_count = 0;
     while (ahead->commands < most && ahead->key_count < AHEAD_KEYS_MAX / 2) {
-        weft_args args;
-        size_t taken = 0;
-        size_t first = resp->first;
-        status = weft_resp_parse(resp, &limits, (char *)input.data + *used, input.size - *used,
-                                 &args, &taken);
+        weft_request request;
+        weft_bytes rest = weft_bytes_of((const char *)input.data + *used, input.size - *used);
+        status = weft_resp_parse(resp, &limits, rest, &request);
         if (WEFT_UNLIKELY(status != WEFT_RESP_COMMAND)) {
             break;
         }
-        *used += taken;
-        if (WEFT_LIKELY(args.count != 0)) {
-            add_keys(ahead, &args);
-            ahead->first[ahead->commands] = first;
-            ahead->count[ahead->commands++] = args.count;
+        *used += request.size;
+        if (WEFT_LIKELY(request.args.count != 0)) {
+            add_keys(ahead, &request.args);
+            ahead->first[ahead->commands] = request.first;
+            ahead->count[ahead->commands++] = request.args.count;
         }
     }
     return status;

@@ -135,8 +135,10 @@ static weft_resp_status read_count(weft_resp *resp, const weft_resp_limits *limi
 }
 
 /* The length line of an argument whose '$' is at `at`, the long way round. */
-static weft_resp_status read_bulk_length(weft_resp *resp, const char *at, const char *end,
-                                         const char **next, uint64_t *length) {
+static weft_resp_status read_bulk_length(weft_resp *resp, weft_bytes input, const char **next,
+                                         uint64_t *length) {
+    const char *at = input.data;
+    const char *end = at + input.size;
     const char *line_end = NULL;
     switch (find_line(at, end, &line_end)) {
     case LINE_LONG:
@@ -180,7 +182,8 @@ static weft_resp_status read_bulks(weft_resp *resp, const weft_resp_limits *limi
             next = read_short_length(at + 1, end, &length);
         }
         if (WEFT_UNLIKELY(next == NULL)) {
-            weft_resp_status status = read_bulk_length(resp, at, end, &next, &length);
+            weft_resp_status status =
+                read_bulk_length(resp, weft_bytes_of(at, (size_t)(end - at)), &next, &length);
             if (status != WEFT_RESP_COMMAND) {
                 return status;
             }
@@ -313,23 +316,25 @@ static weft_resp_status parse_inline(weft_resp *resp, char *data, size_t size) {
     return split_line(resp, data, nul == NULL ? end : nul);
 }
 
-weft_resp_status weft_resp_parse(weft_resp *resp, const weft_resp_limits *limits, char *data,
-                                 size_t size, weft_args *args, size_t *used) {
-    if (size == 0) {
+weft_resp_status weft_resp_parse(weft_resp *resp, const weft_resp_limits *limits, weft_bytes input,
+                                 weft_request *request) {
+    char *data = (char *)input.data;
+    if (input.size == 0) {
         return WEFT_RESP_MORE;
     }
     if (WEFT_UNLIKELY(resp->base != data)) {
         rebase(resp, data);
         resp->base = data;
     }
-    weft_resp_status status =
-        *data == '*' ? parse_multibulk(resp, limits, data + size) : parse_inline(resp, data, size);
+    weft_resp_status status = *data == '*' ? parse_multibulk(resp, limits, data + input.size)
+                                           : parse_inline(resp, data, input.size);
     if (status != WEFT_RESP_COMMAND) {
         return status;
     }
-    args->count = resp->count - resp->first;
-    args->items = resp->items + resp->first;
-    *used = resp->parsed;
+    request->first = resp->first;
+    request->args.count = resp->count - resp->first;
+    request->args.items = resp->items + resp->first;
+    request->size = resp->parsed;
     resp->first = resp->count;
     resp->parsed = 0;
     return WEFT_RESP_COMMAND;

@@ -9,7 +9,7 @@
 #include "server/session.h"
 
 typedef enum weft_resp_status {
-    WEFT_RESP_COMMAND, /* `args` is a command; it may be empty: an empty line, or "*0" */
+    WEFT_RESP_COMMAND, /* `request` is a command; it may be empty: an empty line, or "*0" */
     WEFT_RESP_MORE,    /* the command is not complete */
     WEFT_RESP_ERROR,   /* `error` says why; the connection cannot go on */
     WEFT_RESP_NOMEM,   /* no room for the arguments; the connection cannot go on */
@@ -41,14 +41,21 @@ typedef struct weft_resp {
     char error[80]; /* the error reply without '-' */
 } weft_resp;
 
-/* Understand one command that begins at `data`. `data` may be elsewhere at the next call, with the
- * same bytes first. After WEFT_RESP_COMMAND `args` points into `data`, whose quoted inline
- * arguments are unquoted in place, and `*used` bytes belong to the command. */
-weft_resp_status weft_resp_parse(weft_resp *resp, const weft_resp_limits *limits, char *data,
-                                 size_t size, weft_args *args, size_t *used);
+/* A command, as it was understood. */
+typedef struct weft_request {
+    weft_args args;
+    size_t first; /* where its arguments begin in `items` */
+    size_t size;  /* bytes of the input that are its */
+} weft_request;
+
+/* Understand one command that begins at the input's first byte. The input may be elsewhere at the
+ * next call, with the same bytes first. After WEFT_RESP_COMMAND the arguments point into the
+ * input, where quoted inline arguments are unquoted in place: the bytes must be writable. */
+weft_resp_status weft_resp_parse(weft_resp *resp, const weft_resp_limits *limits, weft_bytes input,
+                                 weft_request *request);
+
 /* The commands given out have run: their arguments make room. Until then those of several commands
- * may be kept, but `items` moves when it grows: a command's begin at items[first] as it was before
- * its parse. */
+ * may be kept, but `items` moves when it grows, and only `first` of a request stays true. */
 void weft_resp_release(weft_resp *resp);
 void weft_resp_free(weft_resp *resp);
 

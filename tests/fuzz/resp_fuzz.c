@@ -251,16 +251,14 @@ static weft_resp_status arrival(weft_resp *resp, const weft_resp_limits *limits,
     held_requests held = {0};
     weft_resp_status status;
     do {
-        weft_args args = {0};
-        size_t used = 0;
-        size_t first = resp->first;
-        status = weft_resp_parse(resp, limits, (char *)bytes.data + *done, bytes.size - *done,
-                                 &args, &used);
+        weft_request request = {0};
+        weft_bytes rest = weft_bytes_of((const char *)bytes.data + *done, bytes.size - *done);
+        status = weft_resp_parse(resp, limits, rest, &request);
         if (status == WEFT_RESP_COMMAND) {
-            REQUIRE(used > 0 && used <= bytes.size - *done);
-            held.first[held.size] = first;
-            held.count[held.size++] = args.count;
-            *done += used;
+            REQUIRE(request.size > 0 && request.size <= rest.size);
+            held.first[held.size] = request.first;
+            held.count[held.size++] = request.args.count;
+            *done += request.size;
         }
         if (held.size == 8 || status != WEFT_RESP_COMMAND) {
             release(resp, &held, text);

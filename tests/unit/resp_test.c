@@ -40,8 +40,9 @@ static void note_command(transcript *out, const weft_args *args) {
 }
 
 /* Feed `size` bytes in pieces of `step`, each time at another address, as a connection might. */
-static void feed(transcript *out, const weft_resp_limits *limits, const char *bytes, size_t size,
-                 size_t step) {
+static void feed(transcript *out, const weft_resp_limits *limits, weft_bytes input, size_t step) {
+    const char *bytes = input.data;
+    size_t size = input.size;
     weft_resp resp = {0};
     size_t done = 0;
     char *buffer = NULL;
@@ -60,15 +61,15 @@ static void feed(transcript *out, const weft_resp_limits *limits, const char *by
         have = next;
         size_t at = 0;
         for (;;) {
-            weft_args args;
-            size_t used = 0;
-            status = weft_resp_parse(&resp, limits, buffer + at, have - done - at, &args, &used);
+            weft_request request;
+            weft_bytes rest = weft_bytes_of(buffer + at, have - done - at);
+            status = weft_resp_parse(&resp, limits, rest, &request);
             if (status != WEFT_RESP_COMMAND) {
                 break;
             }
-            note_command(out, &args);
+            note_command(out, &request.args);
             weft_resp_release(&resp);
-            at += used;
+            at += request.size;
         }
         memmove(buffer, buffer + at, have - done - at);
         done += at;
@@ -85,7 +86,7 @@ static void expect_with(const weft_resp_limits *limits, const char *bytes, size_
                         const char *expected) {
     for (size_t step = 1; step <= size; step++) {
         transcript out = {.size = 0};
-        feed(&out, limits, bytes, size, step);
+        feed(&out, limits, weft_bytes_of(bytes, size), step);
         assert_string_equal(out.text, expected);
     }
 }
@@ -166,7 +167,7 @@ static void endless_lines_end_it(void **state) {
         transcript out = {.size = 0};
         memset(bytes, '1', size);
         memcpy(bytes, rows[i].start, strlen(rows[i].start));
-        feed(&out, &usual, bytes, size, 16384);
+        feed(&out, &usual, weft_bytes_of(bytes, size), 16384);
         assert_string_equal(out.text, rows[i].error);
     }
     free(bytes);
@@ -176,11 +177,10 @@ static void endless_lines_end_it(void **state) {
 static void announcements_are_not_believed(void **state) {
     (void)state;
     weft_resp resp = {0};
-    weft_args args;
-    size_t used = 0;
+    weft_request request;
     char bytes[] = "*1048576\r\n$536870912\r\n";
-    assert_int_equal(weft_resp_parse(&resp, &usual, bytes, sizeof bytes - 1, &args, &used),
-                     WEFT_RESP_MORE);
+    weft_bytes input = weft_bytes_of(bytes, sizeof bytes - 1);
+    assert_int_equal(weft_resp_parse(&resp, &usual, input, &request), WEFT_RESP_MORE);
     assert_int_equal(resp.capacity, 0);
     weft_resp_free(&resp);
 }
@@ -200,12 +200,11 @@ static void arguments_wait_for_release(void **state) {
                                  "*2\r\n$1\r\nG\r\n$3\r\n%03d\r\n", i);
     }
     for (int i = 0; i < COMMANDS; i++) {
-        weft_args args;
-        size_t used = 0;
-        firsts[i] = resp.first;
-        assert_int_equal(weft_resp_parse(&resp, &usual, bytes + at, size - at, &args, &used),
-                         WEFT_RESP_COMMAND);
-        at += used;
+        weft_request request;
+        weft_bytes rest = weft_bytes_of(bytes + at, size - at);
+        assert_int_equal(weft_resp_parse(&resp, &usual, rest, &request), WEFT_RESP_COMMAND);
+        firsts[i] = request.first;
+        at += request.size;
     }
     assert_int_equal(at, size);
     for (int i = 0; i < COMMANDS; i++) {
