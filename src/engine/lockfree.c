@@ -24,7 +24,7 @@
  *             | dying  | overflow block            |      dying = index + 1 of a cell being removed
  *   word      | 16 bits of hash | address of entry | 000, frozen 001 or 101 (UPPER) |  bytes shape
  *             | version of the removal << 3        | 010 GONE                       |
- *   pair      | hash without its low 6 bits          | USED, FROZEN, GONE | value |  u64 shape
+ *   pair      | hash without its low 6 bits          | flags | value |               u64 shape
  *             the low bits of the hash are those of the bucket's index, as there are 64 buckets or
  *             more
  *
