@@ -30,10 +30,10 @@ static void growth_keeps_everything(void **state) {
 
 static void table_is_as_large_as_the_entries_need(void **state) {
     weft_map map = contract_open(state);
-    put_range(&map, 0, MANY);
+    put_range(&map, 0, MANY / 3);
     contract_sound(&map);
     uint64_t large = stats_of(&map).table_bytes;
-    remove_range(&map, 100, MANY);
+    remove_range(&map, 100, MANY / 3);
     int status;
     while ((status = weft_map_shrink(&map)) == WEFT_OK) {
         contract_sound(&map);
@@ -50,7 +50,7 @@ static void table_is_as_large_as_the_entries_need(void **state) {
 
 /* At a constant number of entries the table must neither grow nor lose slots. */
 static void churn_does_not_grow(void **state) {
-    enum { LIVE = 2000, ROUNDS = 60 };
+    enum { LIVE = 2000, ROUNDS = 25 };
     weft_map map = contract_open(state);
     put_range(&map, 0, LIVE);
     for (uint64_t i = 0; i < 5 * LIVE; i++) { /* the steady state */
@@ -96,10 +96,10 @@ static void map_shrinks_by_itself_unless_told_not_to(void **state) {
         weft_map_options options = contract_options(state);
         options.grow_only = grow_only != 0;
         weft_map map = contract_open_with(&options);
-        put_range(&map, 0, MANY / 4);
+        put_range(&map, 0, MANY / 12);
         contract_sound(&map);
         uint64_t full = stats_of(&map).buckets;
-        remove_range(&map, 50, MANY / 4);
+        remove_range(&map, 50, MANY / 12);
         for (uint64_t i = 0; i < 20000; i++) { /* the ordinary work of a small map */
             assert_int_equal(put_u64(&map, MANY + i % 10, i), WEFT_OK);
             assert_int_equal(remove_u64(&map, MANY + i % 10), WEFT_OK);
