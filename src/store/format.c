@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include <endian.h>
+#include <errno.h>
 #include <string.h>
 
 enum {
@@ -151,7 +152,9 @@ static bool frame_reserve(weft_log_frame *frame, size_t more) {
     while (capacity - frame->size < more) {
         capacity *= 2;
     }
+    int saved = errno;
     unsigned char *data = weft_memory_alloc(NULL, capacity, sizeof(uint64_t));
+    errno = saved;
     if (!data) {
         return false;
     }

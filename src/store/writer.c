@@ -59,7 +59,9 @@ static weft_store_chunk *chunk_get(weft_log *log, size_t need) {
         log->spares--;
     } else {
         size_t capacity = need > WEFT_STORE_CHUNK_SIZE ? need : WEFT_STORE_CHUNK_SIZE;
+        int saved = errno;
         chunk = weft_memory_alloc(&log->allocator, sizeof *chunk + capacity, WEFT_CACHE_LINE);
+        errno = saved;
         if (!chunk) {
             return NULL;
         }
