@@ -26,7 +26,8 @@
 #include "engine/engine.h"
 #include <stdio.h>
 
-enum { CHAINS_MIN = 16, SHRINK_DIVISOR = 8 };
+/* More chains than CHAIN_BITS_MAX says never fit into memory; their size must not overflow. */
+enum { CHAINS_MIN = 16, CHAIN_BITS_MAX = 60, SHRINK_DIVISOR = 8 };
 
 typedef struct node {
     struct node *next;
@@ -105,7 +106,8 @@ static bool resize(weft_core *core, uint64_t chains) {
 }
 
 static uint64_t chains_for(uint64_t entries) {
-    return max_u64(CHAINS_MIN, (uint64_t)1 << weft_bits_for(entries));
+    unsigned bits = weft_bits_for(entries);
+    return max_u64(CHAINS_MIN, (uint64_t)1 << (bits < CHAIN_BITS_MAX ? bits : CHAIN_BITS_MAX));
 }
 
 static void resize_if_due(weft_core *core) {
@@ -145,7 +147,9 @@ static void stamp(const weft_core *core, weft_position *position, uint64_t floor
 static int insert(weft_core *core, const weft_key *key, weft_position *position, uint64_t desired) {
     WEFT_ASSERT(!position->present);
     rwlock_table *table = table_of(core);
-    if (table->chains == NULL && !resize(core, max_u64(CHAINS_MIN, table->floor))) {
+    /* The expected number of entries is a hint: without memory for so many, begin small. */
+    if (table->chains == NULL && !resize(core, max_u64(CHAINS_MIN, table->floor)) &&
+        !resize(core, CHAINS_MIN)) {
         return WEFT_E_NOMEM;
     }
     node *fresh = weft_core_alloc(core, sizeof *fresh, sizeof(uint64_t));
@@ -275,9 +279,12 @@ static int rwlock_reserve(weft_core *core, uint64_t entries) {
     rwlock_table *table = table_of(core);
     int status = WEFT_OK;
     weft_rwlock_write_lock(&table->lock);
-    table->floor = chains_for(entries);
-    if (table->chains == NULL || table->mask + 1 < table->floor) {
-        status = resize(core, table->floor) ? WEFT_OK : WEFT_E_NOMEM;
+    uint64_t wanted = chains_for(entries);
+    if (table->chains == NULL || table->mask + 1 < wanted) {
+        status = resize(core, wanted) ? WEFT_OK : WEFT_E_NOMEM;
+    }
+    if (status == WEFT_OK) {
+        table->floor = wanted;
     }
     weft_rwlock_write_unlock(&table->lock);
     return status;

@@ -301,6 +301,15 @@ static void expected_entries_fit_without_growth(void **state) {
     contract_close(&map);
 }
 
+static void test_E_expecting_too_much_begins_small(void **state) {
+    weft_map_options options = contract_options(state);
+    options.expected_entries = SIZE_MAX;
+    weft_map map = contract_open_with(&options);
+    put_range(&map, 0, 1000);
+    require_range(&map, 0, 1000);
+    contract_close(&map);
+}
+
 /* ---- bad hashes ------------------------------------------------------------------------------ */
 
 static uint64_t constant_hash(void *ctx, weft_bytes key, uint64_t seed) {
@@ -398,6 +407,7 @@ int main(void) {
         CONTRACT(values_that_are_not_copied_cannot_be_made),
         CONTRACT(allocator_gets_everything_back),
         CONTRACT(expected_entries_fit_without_growth),
+        CONTRACT(test_E_expecting_too_much_begins_small),
         CONTRACT(bad_hashes_are_survived),
         CONTRACT(hash_context_and_seed_are_the_callers),
     };
