@@ -104,7 +104,7 @@ foreach(file IN LISTS files)
     endif()
 endforeach()
 
-# Examples: public headers only; each prints what the file NAME.expected beside it holds, and exits with 0.
+# Examples: public headers only; each prints what NAME.expected beside it holds, and exits with 0.
 weft_sources(examples examples)
 foreach(file IN LISTS examples)
     get_filename_component(name "${file}" NAME_WE)

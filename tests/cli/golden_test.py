@@ -4,9 +4,9 @@
 
     tests/cli/golden_test.py [--accept] [NAME...]
 
-A case is a file `NAME.case` of blocks: a line `$ command`, the output expected (both streams), and a line
-`[exit N]`. In the output `{*}` stands for any text within a line, and a line `{...}` for any number of
-lines. `--accept` writes what was printed into the files.
+A case is a file `NAME.case` of blocks: a line `$ command`, the output expected (both streams), and
+a line `[exit N]`. In the output `{*}` stands for any text within a line, and a line `{...}` for any
+number of lines. `--accept` writes what was printed into the files.
 """
 import os
 import re
