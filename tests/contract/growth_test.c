@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Growth, churn, shrink, reserve, clear, maintain: the table follows the number of entries, and nothing is
- * lost on the way. */
+/* Growth, churn, shrink, reserve, clear, maintain: the table follows the number of entries, and
+ * nothing is lost on the way. */
 #include "contract/contract.h"
 
 enum { MANY = 120000 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Walks: foreach, parts, iter, scan, retain; cursors kept over growth and shrink between steps; walks in
- * a storm of resizes by other threads. [G]
+/* Walks: foreach, parts, iter, scan, retain; cursors kept over growth and shrink between steps;
+ * walks in a storm of resizes by other threads. [G]
  * Keys below STABLE are present throughout; those above come and go. */
 #include "contract/contract.h"
 
