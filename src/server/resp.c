@@ -333,7 +333,7 @@ weft_resp_status weft_resp_parse(weft_resp *resp, const weft_resp_limits *limits
     }
     request->first = resp->first;
     request->args.count = resp->count - resp->first;
-    request->args.items = resp->items + resp->first;
+    request->args.items = request->args.count == 0 ? NULL : resp->items + resp->first;
     request->size = resp->parsed;
     resp->first = resp->count;
     resp->parsed = 0;

@@ -21,6 +21,8 @@ typedef struct serve_option {
     bool (*take)(weft_node_options *options, const char *text);
 } serve_option;
 
+static const char any_path[] = "a path";
+
 static bool read_number(const char *text, unsigned long long limit, unsigned long long *number) {
     char *end;
     if (!isdigit((unsigned char)*text)) {
@@ -126,13 +128,13 @@ static const serve_option table[] = {
     {"port", "PORT", "TCP port (7379)", "0 (none) to 65535", take_port},
     {"bind", "ADDRESS", "address to listen on (127.0.0.1)", "an address of this machine",
      take_bind},
-    {"unix", "PATH", "listen on a Unix socket too", "a path", take_unix},
-    {"dir", "PATH", "where keys are kept (./weft-data)", "a path", take_dir},
+    {"unix", "PATH", "listen on a Unix socket too", any_path, take_unix},
+    {"dir", "PATH", "where keys are kept (./weft-data)", any_path, take_dir},
     {"memory", NULL, "keep keys in memory only", NULL, take_memory},
     {"threads", "N", "threads that serve clients (one a processor)", "1 to 255", take_threads},
     {"sync", "POLICY", "when changes are safe from a power cut (everysec)",
      "always (before the reply), everysec, or no", take_sync},
-    {"auth-file", "FILE", "file whose first line is the password", "a path", take_auth_file},
+    {"auth-file", "FILE", "file whose first line is the password", any_path, take_auth_file},
     {"http", "PORT", "port of /metrics and /healthz on 127.0.0.1 (7380)", "0 (none) to 65535",
      take_http},
     {"max-memory", "SIZE", "refuse writes above this size of keys (no limit)",
@@ -150,7 +152,8 @@ static void print_help(void) {
         snprintf(left, sizeof left, "--%s %s", table[i].name,
                  table[i].value != NULL ? table[i].value : "");
         printf("  %-20s %s\n", left, table[i].help);
-        if (table[i].allowed != NULL && table[i].take != take_bind) {
+        if (table[i].allowed != NULL && table[i].allowed != any_path &&
+            table[i].take != take_bind) {
             printf("  %-20s   %s\n", "", table[i].allowed);
         }
     }
