@@ -1099,8 +1099,12 @@ static int resize_to(weft_core *core, uint64_t wanted, bool grow) {
 
 static int lockfree_reserve(weft_core *core, uint64_t entries) {
     uint64_t wanted = buckets_for(core, entries);
+    uint64_t before = weft_load_relaxed(&table_of(core)->floor);
     weft_store_relaxed(&table_of(core)->floor, wanted);
     int status = resize_to(core, wanted, true);
+    if (status == WEFT_E_NOMEM) {
+        weft_store_relaxed(&table_of(core)->floor, before);
+    }
     return status == WEFT_UNCHANGED ? WEFT_OK : status;
 }
 
