@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# `make bench`: all comparisons of this folder. Usage: bench/run.sh BUILD [options of serve_compare.py]
+# `make bench`: all comparisons of this folder.
+# Usage: bench/run.sh BUILD [options of serve_compare.py]
 set -eu
 build=${1:?usage: bench/run.sh BUILD [options]}
 shift

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 """weft serve against redis-server, with redis-benchmark, in one run.
 
-Both servers hold the same 1 M keys (16 bytes, values of 32) and write their logs to the same disk with
-the same promise (everysec). Each measurement of one is followed by the same of the other, and the order
-turns round in each round; the table shows medians over the rounds. CPU time is user + system of all
-threads of the server and of the children it waited for. A measurement during which other programs used
-the machine is repeated, and a run that stays noisy is not judged.
+Both servers hold the same 1 M keys (16 bytes, values of 32) and write their logs to the same disk
+with the same promise (everysec). Each measurement of one is followed by the same of the other, and
+the order turns round in each round; the table shows medians over the rounds. CPU time is user +
+system of all threads of the server and of the children it waited for. A measurement during which
+other programs used the machine is repeated, and a run that stays noisy is not judged.
 
-Exit codes: 0 every must is met, 1 one is missed, 2 usage, 3 not measured (noise, or something missing).
+Exit codes: 0 every must is met, 1 one is missed, 2 usage, 3 not measured (noise, or something
+missing).
 """
 import argparse
 import hashlib

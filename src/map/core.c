@@ -180,7 +180,9 @@ static void drop_cleared(weft_core *core, uint64_t cell) {
     if (core->shape == WEFT_SHAPE_BYTES) {
         weft_entry *entry = (weft_entry *)(uintptr_t)cell;
         weft_map_impl *map = era_of(core)->map;
-        weft_reason reason = map->era == era_of(core) ? WEFT_DESTROYED : WEFT_CLEARED;
+        /* Cleared eras are behind the present one; a map that is closed drops the present one. */
+        bool present = weft_load_relaxed(&map->era) == era_of(core);
+        weft_reason reason = present ? WEFT_DESTROYED : WEFT_CLEARED;
         entry->key_size_and_flags |= (uint32_t)reason << WEFT_ENTRY_REASON_SHIFT;
         weft_entry_release(map, entry);
     }

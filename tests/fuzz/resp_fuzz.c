@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests from untrusted bytes. The first bytes of the input choose limits and where the stream is cut
- * into arrivals; the rest is the stream. Understanding it at once, in pieces that move in memory, and
- * with a slow parser written from the grammar must give the same requests and the same end. */
+/* Requests from untrusted bytes. The first bytes of the input choose limits and where the stream is
+ * cut into arrivals; the rest is the stream. Understanding it at once, in pieces that move in
+ * memory, and with a slow parser written from the grammar must give the same requests and the same
+ * end. */
 #include "server/resp.h"
 
 #include <stdio.h>
@@ -73,8 +74,10 @@ static bool slow_number(const char *at, const char *end, long long *number) {
     return strlen(text) == (size_t)(end - at) && strcmp(text, again) == 0;
 }
 
-static weft_resp_status slow_array(const weft_resp_limits *limits, const char *data, size_t size,
+static weft_resp_status slow_array(const weft_resp_limits *limits, weft_bytes input,
                                    transcript *text, size_t *used) {
+    const char *data = input.data;
+    size_t size = input.size;
     const char *end = data + size;
     const char *line_end = NULL;
     long long count;
@@ -203,7 +206,7 @@ static weft_resp_status slow_stream(const weft_resp_limits *limits, const char *
     while (size > 0) {
         size_t before = text->size;
         size_t used = 0;
-        status = *data == '*' ? slow_array(limits, data, size, text, &used)
+        status = *data == '*' ? slow_array(limits, weft_bytes_of(data, size), text, &used)
                               : slow_inline(data, size, text, &used);
         if (status != WEFT_RESP_COMMAND) {
             text->size = before;
@@ -245,20 +248,21 @@ static void release(weft_resp *resp, held_requests *held, transcript *text) {
     weft_resp_release(resp);
 }
 
-/* Understand what has arrived, up to eight requests ahead; *done counts the bytes of whole ones. */
+/* Understand what has arrived, up to eight requests ahead; *bytes shrinks by the whole ones. */
 static weft_resp_status arrival(weft_resp *resp, const weft_resp_limits *limits, transcript *text,
-                                weft_bytes bytes, size_t *done) {
+                                weft_bytes *bytes) {
     held_requests held = {0};
     weft_resp_status status;
     do {
         weft_request request = {0};
-        weft_bytes rest = weft_bytes_of((const char *)bytes.data + *done, bytes.size - *done);
+        weft_bytes rest = *bytes;
         status = weft_resp_parse(resp, limits, rest, &request);
         if (status == WEFT_RESP_COMMAND) {
             REQUIRE(request.size > 0 && request.size <= rest.size);
             held.first[held.size] = request.first;
             held.count[held.size++] = request.args.count;
-            *done += request.size;
+            *bytes =
+                weft_bytes_of((const char *)rest.data + request.size, rest.size - request.size);
         }
         if (held.size == 8 || status != WEFT_RESP_COMMAND) {
             release(resp, &held, text);
@@ -267,7 +271,8 @@ static weft_resp_status arrival(weft_resp *resp, const weft_resp_limits *limits,
     return status;
 }
 
-/* The stream as a connection sees it: each arrival lands in a new buffer of exactly the right size. */
+/* The stream as a connection sees it: each arrival lands in a new buffer of exactly the right
+ * size. */
 static weft_resp_status stream(const weft_resp_limits *limits, weft_bytes input, transcript *text,
                                uint32_t *seed) {
     weft_resp resp = {0};
@@ -288,8 +293,9 @@ static weft_resp_status stream(const weft_resp_limits *limits, weft_bytes input,
         held += piece;
         data += piece;
         left -= piece;
-        size_t done = 0;
-        status = arrival(&resp, limits, text, weft_bytes_of(buffer, held), &done);
+        weft_bytes rest = weft_bytes_of(buffer, held);
+        status = arrival(&resp, limits, text, &rest);
+        size_t done = held - rest.size;
         memmove(buffer, buffer + done, held - done);
         held -= done;
     }
