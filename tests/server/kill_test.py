@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""kill -9 at random moments under load: what was acknowledged is there after the restart, nothing is
-torn, the log is never refused, and the folder does not grow with overwrites.
+"""kill -9 at random moments under load: what was acknowledged is there after the restart, nothing
+is torn, the log is never refused, and the folder does not grow with overwrites.
 
 WEFT_TEST_KILLS   kills for each sync policy (100)
 """
