@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Keys with a deadline: gone exactly on time for readers, swept in the background at bounded cost."""
+"""Keys with a deadline: gone on time for readers, swept in the background at bounded cost."""
 import time
 
 import harness
@@ -71,7 +71,7 @@ class Expiry(harness.NodeCase):
         self.assertEqual(replies[-1], [None])
 
     def test_swept_without_reads(self):
-        """200 000 keys go by themselves, their memory is used again, others are served meanwhile."""
+        """200 000 keys go by themselves, their memory is used again; others are served."""
         node = self.node(memory=True, threads=2)
         connection = self.connect(node)
         value = b"x" * 200
