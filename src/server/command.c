@@ -7,6 +7,7 @@
 #include "server/transaction.h"
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* Shorthands of commands.def. */
 #define F(name) WEFT_FLAG_##name
@@ -181,7 +182,20 @@ static int shown_size(weft_bytes argument, size_t limit) {
     return size == 0 ? 0 : (int)strnlen(argument.data, size);
 }
 
+/* A web page can make a browser send these to a port on the same machine: nothing that comes behind
+ * them may run. */
+static bool is_web_request(weft_bytes name) {
+    return (name.size == 4 && strncasecmp(name.data, "post", 4) == 0) ||
+           (name.size == 5 && strncasecmp(name.data, "host:", 5) == 0);
+}
+
 static void refuse_unknown(weft_session *session, const weft_args *args) {
+    if (is_web_request(args->items[0])) {
+        fprintf(stderr, "weft: client %llu at %s closed: it sent a request for a web server\n",
+                (unsigned long long)session->id, session->peer);
+        session->close_after_reply = true;
+        return;
+    }
     char text[REFUSAL_MAX];
     char shown[2 * SHOWN_MAX];
     size_t used = 0;

@@ -34,6 +34,7 @@ enum {
     AHEAD_KEYS_MAX = 32,
     AHEAD_KEY_SIZE_MAX = 256, /* hashing a longer key costs more than it saves */
     KEEPALIVE_SECONDS = 300,
+    REPLIES_ENOUGH = 1 << 20, /* with so much to send, commands that have come wait */
 };
 
 /* Of one command that is not complete, as client-query-buffer-limit. */
@@ -50,6 +51,7 @@ struct weft_connection {
     size_t pending_capacity;
     uint64_t hold_lsn; /* replies leave when this is durable */
     bool held;
+    bool stalled;       /* commands have come that wait until its replies are gone */
     bool ran;           /* in this round */
     bool changed;       /* its commands of this round added records */
     bool doomed;        /* to be closed when it is neither held nor on the round's list */
@@ -305,6 +307,9 @@ static void flush(weft_connection *connection) {
     }
     if (connection->session.close_after_reply) {
         close_gently(connection);
+    } else if (connection->stalled) {
+        event_add(&connection->read_event, NULL);
+        event_active(&connection->read_event, EV_READ, 0);
     }
 }
 
@@ -459,7 +464,8 @@ static size_t run_commands(weft_connection *connection, weft_bytes input) {
             weft_command_run(session, &args);
         }
         weft_resp_release(resp);
-    } while (status == WEFT_RESP_COMMAND && can_go_on(session));
+    } while (status == WEFT_RESP_COMMAND && can_go_on(session) &&
+             session->out.size < REPLIES_ENOUGH);
     if (WEFT_UNLIKELY(status > WEFT_RESP_MORE) && can_go_on(session)) {
         session->out.muted = false;
         weft_reply_error(&session->out, "%s",
@@ -501,6 +507,10 @@ static size_t run_batch(weft_connection *connection, char *data, size_t size) {
     size_t used = run_commands(connection, weft_bytes_of(data, size));
     if (session->close_after_reply) {
         used = size;
+    }
+    connection->stalled = used < size && session->out.size >= REPLIES_ENOUGH;
+    if (WEFT_UNLIKELY(connection->stalled)) {
+        event_del(&connection->read_event);
     }
     session->input_pending = size - used;
     connection->changed |=
@@ -562,9 +572,23 @@ static void take_input(weft_connection *connection, char *data, size_t size) {
     }
 }
 
+/* Go on with the commands that waited until the replies before them were gone. */
+static void resume(weft_connection *connection) {
+    if (connection->session.out.size != 0) {
+        event_del(&connection->read_event);
+        return;
+    }
+    connection->stalled = false;
+    take_input(connection, connection->pending, connection->pending_size);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     weft_connection *connection = arg;
+    if (WEFT_UNLIKELY(connection->stalled)) {
+        resume(connection);
+        return;
+    }
     weft_loop *loop = connection->loop;
     size_t have = connection->pending_size;
     char *data = loop->input;
@@ -698,7 +722,7 @@ void weft_connections_adopt(weft_loop *loop) {
 
 static bool rests(const weft_connection *connection) {
     return !connection->held && !connection->ran && !connection->doomed &&
-           connection->session.out.size == 0;
+           !connection->stalled && connection->session.out.size == 0;
 }
 
 uint32_t weft_connections_move(weft_loop *from, weft_loop *to, uint32_t count) {

@@ -31,7 +31,7 @@ typedef struct weft_item {
 /* Read the bytes of a map value. False if they are not in this encoding. */
 bool weft_item_decode(const weft_view *view, weft_item *item);
 static inline bool weft_item_expired(const weft_item *item, int64_t now_ms) {
-    return item->deadline != WEFT_NO_DEADLINE && item->deadline <= now_ms;
+    return item->deadline != WEFT_NO_DEADLINE && item->deadline < now_ms;
 }
 
 /* Look a key up; false if absent. `read` counts a hit or a miss, `look` does not. */

@@ -169,11 +169,11 @@ static void a_deadline_between_watch_and_exec_aborts(void **state) {
     (void)state;
     run("SET k 1 PX 10");
     run("WATCH k");
-    fake.now_ms += 10;
+    fake.now_ms += 11;
     run("MULTI");
     assert_string_equal(run("EXEC"), "*-1\r\n");
     run("SET k 1 PX 10");
-    fake.now_ms += 10;
+    fake.now_ms += 11;
     run("WATCH k");
     run_in(1, "GET k");
     run("MULTI");
