@@ -721,8 +721,8 @@ void weft_connections_adopt(weft_loop *loop) {
 }
 
 static bool rests(const weft_connection *connection) {
-    return !connection->held && !connection->ran && !connection->doomed &&
-           !connection->stalled && connection->session.out.size == 0;
+    return !connection->held && !connection->ran && !connection->doomed && !connection->stalled &&
+           connection->session.out.size == 0;
 }
 
 uint32_t weft_connections_move(weft_loop *from, weft_loop *to, uint32_t count) {

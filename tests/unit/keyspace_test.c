@@ -171,7 +171,7 @@ static void keys_with_a_deadline_are_counted(void **state) {
     weft_keyspace_remove(session, key_of("b"));
     assert_int_equal(weft_keyspace_deadlines(&fake_node), 0);
     put("a", "v", fake.now_ms + 10);
-    fake.now_ms += 10;
+    fake.now_ms += 11;
     assert_absent("a");
     assert_int_equal(weft_keyspace_deadlines(&fake_node), 0);
     put("a", "v", fake.now_ms + 10);
@@ -242,7 +242,7 @@ static void sweeps_remove_what_nobody_reads(void **state) {
     uint64_t budget = weft_sweep_run(&fake_node, 0, WEFT_SWEEP_BUDGET_NS);
     assert_int_equal(budget, WEFT_SWEEP_BUDGET_NS);
     assert_int_equal(fake.removes, 0);
-    fake.now_ms += 10;
+    fake.now_ms += 11;
     uint64_t most = 0;
     for (int i = 0; i < 1000 && fake.removes < 1000; i++) {
         budget = weft_sweep_run(&fake_node, 0, budget);
