@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""What a broken or hostile client sends: each gets a clear error, and the node serves the others."""
+"""What a broken or hostile client sends: each gets a clear error, others are served."""
 import os
 import random
 import socket

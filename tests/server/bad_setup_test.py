@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A node where something around it is wrong: the disk, the folder, a port, an option. It says what, in
+"""A node where something around it is wrong: disk, folder, port, an option. It says what, in
 one line, with exit code 2 for usage and 3 for the environment; a running one goes on serving."""
 import os
 import pwd
@@ -196,7 +196,7 @@ class Ports(SetupCase):
                                 "in use")
 
     def test_port_of_another_weft(self):
-        """Two nodes must never share a port and answer in turn, though the kernel would let them."""
+        """Two nodes must never share a port and answer in turn; the kernel would let them."""
         node = self.node(memory=True)
         self.assert_refused(ENVIRONMENT, ["--memory", "--http", "0", "--port", str(node.port)],
                             str(node.port), "in use")
@@ -298,7 +298,7 @@ def health(node):
 
 
 def parse_metrics(text):
-    """The Prometheus text format, strictly: {name or name{labels}: value}; each has HELP and TYPE."""
+    """Prometheus text format, strictly: {name or name{labels}: value}, all with HELP and TYPE."""
     found, types, helped = {}, {}, set()
     for line in text.splitlines():
         if line.startswith("# TYPE "):
@@ -354,7 +354,8 @@ class Http(SetupCase):
         self.assertEqual(after["weft_log_good"], 1)
 
     def test_garbage(self):
-        for data in (b"\0" * 5000, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"*1\r\n$4\r\nPING\r\n",
+        for data in (b"\0" * 5000, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+                     b"*1\r\n$4\r\nPING\r\n",
                      b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
                      b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
                      b"POST /metrics HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\nx",
