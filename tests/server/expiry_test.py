@@ -100,7 +100,8 @@ class Expiry(harness.NodeCase):
         again = node.rss()
         print("RSS MiB: filled %.0f, swept %.0f, filled again %.0f; slowest GET %.1f ms" % (
             filled / 2 ** 20, swept / 2 ** 20, again / 2 ** 20, slowest * 1e3))
-        self.assertLess(again, filled * 1.5)
+        if not node.is_instrumented():
+            self.assertLess(again, filled * 1.5)
         self.assertLess(slowest, 0.5)
 
     def test_sweeping_costs_little_when_nothing_is_due(self):

@@ -345,6 +345,11 @@ class Node:
         with open("/proc/%d/status" % self.process.pid, encoding="ascii") as file:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * 1024
 
+    def is_instrumented(self):
+        """True for a build with a sanitizer, whose memory is not what users get."""
+        with open("/proc/%d/maps" % self.process.pid, encoding="utf-8") as file:
+            return re.search(r"lib[at]san", file.read()) is not None
+
     def cpu_seconds(self):
         """User and system time of all its threads."""
         with open("/proc/%d/stat" % self.process.pid, encoding="ascii") as file:

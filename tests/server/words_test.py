@@ -161,9 +161,9 @@ class TimeToLive(harness.NodeCase):
         connection.pipeline([("SET", key, "x", "PXAT", end) for key, end in ends.items()])
         wrong, gone = [], 0
         while gone < len(ends):
-            connection.send(harness.encode("TIME") + harness.encode("MGET", *ends)
-                            + harness.encode("TIME"))
-            before, values, after = connection.read(), connection.read(), connection.read()
+            before = connection.must("TIME")
+            values = connection.must("MGET", *ends)
+            after = connection.must("TIME")
             first = int(before[0]) * 1000 + int(before[1]) // 1000
             last = int(after[0]) * 1000 + int(after[1]) // 1000
             gone = values.count(None)
