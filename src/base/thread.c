@@ -10,7 +10,7 @@ static pthread_key_t key;
 static bool key_made;
 static void (*exit_fn)(void *value);
 
-__thread void *weft_thread_slot_value __attribute__((tls_model("initial-exec")));
+__thread void *weft_thread_slot_value WEFT_TLS_MODEL;
 
 static void hand_over(void **slot) {
     /* pairs with the release in weft_thread_at_exit */

@@ -135,8 +135,9 @@ static bool orphan_unless_mine(weft_record *record, void *mine) {
 
 /* In the child of a fork only this thread exists: every other record's owner is gone. */
 static void after_fork_in_child(void) {
-    each_record(orphan_unless_mine, *weft_thread_slot());
-    if (*weft_thread_slot() != NULL) {
+    void *mine = *weft_thread_slot();
+    each_record(orphan_unless_mine, mine);
+    if (mine != NULL) {
         for (int i = 0; i < WEFT_LIMBO_BAGS; i++) {
             weft_store_relaxed(&global.shared_pins[i], 0);
         }
