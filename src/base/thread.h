@@ -8,10 +8,6 @@
 #include "base/sched.h"
 #include <pthread.h>
 
-#if defined(WEFT_SCHED) && WEFT_SCHED
-/* The calling thread's own pointer, NULL at first. Its address also identifies the thread. */
-void **weft_thread_slot(void);
-#else
 /* Initial-exec saves a call in the shared library. Not under a sanitizer: the linker turns the
  * addition of an initial-exec address into a lea, which leaves the flags that the check for NULL
  * looks at. */
@@ -21,6 +17,10 @@ void **weft_thread_slot(void);
 #define WEFT_TLS_MODEL __attribute__((tls_model("initial-exec")))
 #endif
 
+#if defined(WEFT_SCHED) && WEFT_SCHED
+/* The calling thread's own pointer, NULL at first. Its address also identifies the thread. */
+void **weft_thread_slot(void);
+#else
 extern __thread void *weft_thread_slot_value WEFT_TLS_MODEL __attribute__((visibility("hidden")));
 
 static inline void **weft_thread_slot(void) {
