@@ -25,6 +25,8 @@ static struct {
     bool exclusive;
     bool silent;         /* remember nothing */
     const char *refusal; /* of weft_journal_writable; NULL: writable */
+    /* If set: told each change; `value` is NULL for a removal, `key` too for the end of an era. */
+    void (*observe)(const weft_bytes *key, const weft_fresh *value);
     unsigned puts;
     unsigned removes;
     unsigned clears;
@@ -49,6 +51,9 @@ static void fake_remember(weft_bytes key, const weft_outcome *outcome) {
 void weft_journal_put(weft_session *session, weft_bytes key, const weft_fresh *value,
                       const weft_outcome *outcome) {
     (void)session;
+    if (fake.observe != NULL) {
+        fake.observe(&key, value);
+    }
     if (fake.silent) {
         return;
     }
@@ -63,6 +68,9 @@ void weft_journal_put(weft_session *session, weft_bytes key, const weft_fresh *v
 
 void weft_journal_remove(weft_session *session, weft_bytes key, const weft_outcome *outcome) {
     (void)session;
+    if (fake.observe != NULL) {
+        fake.observe(&key, NULL);
+    }
     if (fake.silent) {
         return;
     }
@@ -73,6 +81,9 @@ void weft_journal_remove(weft_session *session, weft_bytes key, const weft_outco
 void weft_journal_clear(weft_session *session, uint64_t era) {
     (void)session;
     (void)era;
+    if (fake.observe != NULL) {
+        fake.observe(NULL, NULL);
+    }
     fake.clears++;
 }
 
