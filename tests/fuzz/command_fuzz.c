@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Sequences of commands from untrusted clients, on a node without network. The input is a small
- * program: which client runs which command with which arguments, and when time passes. What must hold:
- * each command is answered by one well-formed reply of the client's protocol; and the changes that the
- * commands journaled, applied to nothing in their order, give what is in the map in the end. */
+ * program: which client runs which command with which arguments, and when time passes. What must
+ * hold: each command is answered by one well-formed reply of the client's protocol; and the changes
+ * that the commands journaled, applied to nothing in their order, give what is in the map in the
+ * end. */
 #include "server/command.h"
 #include "server/transaction.h"
 #include "unit/fake_node.h"
