@@ -56,6 +56,7 @@ struct weft_connection {
     bool changed;       /* its commands of this round added records */
     bool doomed;        /* to be closed when it is neither held nor on the round's list */
     size_t size_before; /* bytes of replies that waited before this round */
+    size_t commands;    /* that ran in this round */
     weft_connection *ran_next;
     weft_connection *held_next;
     weft_connection *next; /* of the loop */
@@ -69,7 +70,6 @@ static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void flush(weft_connection *connection);
 
 /* The registry of sessions. */
-
 static void register_session(weft_connection *connection) {
     weft_runtime *runtime = connection->loop->runtime;
     weft_mutex_lock(&runtime->registry);
@@ -281,7 +281,6 @@ static void close_gently(weft_connection *connection) {
 }
 
 /* Sending. */
-
 static void flush(weft_connection *connection) {
     weft_loop *loop = connection->loop;
     weft_output *out = &connection->session.out;
@@ -332,6 +331,21 @@ static WEFT_COLD void retract(weft_connection *connection, size_t size_before) {
     connection->session.close_after_reply = true;
 }
 
+/* The round is not durable. On a full disk each of its commands gets the error as its reply, so that
+ * a pipeline stays in step; it is stored when there is room. */
+static WEFT_COLD void refuse_round(weft_connection *connection) {
+    weft_log_state state = weft_log_state_get(connection->loop->node->log);
+    weft_output *out = &connection->session.out;
+    if (state != WEFT_LOG_FULL) {
+        retract(connection, connection->size_before);
+        return;
+    }
+    out->size = connection->size_before;
+    for (size_t i = 0; i < connection->commands; i++) {
+        weft_reply_error(out, "%s", weft_journal_refusal(state));
+    }
+}
+
 /* Keep the replies back until the log says that their records are durable. Reading rests
  * meanwhile. */
 static void hold(weft_connection *connection, uint64_t lsn) {
@@ -357,7 +371,7 @@ static void release(weft_connection *connection, bool durable) {
         return;
     }
     if (!durable) {
-        retract(connection, 0);
+        refuse_round(connection);
     }
     event_add(&connection->read_event, NULL);
     flush(connection);
@@ -369,7 +383,8 @@ void weft_connections_release(weft_loop *loop) {
     while (loop->held_first != NULL) {
         weft_connection *connection = loop->held_first;
         bool durable = connection->hold_lsn <= weft_log_durable_lsn(log);
-        if (!durable && weft_log_state_get(log) != WEFT_LOG_FAILED) {
+        weft_log_state state = weft_log_state_get(log);
+        if (!durable && state != WEFT_LOG_FAILED && state != WEFT_LOG_FULL) {
             return;
         }
         loop->held_first = connection->held_next;
@@ -462,6 +477,7 @@ static size_t run_commands(weft_connection *connection, weft_bytes input) {
         for (size_t i = 0; i < ahead.commands && can_go_on(session); i++) {
             weft_args args = {ahead.count[i], resp->items + ahead.first[i]};
             weft_command_run(session, &args);
+            connection->commands++;
         }
         weft_resp_release(resp);
     } while (status == WEFT_RESP_COMMAND && can_go_on(session) &&
@@ -485,6 +501,7 @@ static void join_round(weft_connection *connection) {
     connection->ran = true;
     connection->changed = false;
     connection->size_before = connection->session.out.size;
+    connection->commands = 0;
     connection->ran_next = NULL;
     if (loop->ran_first == NULL) {
         loop->ran_first = connection;
