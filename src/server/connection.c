@@ -331,8 +331,8 @@ static WEFT_COLD void retract(weft_connection *connection, size_t size_before) {
     connection->session.close_after_reply = true;
 }
 
-/* The round is not durable. On a full disk each of its commands gets the error as its reply, so that
- * a pipeline stays in step; it is stored when there is room. */
+/* The round is not durable. On a full disk each of its commands gets the error as its reply, so
+ * that a pipeline stays in step; it is stored when there is room. */
 static WEFT_COLD void refuse_round(weft_connection *connection) {
     weft_log_state state = weft_log_state_get(connection->loop->node->log);
     weft_output *out = &connection->session.out;
