@@ -335,6 +335,9 @@ class Node:
     # ------------------------------------------------------------ looking at it
 
     def connect(self, timeout=20.0):
+        if not self.alive():
+            code = self.process.returncode if self.process else None
+            raise StartFailed(code, "it has ended; log: " + self.log())
         connection = Resp(self.address, timeout)
         if self.password:
             connection.must("AUTH", self.password)
