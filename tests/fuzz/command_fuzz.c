@@ -7,6 +7,7 @@
 #include "server/command.h"
 #include "server/transaction.h"
 #include "unit/fake_node.h"
+#include <limits.h>
 
 #define REQUIRE(condition)                                                                         \
     do {                                                                                           \
@@ -107,13 +108,23 @@ static const char *items_end(const char *at, const char *end, long count, unsign
     return at;
 }
 
+/* The number of a header line that ends before `end`; no byte from there on is looked at. */
+static long header_number(const char *at, const char *end) {
+    bool negative = at < end && *at == '-';
+    long number = 0;
+    for (at += negative; at < end && *at >= '0' && *at <= '9' && number < LONG_MAX / 16; at++) {
+        number = number * 10 + (*at - '0');
+    }
+    return negative ? -number : number;
+}
+
 /* Behind the reply that begins at `at`; NULL if it is not well-formed. */
 static const char *reply_end(const char *at, const char *end, unsigned depth) {
     const char *line = at == end ? NULL : memchr(at, '\n', (size_t)(end - at));
     if (line == NULL || line[-1] != '\r' || depth > 8) {
         return NULL;
     }
-    long number = strtol(at + 1, NULL, 10);
+    long number = header_number(at + 1, line - 1);
     const char *next = line + 1;
     switch (*at) {
     case '+':
