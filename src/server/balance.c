@@ -14,8 +14,8 @@
 enum {
     HOT_PERMILLE = 850, /* of each active loop, on average */
     HOT_TICKS = 2,
-    CALM_PERMILLE = 500, /* of each loop, were there half as many */
-    CALM_TICKS = 20,
+    CALM_PERMILLE = 800, /* of each loop, were there half as many */
+    CALM_TICKS = 5,
     MOVES_PER_TICK = 256,
     SLACK = 2, /* connections above the share that are left where they are */
 };
@@ -33,9 +33,11 @@ static void measure(weft_loop *loop) {
     uint64_t now = weft_clock_monotonic_ns();
     uint64_t used = thread_used_ns();
     if (loop->ticked_ns != 0 && now > loop->ticked_ns) {
-        weft_store_relaxed(&loop->load_permille,
-                           (used - loop->used_ns) * 1000 / (now - loop->ticked_ns));
+        uint64_t worked = used - loop->used_ns;
+        worked -= loop->polled_ns < worked ? loop->polled_ns : worked;
+        weft_store_relaxed(&loop->load_permille, worked * 1000 / (now - loop->ticked_ns));
     }
+    loop->polled_ns = 0;
     loop->ticked_ns = now;
     loop->used_ns = used;
 }

@@ -10,7 +10,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { NS_PER_MS = 1000000, MAINTAIN_BUDGET = 1024 };
+enum {
+    NS_PER_MS = 1000000,
+    MAINTAIN_BUDGET = 1024,
+    POLL_NS = 20000, /* what a loop looks for work at most before it sleeps */
+};
 
 __thread weft_loop *weft_loop_current;
 
@@ -64,6 +68,7 @@ void weft_loop_step_in(weft_loop *loop) {
     weft_guard_enter(&loop->guard);
     if (!loop->in_round) {
         loop->in_round = true;
+        loop->began_ns = weft_clock_monotonic_ns();
         loop->round_lsn = 0;
         loop->round_status = WEFT_OK;
     }
@@ -144,11 +149,42 @@ bool weft_loop_open(weft_loop *loop) {
     return event_add(&loop->wake_event, NULL) == 0 && event_add(&loop->tick_event, &interval) == 0;
 }
 
+/* Whether a loop that polls leaves others enough: half of the processors. */
+static bool may_poll(const weft_runtime *runtime) {
+    return weft_load_relaxed(&runtime->active_loops) <= runtime->cpu_count / 2;
+}
+
+/* Look for work without sleeping, for a bounded time. False if the event base failed. */
+static bool poll_and_run(weft_loop *loop, uint64_t from) {
+    uint64_t now;
+    do {
+        if (event_base_loop(loop->base, EVLOOP_NONBLOCK) < 0) {
+            return false;
+        }
+        now = loop->in_round ? loop->began_ns : weft_clock_monotonic_ns();
+    } while (!loop->in_round && !loop->finished && now - from < POLL_NS);
+    loop->polled_ns += now - from;
+    return true;
+}
+
+/* Wait for sockets, and run what they bring. A client whose request has to wake a sleeping loop
+ * pays for it with a longer system call, so a loop whose last wait was short polls before it
+ * sleeps. (KVM's halt polling follows the same rule.) False if the event base failed. */
+static bool wait_and_run(weft_loop *loop) {
+    uint64_t from = weft_clock_monotonic_ns();
+    bool good = !loop->eager || !may_poll(loop->runtime) || poll_and_run(loop, from);
+    if (good && !loop->in_round && !loop->finished) {
+        good = event_base_loop(loop->base, EVLOOP_ONCE) >= 0;
+    }
+    loop->eager = loop->in_round && loop->began_ns - from < POLL_NS;
+    return good;
+}
+
 static void *run_loop(void *arg) {
     weft_loop *loop = arg;
     weft_loop_current = loop;
     weft_listen_start(loop);
-    while (!loop->finished && event_base_loop(loop->base, EVLOOP_ONCE) >= 0) {
+    while (!loop->finished && wait_and_run(loop)) {
         end_round(loop);
     }
     return NULL;

@@ -57,9 +57,10 @@ typedef struct weft_loop {
     uint64_t round_lsn; /* of the last frame; 0: none */
     int round_status;   /* WEFT_OK, or something did not get into the log */
 
-    bool in_round; /* something ran since the last end of a round */
-    bool inside;   /* in the gate, and in the guard */
-    bool finished; /* the thread ends after this round */
+    bool in_round;     /* something ran since the last end of a round */
+    bool inside;       /* in the gate, and in the guard */
+    bool finished;     /* the thread ends after this round */
+    uint64_t began_ns; /* when the round did */
     weft_guard guard;
     weft_connection *ran_first; /* in this round; their replies leave at its end */
     weft_connection *ran_last;
@@ -68,6 +69,8 @@ typedef struct weft_loop {
     uint32_t connection_count;    /* atomic: of this loop, those on their way to it included */
     weft_mutex inbox_mutex;
     weft_connection *inbox; /* connections that other loops have handed over */
+    bool eager;             /* the last wait was so short that polling pays (loop.c) */
+    uint64_t polled_ns;     /* spent polling since the last tick */
     uint64_t load_permille; /* atomic: processor time of the last tick's interval */
     uint64_t ticked_ns;     /* when that ended, and how much the thread had used by then */
     uint64_t used_ns;
@@ -101,6 +104,7 @@ typedef struct weft_runtime {
     weft_connection *sessions;
     uint32_t session_count; /* atomic */
     uint64_t next_id;       /* atomic */
+    uint32_t cpu_count;     /* processors that the node may use */
     uint32_t active_loops;  /* atomic: connections live on the first so many loops (balance.c) */
     unsigned hot_ticks;     /* loop 0 only */
     unsigned calm_ticks;

@@ -3,12 +3,12 @@
 #include "server/server.h"
 
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "server/runtime.h"
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,12 +21,8 @@ enum { DESCRIPTORS_BESIDE_CLIENTS = 128, CLIENTS_MIN = 16 };
 static weft_node *signalled_node;
 
 uint32_t weft_serve_default_threads(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) {
-        return 1;
-    }
-    int count = CPU_COUNT(&set);
-    return count < 1 ? 1 : count >= WEFT_LOOPS_MAX ? WEFT_LOOPS_MAX - 1 : (uint32_t)count;
+    uint32_t count = weft_cpu_count();
+    return count < WEFT_LOOPS_MAX ? count : WEFT_LOOPS_MAX - 1;
 }
 
 void weft_node_stop(weft_node *node) {
@@ -126,6 +122,7 @@ static bool open_runtime(weft_node *node) {
     runtime->node = node;
     runtime->loop_count = loops;
     runtime->active_loops = 1;
+    runtime->cpu_count = weft_cpu_count();
     runtime->unix_fd = -1;
     runtime->stop_fd = eventfd(0, EFD_CLOEXEC);
     node->gate = weft_gate_new(loops + 1);
