@@ -18,9 +18,9 @@ NOBODY = 65534
 MIB = 1 << 20
 
 
-def run(*words, **options):
+def run(*words, binary=harness.BINARY, **options):
     """`weft serve` that is expected to end by itself: its exit code and what it said."""
-    done = subprocess.run([harness.BINARY, "serve", *words], stdin=subprocess.DEVNULL,
+    done = subprocess.run([binary, "serve", *words], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20,
                           check=False, **options)
     return done.returncode, done.stdout.decode("utf-8", "replace")
@@ -61,10 +61,13 @@ class Folder(SetupCase):
         path = os.path.join(self.folder, "closed")
         os.mkdir(path, 0o755)
         os.chmod(self.folder, 0o755)
+        # A copy: another user may be kept from the folder that this tree is in.
+        binary = shutil.copy(harness.BINARY, self.folder)
         user = pwd.getpwuid(NOBODY).pw_name
         for target in (path, os.path.join(path, "below")):
             self.assert_refused(ENVIRONMENT, ["--dir", target, *self.ports()], path,
-                                "Permission denied", user=user, group=NOBODY, extra_groups=[])
+                                "Permission denied", binary=binary, user=user, group=NOBODY,
+                                extra_groups=[])
         self.assertEqual(os.listdir(path), [])
 
     def test_read_only(self):
