@@ -43,7 +43,7 @@ CORES = os.cpu_count()
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="3 short rounds")
-    parser.add_argument("--rounds", type=int, help="rounds (5; 3 with --quick)")
+    parser.add_argument("--rounds", type=int, help="rounds (9; 3 with --quick)")
     parser.add_argument("--seconds", type=float, help="aim for one measurement (1.5; 0.5)")
     parser.add_argument("--threads", type=int, help="threads of weft (its default)")
     parser.add_argument("--tests", default=",".join(TESTS), help="of " + ",".join(TESTS))
@@ -56,7 +56,7 @@ def parse_arguments():
     options.tests = [name for name in options.tests.upper().split(",") if name]
     if not options.tests or set(options.tests) - set(TESTS):
         parser.error("--tests: of " + ",".join(TESTS))
-    options.rounds = options.rounds or (3 if options.quick else 5)
+    options.rounds = options.rounds or (3 if options.quick else 9)
     options.seconds = options.seconds or (0.5 if options.quick else 1.5)
     return options
 

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 
 enum {
-    HOT_PERMILLE = 850, /* of each active loop, on average */
+    HOT_PERMILLE = 950, /* of each active loop, on average */
     HOT_TICKS = 2,
     CALM_PERMILLE = 800, /* of each loop, were there half as many */
     CALM_TICKS = 5,
