@@ -124,14 +124,17 @@ static void persistence_section(weft_session *session, weft_text *text) {
     weft_node *node = session->node;
     const char *why;
     bool fine = weft_journal_writable(session, &why);
+    weft_checkpoint_state checkpoint = weft_journal_checkpoint_state(node);
     weft_text_add(text,
                   "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRIu64 "\r\n",
                   weft_load_relaxed(&node->changes_since_save));
-    weft_text_add(text, "rdb_bgsave_in_progress:0\r\nrdb_last_save_time:%" PRId64 "\r\n",
-                  weft_load_relaxed(&node->last_save_ms) / MS_PER_SECOND);
-    weft_text_add(text, "rdb_last_bgsave_status:ok\r\naof_enabled:%d\r\n", node->log != NULL);
-    weft_text_add(text, "aof_rewrite_in_progress:0\r\naof_last_write_status:%s\r\n",
-                  fine ? "ok" : "err");
+    weft_text_add(text, "rdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%" PRId64 "\r\n",
+                  checkpoint.running, weft_load_relaxed(&node->last_save_ms) / MS_PER_SECOND);
+    weft_text_add(text, "rdb_last_bgsave_status:%s\r\naof_enabled:%d\r\n",
+                  checkpoint.last_failed ? "err" : "ok", node->log != NULL);
+    weft_text_add(text, "aof_rewrite_in_progress:%d\r\naof_last_bgrewrite_status:%s\r\n",
+                  checkpoint.running, checkpoint.last_failed ? "err" : "ok");
+    weft_text_add(text, "aof_last_write_status:%s\r\n", fine ? "ok" : "err");
 }
 
 static void stats_section(weft_session *session, weft_text *text) {

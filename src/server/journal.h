@@ -24,4 +24,11 @@ bool weft_journal_writable(weft_session *session, const char **text);
 /* Write a checkpoint: SAVE waits for its end, BGSAVE does not. NULL, or the text of the error. */
 const char *weft_journal_checkpoint(weft_node *node, bool wait);
 
+typedef struct weft_checkpoint_state {
+    bool running;     /* one is asked for, or is being written */
+    bool last_failed; /* the last one */
+} weft_checkpoint_state;
+
+weft_checkpoint_state weft_journal_checkpoint_state(weft_node *node);
+
 #endif

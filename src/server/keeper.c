@@ -239,3 +239,15 @@ const char *weft_journal_checkpoint(weft_node *node, bool wait) {
         return "ERR the checkpoint could not be written: Input/output error";
     }
 }
+
+weft_checkpoint_state weft_journal_checkpoint_state(weft_node *node) {
+    weft_checkpoint_state state = {0};
+    if (node->log != NULL) {
+        weft_keeper *keeper = &node->runtime->keeper;
+        weft_mutex_lock(&keeper->mutex);
+        state.running = keeper->busy || keeper->wanted;
+        state.last_failed = keeper->last_status != WEFT_OK;
+        weft_mutex_unlock(&keeper->mutex);
+    }
+    return state;
+}

@@ -160,6 +160,25 @@ class RedisPy(harness.NodeCase):
                 client.incr("shared")
         self.assertEqual(self.client.get("shared"), b"%d" % (50 * 20))
 
+    def test_a_running_checkpoint_is_told(self):
+        pipe = self.client.pipeline(transaction=False)
+        for i in range(50_000):
+            pipe.set("key:%d" % i, b"x" * 100)
+        pipe.execute()
+        before = self.client.lastsave()
+        pipe.bgsave()
+        pipe.info("persistence")
+        told = pipe.execute()[1]
+        self.assertEqual(told["rdb_bgsave_in_progress"], 1)
+        self.assertEqual(told["aof_rewrite_in_progress"], 1)
+        deadline = time.monotonic() + 30
+        while told["rdb_bgsave_in_progress"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+            told = self.client.info("persistence")
+        self.assertEqual(told["rdb_bgsave_in_progress"], 0)
+        self.assertEqual(told["rdb_last_bgsave_status"], "ok")
+        self.assertGreaterEqual(self.client.lastsave(), before)
+
     def test_server_information(self):
         info = self.client.info()
         self.assertIn("redis_version", info)

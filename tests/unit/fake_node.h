@@ -99,6 +99,11 @@ const char *weft_journal_checkpoint(weft_node *node, bool wait) {
     return fake.refusal;
 }
 
+weft_checkpoint_state weft_journal_checkpoint_state(weft_node *node) {
+    (void)node;
+    return (weft_checkpoint_state){0};
+}
+
 #ifndef FAKE_WITH_GATE
 void weft_gate_enter(struct weft_gate *gate, uint32_t loop) {
     (void)gate;
