@@ -4,6 +4,8 @@
  * moment. */
 #include "engine/lockfree_layout.h"
 
+enum { ENTRIES_AHEAD = 2, BUCKETS_AHEAD = 6 }; /* steps */
+
 /* A walk of one interval of the reversed hash. */
 typedef struct visit {
     weft_core *core;
@@ -120,6 +122,23 @@ static void visit_bucket(visit *v, generation *gen, uint64_t index) {
     }
 }
 
+static bucket *bucket_of_point(generation *gen, uint64_t point) {
+    return &gen->buckets[weft_reverse_bits(point) & gen->mask];
+}
+
+/* The next steps' lines come from memory while this one works: first buckets, then what they point
+ * to. Neighbours of a walk are far from each other in memory. */
+static void look_ahead(weft_core *core, generation *gen, uint64_t from) {
+    uint64_t width = (UINT64_MAX >> weft_bits_for(gen->mask + 1)) + 1;
+    __builtin_prefetch(bucket_of_point(gen, from + BUCKETS_AHEAD * width));
+    bucket *near = bucket_of_point(gen, from + ENTRIES_AHEAD * width);
+    for (unsigned i = 0; core->shape == WEFT_SHAPE_BYTES && i < WORDS; i++) {
+        const char *entry = (const char *)word_entry(weft_load_relaxed(&near->words[i]));
+        __builtin_prefetch(entry);
+        __builtin_prefetch(entry + WEFT_CACHE_LINE);
+    }
+}
+
 void weft_lockfree_walk(weft_core *core, weft_step *step) {
     WEFT_ASSERT(step->emit != NULL); /* the guard may be a movable one, on no thread */
     generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
@@ -132,5 +151,6 @@ void weft_lockfree_walk(weft_core *core, weft_step *step) {
     visit v = {.core = core, .step = step, .last = step->from | rest};
     v.filter = (step->from & rest) != 0;
     step->next = v.last + 1;
+    look_ahead(core, gen, step->from);
     visit_bucket(&v, gen, weft_reverse_bits(step->from) & gen->mask);
 }
