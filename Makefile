@@ -7,7 +7,7 @@ DESTDIR ?=
 RUN_ARGS ?=
 CONFIGURE ?=
 
-.PHONY: all run test bench tidy docs install uninstall fresh clean
+.PHONY: all run test bench peers tidy docs install uninstall fresh clean
 
 all:
 	@scripts/build.sh $(BUILD) -DCMAKE_BUILD_TYPE=Release -DWEFT_TESTS=OFF \
@@ -25,6 +25,9 @@ test:
 bench: all
 	@scripts/packages.sh install build bench
 	@bench/run.sh $(BUILD)
+
+peers: all
+	@scripts/peers.sh $(BUILD)/peers
 
 tidy:
 	@scripts/packages.sh install tidy

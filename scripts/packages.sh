@@ -4,8 +4,13 @@
 #   scripts/packages.sh list KIND...      print them
 #   scripts/packages.sh missing KIND...   print those that are not installed
 #   scripts/packages.sh install KIND...   install those that are not installed
-# KIND is build, test, tidy, bench or fresh.
+# KIND is build, test, tidy, bench, peers or fresh.
 set -eu
+
+# unless COMMAND PACKAGE: the package of a toolchain that is not there in another way.
+unless() {
+    command -v "$1" >/dev/null || echo "$2"
+}
 
 packages_of() {
     case $1 in
@@ -16,6 +21,9 @@ packages_of() {
         "g++ git man-db" ;;
     tidy) echo "python3 clang-format-14 git" ;;
     bench) echo "redis-server redis-tools python3" ;;
+    peers) echo "g++ liburcu-dev libck-dev libtbb-dev libcuckoo-dev libboost1.81-dev libxxhash-dev" \
+        "python3-pip $(unless go golang-go) $(unless cargo cargo)" \
+        "$(unless javac default-jdk-headless)" ;;
     fresh) echo "debootstrap git" ;;
     *) echo "packages.sh: unknown kind '$1'" >&2; exit 2 ;;
     esac
@@ -24,7 +32,7 @@ packages_of() {
 list() {
     for kind in "$@"; do
         packages_of "$kind" | tr ' ' '\n'
-    done | sort -u
+    done | sed '/^$/d' | sort -u
 }
 
 missing() {
