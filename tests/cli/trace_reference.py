@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A second implementation of docs/design/bench.md's traces and checksums, for tests to compare with.
+"""A second implementation of docs/design/bench.md's traces and checksums, to compare with.
 
     tests/cli/trace_reference.py make FILE [--shape u64|bytes] [--keys N] [--prefill N] [--ops N]
                                  [--zipf S] [--mix get=95,insert=2.5,remove=2.5] [--seed N]
@@ -157,7 +157,7 @@ def verify(trace):
 
 
 def make(shape, keys, counts, mixture, seed=1, zipf=0.0, value_bytes=None):
-    """A trace over `keys` keys; `counts` is (prefill, operations), `mixture` {"get": percent, …}."""
+    """A trace over `keys` keys; counts: (prefill, operations); mixture: {"get": percent, …}."""
     dice = random.Random(seed)
     universe = [mix(seed + rank & MASK) for rank in range(keys)]
     if shape == BYTES:
