@@ -77,7 +77,7 @@ function(weft_tool target name)
     set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY
                           "${CMAKE_BINARY_DIR}")
     weft_own_code(${target})
-    target_link_libraries(${target} PRIVATE weft-server weft_static)
+    target_link_libraries(${target} PRIVATE weft-bench weft-server weft_static)
     pkg_check_modules(jemalloc IMPORTED_TARGET jemalloc)
     if(jemalloc_FOUND AND NOT WEFT_SANITIZE)
         target_link_libraries(${target} PRIVATE PkgConfig::jemalloc)

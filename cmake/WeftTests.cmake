@@ -56,7 +56,7 @@ endfunction()
 
 set(with_server "")
 if(TARGET weft-server)
-    set(with_server weft-server)
+    set(with_server weft-bench weft-server)
 endif()
 
 foreach(kind IN ITEMS unit contract fault progress lin)

@@ -15,7 +15,7 @@ unless() {
 packages_of() {
     case $1 in
     build) echo "gcc libc6-dev make cmake ninja-build pkg-config libevent-dev libxxhash-dev" \
-        "libjemalloc-dev" ;;
+        "libjemalloc-dev libjansson-dev" ;;
     test) echo "libcmocka-dev libhiredis-dev redis-server redis-tools python3 python3-redis" \
         "nodejs node-redis clang-14 llvm-14 libclang-rt-14-dev clang-format-14 valgrind" \
         "g++ git man-db" ;;

@@ -3,14 +3,8 @@
 #ifndef WEFT_SERVER_SERVER_H
 #define WEFT_SERVER_SERVER_H
 
+#include "base/exit.h"
 #include "server/node.h"
-
-enum {
-    WEFT_EXIT_FINE = 0,
-    WEFT_EXIT_FINDING = 1,
-    WEFT_EXIT_USAGE = 2,
-    WEFT_EXIT_ENVIRONMENT = 3,
-};
 
 /* Processors that this process may run on: the usual number of threads. */
 uint32_t weft_serve_default_threads(void);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "bench/driver/bench.h"
 #include "server/server.h"
 #include "tool.h"
 #include <stdio.h>
@@ -12,6 +13,7 @@ typedef struct tool_command {
 
 static const tool_command commands[] = {
     {"serve", weft_tool_serve, "share keys with every Redis client"},
+    {"bench", weft_bench_main, "compare maps and servers on this machine"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };

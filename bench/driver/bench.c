@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of commands. */
+#include "bench.h"
+#include "base/exit.h"
+#include <stdio.h>
+#include <string.h>
+
+typedef struct bench_command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} bench_command;
+
+static const bench_command commands[] = {
+    {"trace", weft_bench_trace, "make, convert, show and run trace files"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_usage(FILE *out) {
+    fprintf(out, "usage: weft bench [COMMAND] [OPTION...]\n\n"
+                 "Compare weft with its peers, each in a process of its own, on the same trace.\n"
+                 "Without a command: the verdict, in at most two minutes.\n\ncommands:\n");
+    for (int i = 0; i < COMMANDS; i++) {
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    }
+    fprintf(out, "\n'weft bench COMMAND --help' tells the options of a command.\n"
+                 "exit codes: 0 fine, 1 finding, 2 usage, 3 environment (noise included)\n");
+}
+
+int weft_bench_main(int argc, char **argv) {
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        print_usage(stdout);
+        return WEFT_EXIT_FINE;
+    }
+    for (int i = 0; i < COMMANDS && argc >= 2; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    fprintf(stderr, "weft bench: there is no command '%s'; 'weft bench --help' lists them\n",
+            argc >= 2 ? argv[1] : "");
+    return WEFT_EXIT_USAGE;
+}
