@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+
+module weft/bench/peers/go
+
+go 1.25
+
+require github.com/puzpuzpuz/xsync/v4 v4.5.0

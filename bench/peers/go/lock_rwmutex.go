@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+
+//go:build rwmutex
+
+package main
+
+import "sync"
+
+const (
+	peerID    = "go-rwmutex"
+	mapName   = "map+sync.RWMutex"
+	isControl = false
+)
+
+type lock = sync.RWMutex
