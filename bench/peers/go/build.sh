@@ -5,7 +5,12 @@ set -eu
 id=$1
 output=$2
 command -v go >/dev/null || {
-    echo "Go is not installed (1.25 or newer)" >&2
+    echo "Go 1.24 or newer is not installed" >&2
+    exit 4
+}
+minor=$(go env GOVERSION | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+[ "${minor:-24}" -ge 24 ] || {
+    echo "Go 1.24 or newer is needed, this is 1.$minor" >&2
     exit 4
 }
 mkdir -p "$output/.$id"

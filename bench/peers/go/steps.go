@@ -70,12 +70,14 @@ func (j *job) start(t *tables) outcome {
 	var ready, done sync.WaitGroup
 	gate := make(chan struct{})
 	ready.Add(j.threads)
+	done.Add(j.threads)
 	for i := range workers {
-		done.Go(func() {
+		go func() {
+			defer done.Done()
 			ready.Done()
 			<-gate
 			workers[i].work(t, j, j.offset+uint64(i), &ended)
-		})
+		}()
 	}
 	ready.Wait()
 	processorBefore, start := processorTime(), time.Now()
