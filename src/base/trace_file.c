@@ -186,6 +186,26 @@ void weft_trace_set_distinct(weft_trace_writer *writer, uint64_t distinct) {
     writer->header.distinct = distinct;
 }
 
+void weft_trace_set_value_bytes(weft_trace_writer *writer, uint64_t bytes) {
+    bytes = bytes < WEFT_TRACE_VALUE_MIN ? WEFT_TRACE_VALUE_MIN : bytes;
+    bytes = bytes > WEFT_TRACE_VALUE_MAX ? WEFT_TRACE_VALUE_MAX : bytes;
+    if (writer->header.shape == WEFT_TRACE_BYTES) {
+        writer->header.value_bytes = (uint32_t)bytes;
+    }
+}
+
+uint64_t weft_trace_bytes(const weft_trace_writer *writer) {
+    uint32_t ops = writer->chunk.ops;
+    if (ops == 0) {
+        return writer->header.bytes;
+    }
+    size_t table = writer->header.shape == WEFT_TRACE_BYTES
+                       ? weft_trace_padded((ops + 1) * sizeof *writer->offsets)
+                       : 0;
+    return writer->header.bytes + sizeof writer->chunk + weft_trace_padded(ops) + table +
+           weft_trace_padded(writer->keys_used);
+}
+
 int weft_trace_finish(weft_trace_writer *writer) {
     flush(writer);
     memcpy(writer->header.magic, WEFT_TRACE_MAGIC, sizeof writer->header.magic);

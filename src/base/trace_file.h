@@ -76,6 +76,12 @@ int weft_trace_append(weft_trace_writer *writer, weft_trace_op op, const void *k
 /* Say how many distinct keys there are, if that is only known at the end. */
 void weft_trace_set_distinct(weft_trace_writer *writer, uint64_t distinct);
 
+/* The same for the size of values; shape bytes only. What is not allowed becomes what is nearest. */
+void weft_trace_set_value_bytes(weft_trace_writer *writer, uint64_t bytes);
+
+/* The size that the file would have if it were finished now. */
+uint64_t weft_trace_bytes(const weft_trace_writer *writer);
+
 /* Write the last chunk and the head, close the file, free the writer. The first error of all. */
 int weft_trace_finish(weft_trace_writer *writer);
 
