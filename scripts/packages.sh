@@ -21,8 +21,8 @@ packages_of() {
         "g++ git man-db" ;;
     tidy) echo "python3 clang-format-14 git" ;;
     bench) echo "redis-server redis-tools python3" ;;
-    peers) echo "g++ liburcu-dev libck-dev libtbb-dev libcuckoo-dev libboost1.81-dev libxxhash-dev" \
-        "python3-pip $(unless go golang-go) $(unless cargo cargo)" \
+    peers) echo "g++ liburcu-dev libck-dev libtbb-dev libcuckoo-dev libboost1.81-dev" \
+        "libxxhash-dev python3-pip $(unless go golang-go) $(unless cargo cargo)" \
         "$(unless javac default-jdk-headless)" ;;
     fresh) echo "debootstrap git" ;;
     *) echo "packages.sh: unknown kind '$1'" >&2; exit 2 ;;

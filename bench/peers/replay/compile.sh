@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+# Sourced by the build.sh of peers in C and C++, which are called as `build.sh OUTPUT_FOLDER`:
+#     . "$(dirname "$0")/../replay/compile.sh"
+#     needs_header ck_ht.h libck-dev
+#     compile ck.c -lck
+# $peer is the peer's folder and $id its name; set CC and CXX for other compilers.
+[ $# -eq 1 ] || { echo "usage: $0 OUTPUT_FOLDER" >&2; exit 2; }
+output=$1
+peer=$(cd "$(dirname "$0")" && pwd)
+id=$(basename "$peer")
+scratch=$output/.$id
+mkdir -p "$scratch"
+
+# missing WHAT…: this peer can't be built here.
+missing() {
+    echo "$*" >&2
+    exit 4
+}
+
+# compiler SOURCE: the compiler for it, with its language.
+compiler() {
+    case $1 in
+    *.c) echo "${CC:-cc} -std=gnu11" ;;
+    *) echo "${CXX:-c++} -std=gnu++17" ;;
+    esac
+}
+
+# needs_compiler SOURCE
+needs_compiler() {
+    set -- $(compiler "$1")
+    command -v "$1" >/dev/null || missing "$1, a compiler, is not installed"
+}
+
+# needs_header HEADER PACKAGE [FLAG…]: the header can be included, in C++ unless it ends in .h.
+needs_header() {
+    header=$1
+    package=$2
+    shift 2
+    case $header in
+    *.h) probe=$scratch/probe.c ;;
+    *) probe=$scratch/probe.cpp ;;
+    esac
+    needs_compiler "$probe"
+    echo "#include <$header>" >"$probe"
+    $(compiler "$probe") "$@" -fsyntax-only "$probe" 2>/dev/null ||
+        missing "<$header> is not installed: package $package"
+}
+
+# version_of PACKAGE [MODULE]: the version that pkg-config, or else dpkg, knows.
+version_of() {
+    pkg-config --modversion "${2:-$1}" 2>/dev/null ||
+        dpkg-query -W -f '${source:Upstream-Version}' "$1" 2>/dev/null || echo unknown
+}
+
+# compile SOURCE [FLAG…]: builds $output/$id from one source of the peer's folder.
+compile() {
+    source=$peer/$1
+    [ -f "$source" ] || source=$peer/../$1
+    shift
+    needs_compiler "$source"
+    machine=
+    [ "$(uname -m)" != x86_64 ] || machine=-mcx16
+    $(compiler "$source") -O3 -DNDEBUG -D_GNU_SOURCE $machine -Wall -Wextra -Werror -pthread \
+        -I"$peer/../replay" "$source" -o "$scratch/$id" "$@"
+    mv "$scratch/$id" "$output/$id"
+}

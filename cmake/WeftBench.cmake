@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+# Weft's own peer of the bench: one executable for its engines, under a name for each, in `peers` of
+# the build folder. `make peers` builds the others there.
+
+add_executable(weft-peer "${CMAKE_SOURCE_DIR}/bench/peers/weft-lockfree/weft.c")
+set_target_properties(weft-peer PROPERTIES OUTPUT_NAME weft-lockfree C_EXTENSIONS ON
+                      RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/peers")
+target_include_directories(weft-peer PRIVATE "${CMAKE_SOURCE_DIR}/bench/peers/replay")
+target_link_libraries(weft-peer PRIVATE weft_flags weft_static)
+add_custom_command(TARGET weft-peer POST_BUILD COMMAND "${CMAKE_COMMAND}" -E create_symlink
+                   weft-lockfree "${CMAKE_BINARY_DIR}/peers/weft-rwlock" VERBATIM)
