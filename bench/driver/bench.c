@@ -12,6 +12,8 @@ typedef struct bench_command {
 } bench_command;
 
 static const bench_command commands[] = {
+    {"compare", weft_bench_compare_command, "tell which differences between two results are real"},
+    {"report", weft_bench_report_command, "write the page of a result"},
     {"trace", weft_bench_trace, "make, convert, show and run trace files"},
 };
 

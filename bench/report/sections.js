@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: MIT
+// The parts behind the verdict: pictures, tables, machine, peers, method; and the whole page.
+"use strict";
+
+/* ---- pictures ---- */
+
+/** Cells that differ in their threads only. */
+function workloads(result) {
+    const groups = new Map();
+    for (const cell of result.cells) {
+        const key = `${cell.workload} ${cell.measure}`;
+        groups.set(key, [...(groups.get(key) || []), cell]);
+    }
+    return [...groups.values()].map((cells) => [...cells].sort((a, b) => a.threads - b.threads));
+}
+
+/** One figure a peer and number of threads: lines, or bars if there is one number of threads. */
+function againstThreads(result, cells, measure, fromZero) {
+    const last = cells.at(-1);
+    const ids = [...new Set(cells.flatMap((cell) => cell.results.map((one) => one.peer)))];
+    const lines = ids
+        .map((id) => ({
+            id,
+            role: roleOf(result, last, id),
+            points: cells
+                .map((cell) => {
+                    const reading = readingOf(resultOf(cell, id), measure);
+                    return (
+                        reading && {
+                            x: cell.threads,
+                            y: reading.value,
+                            ...reading,
+                            one: resultOf(cell, id),
+                        }
+                    );
+                })
+                .filter(Boolean),
+        }))
+        .filter((line) => line.points.length);
+    if (lines.length === 0) {
+        return "";
+    }
+    const many = new Set(lines.flatMap((line) => line.points.map((p) => p.x))).size > 1;
+    if (many) {
+        return threadsChart(last.workload, measure.unit, lines, fromZero);
+    }
+    const threads = lines[0].points[0].x;
+    return barChart(
+        `${last.workload}, ${plural(threads, "thread")}`,
+        measure.unit,
+        measure.better,
+        lines.map((line) => ({
+            id: line.id,
+            role: line.role,
+            object: line.points[0].object,
+            key: line.points[0].key,
+            low: measure.spread ? "low" : null,
+            high: measure.spread ? "high" : null,
+        })),
+    );
+}
+
+function pictures(id, title, words, charts) {
+    const shown = charts.filter(Boolean).filter((chart) => chart !== "");
+    return shown.length === 0
+        ? ""
+        : html`<section id="${id}"><h2>${title}</h2><p>${words}</p><div
+class="panels">${shown}</div></section>`;
+}
+
+const LEGEND = html`<span class="legend"><span class="key weft">weft, the engine that is
+judged</span> <span
+class="key engine">weft's other engines</span> <span class="key best">the best peer</span> <span
+class="key other">other
+peers</span> <span class="key control">controls</span></span>`;
+
+function throughput(result) {
+    const charts = workloads(result).map((cells) =>
+        againstThreads(
+            result,
+            cells,
+            {
+                unit: cells[0].unit,
+                better: cells[0].better,
+                spread: true,
+                of: (one) => [one, "median"],
+            },
+            true,
+        ),
+    );
+    return pictures(
+        "throughput",
+        "The judged figure",
+        html`What the verdict is made of: the ${term("median")} of each
+map, with the least and the greatest round as a thin line. ${LEGEND}`,
+        charts,
+    );
+}
+
+function latencyAgainstThreads(result) {
+    const charts = workloads(result).map((cells) =>
+        againstThreads(result, cells, BESIDE[0], false),
+    );
+    return pictures(
+        "p99",
+        "Latency: 99 of 100 operations",
+        html`The time within which 99 of 100 single operations were
+done; less is better. Lines have a logarithmic scale.`,
+        charts,
+    );
+}
+
+function percentiles(result) {
+    const charts = workloads(result).map((cells) => {
+        const cell = [...cells].reverse().find((c) => c.results.some((one) => one.latency));
+        return (
+            cell &&
+            percentileChart(
+                cellName(cell),
+                cell.results
+                    .filter((one) => one.latency)
+                    .map((one) => ({
+                        id: one.peer,
+                        role: roleOf(result, cell, one.peer),
+                        latency: one.latency,
+                    })),
+            )
+        );
+    });
+    return charts.some(Boolean)
+        ? pictures(
+              "percentiles",
+              "Latency: percentile curves",
+              html`From the middle operation to
+the slowest one, both scales logarithmic. A flat curve is a map whose slow operations are not
+much slower than its usual ones.
+Every 32nd operation was timed.`,
+              charts,
+          )
+        : html`<section id="percentiles"><h2>Latency</h2><p>This run did not measure the
+latency of single operations.</p></section>`;
+}
+
+/** Bars of one quantity for every workload, at its greatest number of threads that has it. */
+function quantity(result, id, measure, title, words) {
+    const charts = workloads(result).map((cells) => {
+        const cell = [...cells]
+            .reverse()
+            .find((c) => c.results.some((one) => readingOf(one, measure)));
+        return cell && againstThreads(result, [cell], measure, true);
+    });
+    return pictures(id, title, words, charts);
+}
+
+function series(result) {
+    const charts = result.cells.flatMap((cell) => {
+        const names = [
+            ...new Set(cell.results.flatMap((one) => (one.series || []).map((s) => s.name))),
+        ];
+        return names.map((name) => {
+            const lines = cell.results
+                .map((one) => ({one, series: (one.series || []).find((s) => s.name === name)}))
+                .filter((line) => line.series && line.series.points.length)
+                .map(({one, series: s}) => ({
+                    id: one.peer,
+                    role: roleOf(result, cell, one.peer),
+                    series: s,
+                    points: s.points.map(([x, y]) => ({x, y})),
+                }));
+            return seriesChart(`${cellName(cell)}: ${name}`, lines);
+        });
+    });
+    return pictures(
+        "series",
+        "Over time, and over settings",
+        "More is not always better here: the axes say what is " + "drawn.",
+        charts,
+    );
+}
+
+/* ---- tables of everything ---- */
+
+function allFigures(result) {
+    const column = (head, measure) => ({
+        head,
+        numeric: true,
+        cell: ({one}) => {
+            const reading = readingOf(one, measure);
+            return reading ? figure(reading.object, reading.key, measure.unit) : "–";
+        },
+    });
+    const parts = result.cells.map((cell) => {
+        const columns = [
+            {head: "map", cell: ({one}) => one.peer},
+            {head: "median", numeric: true, cell: ({one}) => figure(one, "median", unitOf(cell))},
+            {
+                head: "least … greatest",
+                numeric: true,
+                cell: ({one}) => range(one, "low", "high", unitOf(cell)),
+            },
+            {
+                head: "rounds",
+                numeric: true,
+                cell: ({one}) => html`<data value="${one.samples.length}"
+data-count="${pointers.get(one)}/samples">${one.samples.length}</data>`,
+            },
+            column("CPU per operation", BESIDE[3]),
+            column("memory per entry", BESIDE[2]),
+            column("fill", BESIDE[4]),
+            column("p99", BESIDE[0]),
+            column("p99.9", BESIDE[1]),
+        ];
+        return html`<details><summary>${cellName(cell)}${cell.about && `: ${cell.about}`}</summary>
+${table(
+    columns,
+    cell.results.map((one) => ({one})),
+    `${cell.id}, ${cell.better === "less" ? "less" : "more"} is better`,
+)}
+</details>`;
+    });
+    return html`<section id="figures"><h2>Every figure</h2><p>A cell each. “–” means: not
+measured in this run.</p>
+${parts}</section>`;
+}
+
+function ceilings(result) {
+    if (!(result.ceilings || []).length) {
+        return html`<section id="ceilings"><h2>Ceilings</h2><p>This run did not measure what the
+machine can do at most, so
+shares of it are missing.</p></section>`;
+    }
+    const columns = [
+        {head: "ceiling", cell: (c) => c.name},
+        {head: "threads", numeric: true, cell: (c) => figure(c, "threads", "count")},
+        {head: "median", numeric: true, cell: (c) => figure(c, "median", c.unit)},
+    ];
+    return html`<section id="ceilings"><h2>Ceilings</h2><p>What this machine can do at most when
+no map is involved,
+measured in the same run. A map that is near one of them cannot get much faster on this
+machine.</p>
+${table(columns, result.ceilings, "Ceilings of this machine")}</section>`;
+}
+
+function gates(result) {
+    if (!(result.gates || []).length) {
+        return "";
+    }
+    const columns = [
+        {head: "gate", cell: (g) => g.name},
+        {head: "must", numeric: true, cell: (g) => figure(g, "must", g.unit || "number")},
+        {head: "aim", numeric: true, cell: (g) => figure(g, "aim", g.unit || "number")},
+        {head: "measured", numeric: true, cell: (g) => figure(g, "measured", g.unit || "number")},
+        {
+            head: "held",
+            cell: (g) =>
+                html`<span
+class="chip ${g.ok ? "ahead" : "behind"}">${g.ok ? "yes" : "no"}</span>`,
+        },
+    ];
+    const missed = result.gates.filter((g) => !g.ok).length;
+    return html`<section id="gates"><h2>Promises</h2><p>${
+        missed
+            ? `${missed} of ${result.gates.length} promised figures
+are missed.`
+            : `All ${result.gates.length} promised figures are held.`
+    }</p>
+${table(columns, result.gates, "Promised figures")}</section>`;
+}
+
+/* ---- where, with whom, how ---- */
+
+const MACHINE_WORDS = {
+    cpu: "processor",
+    processors: "processors",
+    memory_bytes: "memory",
+    kernel: "kernel",
+    huge_pages: "transparent huge pages",
+    virtual: "virtual machine",
+    governor: "frequency governor",
+};
+const MACHINE_UNITS = {processors: "count", memory_bytes: "bytes"};
+
+function machine(result) {
+    const facts = Object.entries(result.machine || {}).map(([key, value]) => ({
+        name: MACHINE_WORDS[key] || key,
+        value: isNumber(value)
+            ? figure(result.machine, key, MACHINE_UNITS[key] || "number")
+            : (value ?? "not known"),
+    }));
+    const noise = result.noise || {};
+    const say = (key, unit, name, means) =>
+        noise[key] === undefined ? [] : [{name, value: figure(noise, key, unit), means}];
+    const readings = [
+        ...say(
+            "load_before",
+            "number",
+            "load before",
+            "programs that wanted to run, on average, in the minute before; " +
+                "near 0 on a quiet machine",
+        ),
+        ...say("load_after", "number", "load after", "the run itself counts here"),
+        ...say(
+            "steal_share",
+            "share",
+            "steal",
+            "processor time that the host gave to other machines",
+        ),
+        ...say(
+            "foreign_share",
+            "share",
+            "other programs",
+            "processor time of programs that are no part of the bench",
+        ),
+        ...say("samples", "count", "samples", "single measurements, all peers and rounds together"),
+        ...say(
+            "noisy_samples",
+            "count",
+            "noisy samples",
+            "those in which steal and other programs took more than 5 % of " +
+                "the machine, three attempts in a row",
+        ),
+    ];
+    return html`<section id="machine"><h2>Machine and noise</h2>
+<p>Figures hold for this machine alone. ${noiseSentence(result)} A run in which more than a tenth
+of the samples stay noisy is
+refused, unless it is asked for.</p><div class="two">
+${table(
+    [
+        {head: "machine", cell: (f) => f.name},
+        {head: "", cell: (f) => f.value},
+    ],
+    facts,
+    "The machine",
+)}
+${table(
+    [
+        {head: "noise", cell: (f) => f.name},
+        {head: "", numeric: true, cell: (f) => f.value},
+        {head: "what it is", cell: (f) => f.means},
+    ],
+    readings,
+    "Noise during the run",
+)}</div></section>`;
+}
+
+const STATUS = {ok: "measured", missing: "missing", failed: "failed", wrong: "wrong answers"};
+
+function peers(result) {
+    const columns = [
+        {
+            head: "map",
+            cell: (p) => html`${p.name || p.id}<span class="about"><code>${p.id}</code></span>`,
+        },
+        {head: "language", cell: (p) => p.language || "–"},
+        {head: "version", cell: (p) => p.version || "–"},
+        {head: "licence", cell: (p) => p.licence || "–"},
+        {
+            head: "status",
+            cell: (p) =>
+                html`<span class="chip ${p.status === "ok" ? "ahead" : "behind"}">${
+                    STATUS[p.status] || p.status
+                }</span>${p.control ? html` <span class="about">${term("control")}</span>` : ""}`,
+        },
+        {head: "note", cell: (p) => p.note || ""},
+    ];
+    return html`<section id="peers"><h2>Peers</h2><p>Each map runs in its own process and replays
+the same trace. Before it
+is measured, one thread replays the trace in order, and the ${term("checksum")} of all its
+answers has to be the same for
+all; a peer that differs is named here and gets no figure.</p>
+<div class="cards">${table(columns, result.peers, "Maps of this run")}</div></section>`;
+}
+
+function how(result) {
+    const words = Object.entries(GLOSSARY).map(
+        ([word, means]) => html`<dt>${word}</dt><dd>${means}.</dd>`,
+    );
+    return html`<section id="how"><h2>How it was measured</h2>
+<ul><li>The driver writes a trace: one list of operations per workload. Every map replays that
+list, in a process and language
+of its own, so that none shares an allocator, a compiler or a garbage collector with another.</li>
+<li>All maps of a cell are filled, then take turns, round by round, in an order that rotates.
+Figures are medians over rounds;
+a ratio is the median of the ratios within rounds, since what disturbs a round disturbs both.</li>
+<li>Processor time that others took is read around each sample; a disturbed sample is
+repeated.</li>
+<li>Controls show what replaying costs: a map that does nothing, and the language's usual map
+under one mutex. They take no part
+in the verdict.</li></ul>
+<p>This run took ${figure(result, "seconds", "number")} seconds${
+        result.command &&
+        html`, with
+<code>${result.command}</code>`
+    }.</p>
+<h3>Words</h3><dl>${words}</dl>
+</section>`;
+}
+
+function rawData() {
+    return html`<section id="data"><h2>Data</h2><p>Every figure of this page is computed from one
+JSON object, which the page
+holds. <a class="download" download="weft-bench.json" href="#data">Download it</a>, and compare
+it with another run:
+<code>weft bench compare A.json B.json</code>.</p></section>`;
+}
+
+function contents(sections) {
+    const links = sections
+        .flatMap((part) => [...String(htmlOf(part)).matchAll(/<section id="(\w+)"><h2>([^<]*)</g)])
+        .map(([, id, title]) => html`<li><a href="#${id}">${new Html(title)}</a></li>`);
+    return html`<nav aria-label="Parts of this page"><ul>${links}</ul></nav>`;
+}
+
+function renderPage(result) {
+    notePointers(result, "");
+    const sections = [
+        verdictTable(result),
+        whereWeLose(result),
+        gates(result),
+        throughput(result),
+        latencyAgainstThreads(result),
+        percentiles(result),
+        quantity(
+            result,
+            "memory",
+            BESIDE[2],
+            "Memory per entry",
+            html`${term("bytes per entry", "Bytes per entry")} after
+the fill; less is better.`,
+        ),
+        quantity(
+            result,
+            "fill",
+            BESIDE[4],
+            "Fill and growth",
+            html`Entries stored in a second while the map grows from
+empty; more is better.`,
+        ),
+        quantity(
+            result,
+            "cpu",
+            BESIDE[3],
+            "CPU per operation",
+            html`Processor time, collectors included; less is
+better. With two busy threads a second of run is two seconds of processor time.`,
+        ),
+        series(result),
+        ceilings(result),
+        allFigures(result),
+        machine(result),
+        peers(result),
+        how(result),
+        rawData(),
+    ];
+    return htmlOf(
+        html`${pageHead(result)}<main>${verdict(result)}${warnings(result)}${contents(sections)}
+${sections}</main>`,
+    );
+}
