@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_u64map: operations on one key. As for bytes, all writes are one loop of find, decide, swing;
  * here the cell is the value. */
-#include "map/core.h"
+#include "map/recording.h"
 
 #include <weft/u64map.h>
 
@@ -35,6 +35,7 @@ static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *va
     weft_core *core = weft_map_core(impl);
     weft_key key = weft_key_of_u64(core, number);
     weft_position position;
+    weft_recording_note_get(impl, &key);
     core->engine->find(core, &key, &position);
     if (!position.present) {
         return WEFT_NOT_FOUND;
@@ -77,7 +78,8 @@ typedef struct change {
     weft_u64compute_fn decide;
     void *ctx;
     uint64_t key;
-    bool removes; /* never sets: needs no memory, also on a map that was never used */
+    weft_trace_op op; /* what a recording calls it, if it stores */
+    bool removes;     /* never sets: needs no memory, also on a map that was never used */
     bool existed;
     uint64_t old;   /* the value before, if it existed */
     uint64_t fresh; /* the value stored, if one was */
@@ -127,6 +129,11 @@ static WEFT_HOT int run(weft_u64map *map, uint64_t number, change *c) {
     int status;
     while ((status = attempt(core, &key, c)) == WEFT_MISMATCH) {
         weft_fetch_add_relaxed(&weft_core_my_stripe(core)->retries, 1);
+    }
+    weft_recording_filter *recording = weft_recording_for(impl, &key);
+    if (WEFT_UNLIKELY(recording != NULL)) {
+        weft_recorded_write write = {c->op, status, c->verdict, c->existed, sizeof c->fresh};
+        weft_recording_note_write(recording, &key, &write);
     }
     weft_map_bury(impl, BURY_AT_ONCE);
     weft_guard_leave(&guard);
@@ -191,13 +198,13 @@ static int run_given(weft_u64map *map, uint64_t key, change *c, given *g) {
 
 WEFT_HOT int weft_u64map_put(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.decide = decide_put};
+    change c = {.decide = decide_put, .op = WEFT_TRACE_PUT};
     return run_given(map, key, &c, &g);
 }
 
 int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *old) {
     given g = {.value = value};
-    change c = {.decide = decide_put};
+    change c = {.decide = decide_put, .op = WEFT_TRACE_PUT};
     int status = run_given(map, key, &c, &g);
     if (status == WEFT_OK && c.existed) {
         *old = c.old;
@@ -207,13 +214,13 @@ int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *o
 
 int weft_u64map_insert(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.decide = decide_insert};
+    change c = {.decide = decide_insert, .op = WEFT_TRACE_INSERT};
     return run_given(map, key, &c, &g);
 }
 
 int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *out) {
     given g = {.value = value};
-    change c = {.decide = decide_insert};
+    change c = {.decide = decide_insert, .op = WEFT_TRACE_INSERT};
     int status = run_given(map, key, &c, &g);
     if (status == WEFT_OK || status == WEFT_EXISTS) {
         *out = status == WEFT_OK ? value : c.old;
@@ -223,13 +230,13 @@ int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value, ui
 
 int weft_u64map_replace(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.decide = decide_replace};
+    change c = {.decide = decide_replace, .op = WEFT_TRACE_PUT};
     return run_given(map, key, &c, &g);
 }
 
 int weft_u64map_cas(weft_u64map *map, uint64_t key, uint64_t expected, uint64_t desired) {
     given g = {.value = desired, .expected = expected};
-    change c = {.decide = decide_cas};
+    change c = {.decide = decide_cas, .op = WEFT_TRACE_RMW};
     return run_given(map, key, &c, &g);
 }
 
@@ -240,7 +247,7 @@ int weft_u64map_remove(weft_u64map *map, uint64_t key) {
 
 int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
     given g = {.refusal = WEFT_OK};
-    change c = {.decide = decide_remove, .removes = true};
+    change c = {.decide = decide_remove, .op = WEFT_TRACE_REMOVE, .removes = true};
     int status = run_given(map, key, &c, &g);
     if (status == WEFT_OK) {
         *value = c.old;
@@ -250,7 +257,7 @@ int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
 
 int weft_u64map_remove_eq(weft_u64map *map, uint64_t key, uint64_t expected) {
     given g = {.expected = expected};
-    change c = {.decide = decide_remove_eq, .removes = true};
+    change c = {.decide = decide_remove_eq, .op = WEFT_TRACE_REMOVE, .removes = true};
     return run_given(map, key, &c, &g);
 }
 
@@ -271,7 +278,7 @@ static weft_verdict decide_remove_if(void *ctx, const uint64_t *old, uint64_t *f
 
 int weft_u64map_remove_if(weft_u64map *map, uint64_t key, weft_u64visit_fn fn, void *ctx) {
     remove_if r = {.key = key, .fn = fn, .ctx = ctx};
-    change c = {.decide = decide_remove_if, .ctx = &r, .removes = true};
+    change c = {.decide = decide_remove_if, .ctx = &r, .op = WEFT_TRACE_REMOVE, .removes = true};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? r.base.refusal : status;
 }
@@ -287,7 +294,8 @@ int weft_u64map_fetch(weft_u64map *map, uint64_t key, weft_fetch fetch, int64_t 
     if ((unsigned)fetch.op > WEFT_FETCH_OR) {
         return WEFT_E_INVALID;
     }
-    change c = {.decide = decide_fetch, .ctx = &fetch};
+    weft_trace_op op = fetch.op == WEFT_FETCH_ADD ? WEFT_TRACE_ADD : WEFT_TRACE_RMW;
+    change c = {.decide = decide_fetch, .ctx = &fetch, .op = op};
     int status = run(map, key, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = (int64_t)c.old;
@@ -313,7 +321,7 @@ static weft_verdict decide_merge(void *ctx, const uint64_t *old, uint64_t *fresh
 int weft_u64map_merge(weft_u64map *map, uint64_t key, uint64_t operand,
                       const weft_u64merge *merge) {
     merging m = {merge, operand};
-    change c = {.decide = decide_merge, .ctx = &m};
+    change c = {.decide = decide_merge, .ctx = &m, .op = WEFT_TRACE_RMW};
     return run(map, key, &c);
 }
 
@@ -365,7 +373,7 @@ static int compute_exclusive(weft_u64map *map, uint64_t number, const weft_u64co
 
 int weft_u64map_compute(weft_u64map *map, uint64_t key, const weft_u64compute *compute,
                         weft_outcome *outcome) {
-    change c = {.decide = compute->fn, .ctx = compute->ctx};
+    change c = {.decide = compute->fn, .ctx = compute->ctx, .op = WEFT_TRACE_RMW};
     int status = compute->mode == WEFT_EXCLUSIVE ? compute_exclusive(map, key, compute, &c)
                                                  : run(map, key, &c);
     if (outcome != NULL) {
