@@ -150,7 +150,7 @@ class="${c.numeric ? "n" : ""}">${c.head}</th>`,
             at === 0
                 ? html`<th scope="row">${c.cell(row)}</th>`
                 : html`<td class="${c.numeric ? "n" : ""}"
-data-label="${c.label || c.head}">${c.cell(row)}</td>`,
+data-label="${c.label || c.head}"><div>${c.cell(row)}</div></td>`,
         )}</tr>
 `,
     )}</tbody></table></div>`;
