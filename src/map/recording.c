@@ -353,9 +353,12 @@ static int check_options(weft_recording_options *o) {
 }
 
 static void free_recording(weft_recording *r) {
-    weft_cond_destroy(&r->room);
-    weft_cond_destroy(&r->work);
-    weft_mutex_destroy(&r->lock);
+    /* In a child of fork the locks may look held, and waited for, by threads that it has not. */
+    if (state_of(r) != WEFT_RECORDING_FORKED) {
+        weft_cond_destroy(&r->room);
+        weft_cond_destroy(&r->work);
+        weft_mutex_destroy(&r->lock);
+    }
     weft_ring_close(&r->ring);
     weft_memory_free(NULL, r, sizeof *r, WEFT_CACHE_LINE);
 }
