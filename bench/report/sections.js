@@ -319,7 +319,7 @@ function peers(result) {
     const columns = [
         {
             head: "map",
-            cell: (p) => html`${p.name || p.id}<span class="about"><code>${p.id}</code></span>`,
+            cell: (p) => html`${p.name || p.id} <span class="about"><code>${p.id}</code></span>`,
         },
         {head: "language", cell: (p) => p.language || "–"},
         {head: "version", cell: (p) => p.version || "–"},

@@ -163,7 +163,7 @@ function verdictTable(result) {
         .filter((r) => isNumber(r) && r > 0);
     const most = Math.max(1.5, ...all.map((r) => Math.max(r, 1 / r)));
     const columns = [
-        {head: "workload", cell: (c) => html`${c.workload}<span class="about">${c.about}</span>`},
+        {head: "workload", cell: (c) => html`${c.workload} <span class="about">${c.about}</span>`},
         {head: "threads", numeric: true, cell: (c) => figure(c, "threads", "count")},
         {
             head: "weft",
@@ -199,7 +199,7 @@ ahead`,
             label: "share of the ceiling",
             numeric: true,
             cell: (c) =>
-                html`${figure(c, "ceiling_share", "share")}<span
+                html`${figure(c, "ceiling_share", "share")} <span
 class="about">${c.ceiling}</span>`,
         },
     ];
@@ -273,7 +273,7 @@ function lossTable(result) {
         }</p>`;
     }
     const columns = [
-        {head: "workload", cell: (c) => html`${c.workload}<span class="about">${c.about}</span>`},
+        {head: "workload", cell: (c) => html`${c.workload} <span class="about">${c.about}</span>`},
         {head: "threads", numeric: true, cell: (c) => figure(c, "threads", "count")},
         {
             head: "weft",
