@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""`weft bench report`: the page is whole and well-formed, says what the result says, and every figure
-on it is the result's. The page's script runs in node; in Chromium too, where that is installed."""
+"""`weft bench report`: the page is whole and well-formed, says what the result says, and every
+figure on it is the result's. The page's script runs in node; in Chromium too, where that is."""
 import copy
 import html.parser
 import json
