@@ -93,6 +93,16 @@ static double smallest_chance(size_t first, size_t second) {
     return chance;
 }
 
+/* Only then is a quotient of two of them one that says something. */
+static bool is_positive(series s) {
+    for (size_t i = 0; i < s.count; i++) {
+        if (!(s.values[i] > 0 && isfinite(s.values[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void fill_row(row *r, series a, series b) {
     r->verdict = UNTOLD;
     if (!a.values || !b.values || a.count == 0 || b.count == 0) {
@@ -100,7 +110,7 @@ static void fill_row(row *r, series a, series b) {
     }
     r->median_a = weft_bench_median(samples_of(a));
     r->median_b = weft_bench_median(samples_of(b));
-    if (!(isfinite(r->median_a) && isfinite(r->median_b))) {
+    if (!is_positive(a) || !is_positive(b)) {
         return;
     }
     r->verdict = SAME;

@@ -5,13 +5,13 @@
 /* ---- pictures ---- */
 
 /** Cells that differ in their threads only. */
-function workloads(result) {
+function byThreads(cells) {
     const groups = new Map();
-    for (const cell of result.cells) {
-        const key = `${cell.workload} ${cell.measure}`;
+    for (const cell of cells) {
+        const key = isNumber(cell.threads) ? `${cell.workload} ${cell.measure}` : cell.id;
         groups.set(key, [...(groups.get(key) || []), cell]);
     }
-    return [...groups.values()].map((cells) => [...cells].sort((a, b) => a.threads - b.threads));
+    return [...groups.values()].map((group) => group.sort((a, b) => a.threads - b.threads));
 }
 
 /** One figure a peer and number of threads: lines, or bars if there is one number of threads. */
@@ -33,8 +33,11 @@ function againstThreads(result, cells, measure) {
     if (threads.size > 1) {
         return threadsChart(last.workload, measure, lines);
     }
-    const title = `${last.workload}, ${plural([...threads][0], "thread")}`;
-    return lines.length > 0 && barChart(title, measure, lines);
+    if (lines.length === 0) {
+        return null;
+    }
+    const shown = cells.find((cell) => threads.has(cell.threads));
+    return barChart(cellName(shown), measure, lines);
 }
 
 const LEGEND = html`<span class="legend"><span class="key weft">weft, the judged engine</span>
@@ -51,7 +54,7 @@ class="panels">${shown}</div></section>`;
 }
 
 function judgedFigure(result) {
-    const charts = workloads(result).map((cells) =>
+    const charts = byThreads(result.cells).map((cells) =>
         againstThreads(result, cells, {
             unit: cells[0].unit,
             better: cells[0].better,
@@ -76,12 +79,12 @@ function latencyAgainstThreads(result) {
         "Latency: 99 of 100 operations",
         html`The time within which 99 of 100 single operations were done; less is better. Lines
 have a logarithmic scale, bars begin at zero.`,
-        workloads(result).map((cells) => againstThreads(result, cells, measure)),
+        byThreads(firstCells(result)).map((cells) => againstThreads(result, cells, measure)),
     );
 }
 
 function percentiles(result) {
-    const charts = workloads(result).map((cells) => {
+    const charts = byThreads(firstCells(result)).map((cells) => {
         const cell = [...cells].reverse().find((c) => c.results.some((one) => one.latency));
         return (
             cell &&
@@ -113,7 +116,7 @@ latency of single operations.</p></section>`;
 
 /** Bars of one quantity for every workload, at its greatest number of threads that has it. */
 function quantity(result, id, measure, title, words) {
-    const charts = workloads(result).map((cells) => {
+    const charts = byThreads(firstCells(result)).map((cells) => {
         const cell = [...cells]
             .reverse()
             .find((c) => c.results.some((one) => readingOf(one, measure)));
@@ -150,6 +153,8 @@ function series(result) {
 
 /* ---- tables of everything ---- */
 
+const LOAD_BOUND = "the load generator was at its limit: the server can do more";
+
 function allFigures(result) {
     const column = (head, measure) => ({
         head,
@@ -159,6 +164,7 @@ function allFigures(result) {
             return reading ? figure(reading.object, reading.key, measure.unit) : "–";
         },
     });
+    const note = {head: "note", cell: ({one}) => (one.client_bound ? LOAD_BOUND : "")};
     const parts = result.cells.map((cell) => {
         const columns = [
             {head: "map", cell: ({one}) => one.peer},
@@ -179,6 +185,7 @@ data-count="${pointers.get(one)}/samples">${one.samples.length}</data>`,
             column("fill", BESIDE[4]),
             column("p99", BESIDE[0]),
             column("p99.9", BESIDE[1]),
+            ...(cell.results.some((one) => one.client_bound) ? [note] : []),
         ];
         return html`<details><summary>${cellName(cell)}${cell.about && `: ${cell.about}`}</summary>
 ${table(
@@ -216,10 +223,14 @@ function gates(result) {
         return "";
     }
     const columns = [
-        {head: "gate", cell: (g) => g.name},
-        {head: "must", numeric: true, cell: (g) => figure(g, "must", g.unit || "number")},
-        {head: "aim", numeric: true, cell: (g) => figure(g, "aim", g.unit || "number")},
-        {head: "measured", numeric: true, cell: (g) => figure(g, "measured", g.unit || "number")},
+        {head: "promise", cell: (g) => html`${g.name} <span class="about">${g.what}</span>`},
+        {
+            head: "must",
+            numeric: true,
+            cell: (g) => html`${g.better === "less" ? "≤" : "≥"} ${figure(g, "must", "number")}`,
+        },
+        {head: "measured", numeric: true, cell: (g) => figure(g, "measured", "number")},
+        {head: "aim", cell: (g) => g.aim},
         {
             head: "held",
             cell: (g) =>

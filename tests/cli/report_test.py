@@ -221,12 +221,13 @@ class Report(unittest.TestCase):
         """(workloads of the first table, (quantity, cell) of the second) of "Where we lose"."""
         page = self.drawn(result)
         section = page.section("lose")
-        tables = [[e for e in page.within(t, "tr")[1:]] for t in page.within(section, "table")]
         cells, beside = [], []
-        for rows in tables:
-            for row in rows:
+        for found in page.within(section, "table"):
+            rows = page.within(found, "tr")
+            is_beside = "quantity" in rows[0]["text"]
+            for row in rows[1:]:
                 parts = page.within(row, "th") + page.within(row, "td")
-                if "thread" in parts[1]["text"]:
+                if is_beside:
                     beside.append((words(parts[0]), words(parts[1])))
                 else:
                     cells.append(words(parts[0]).split()[0])
@@ -255,7 +256,9 @@ class Report(unittest.TestCase):
 
     def test_a_must_that_is_missed(self):
         result = data("won.json")
-        result["cells"][0]["must"] = 3
+        result["gates"] = [{"name": result["cells"][0]["id"], "must": 3, "better": "more",
+                            "aim": "5", "what": "against the best peer", "ok": False,
+                            "measured": result["cells"][0]["ratio"]}]
         cells, _, text = self.losing(result)
         self.assertEqual(cells, ["test-reads"])
         self.assertIn("Ahead, but not by the 3.00 times that are promised", text)
