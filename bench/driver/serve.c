@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORKLOADS_MOST = 64, NAME_MOST = 32 };
+enum { WORKLOADS_MOST = 64, NAME_MOST = 32, USUAL_SECONDS = 105 };
 
 /* What was asked for. */
 typedef struct asked {
@@ -437,6 +437,8 @@ int weft_bench_serve(int argc, char **argv) {
     if (code < 0) {
         into->bench.rounds = into->rounds != 0 ? into->rounds : into->quick ? 3 : 5;
         into->bench.seconds = into->seconds > 0 ? into->seconds : into->quick ? 0.3 : 0.5;
+        bool usual = into->rounds == 0 && into->seconds <= 0 && into->workload_count == 0;
+        into->bench.limit = usual ? USUAL_SECONDS : 0;
         code = make_cells(into);
         code = code == 0 ? find_servers(into) : code;
         code = code == 0 ? run(into) : code;
