@@ -168,13 +168,23 @@ function warnings(result) {
     }
     const wrong = result.peers.filter((peer) => peer.status === "wrong");
     if (wrong.length) {
-        notes.push(`${listed(wrong.map(nameOf))} gave wrong answers and got no figures.`);
+        notes.push(
+            `${plural(wrong.length, "peer")} failed a check and got no figures: ` +
+                `${wrong.map(nameOf).join("; ")}. What was wrong stands under “Peers”.`,
+        );
     }
     const missing = result.peers.filter((peer) => ["missing", "failed"].includes(peer.status));
     if (missing.length) {
         notes.push(
             `${plural(missing.length, "peer")} could not be measured: ` +
-                `${listed(missing.map(nameOf))}. The reasons stand under “Peers”.`,
+                `${missing.map(nameOf).join("; ")}. The reasons stand under “Peers”.`,
+        );
+    }
+    const without = result.cells.filter((cell) => !resultOf(cell, cell.weft));
+    if (without.length) {
+        notes.push(
+            `weft itself has no figure in ${plural(without.length, "cell")}: ` +
+                `${without.map((cell) => cell.id).join(", ")}. Nothing is judged there.`,
         );
     }
     return notes.map((note) => html`<p class="note bad"><strong>Note.</strong> ${note}</p>`);
@@ -193,18 +203,18 @@ function verdictTable(result) {
     const most = Math.max(1.5, ...all.map((r) => Math.max(r, 1 / r)));
     const columns = [
         {head: "workload", cell: (c) => html`${c.workload} <span class="about">${c.about}</span>`},
-        {head: "with", cell: settingOf},
+        {head: "with", nowrap: true, cell: settingOf},
         {
             head: "weft",
             numeric: true,
             cell: (c) => html`${figure(resultOf(c, c.weft), "median", unitOf(c))}
-<span class="about">${c.weft}</span>`,
+<span class="about id">${c.weft}</span>`,
         },
         {
             head: "best peer",
             numeric: true,
             cell: (c) => html`${figure(resultOf(c, c.best_peer), "median", unitOf(c))}
-<span class="about">${c.best_peer}</span>`,
+<span class="about id">${c.best_peer}</span>`,
         },
         {
             head: term("ratio"),
@@ -276,18 +286,19 @@ function lossesBeside(result) {
                 measure.better === "less" ? peer.value / weft?.value : weft?.value / peer.value,
             );
             const least = Math.min(...ratios);
+            const peer = others[ratios.indexOf(least)];
             if (weft && least < 1) {
-                losses.push({
-                    cell,
-                    measure,
-                    weft,
-                    peer: others[ratios.indexOf(least)],
-                    ratio: least,
-                });
+                losses.push({cell, measure, weft, peer, ratio: least});
             }
         }
     }
-    return losses.sort((a, b) => a.ratio - b.ratio);
+    // A map is filled once for all numbers of threads: what the fill tells is told once.
+    const told = (loss) =>
+        [loss.cell.workload, loss.measure.name, loss.weft.value, loss.peer.value].join(" ");
+    const first = new Map([...losses].reverse().map((loss) => [told(loss), loss]));
+    return losses
+        .filter((loss) => first.get(told(loss)) === loss)
+        .sort((a, b) => a.ratio - b.ratio);
 }
 
 function lossTable(result) {
@@ -303,7 +314,7 @@ function lossTable(result) {
     }
     const columns = [
         {head: "workload", cell: (c) => html`${c.workload} <span class="about">${c.about}</span>`},
-        {head: "with", cell: settingOf},
+        {head: "with", nowrap: true, cell: settingOf},
         {
             head: "weft",
             numeric: true,

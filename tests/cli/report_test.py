@@ -269,11 +269,29 @@ class Report(unittest.TestCase):
         self.assertIn("Other work disturbed this run", text)
         self.assertIn("did not measure the latency", text)
         text = words(self.drawn(data("full.json")).all("main")[0])
-        self.assertIn("Peer D gave wrong answers and got no figures", text)
+        self.assertIn("1 peer failed a check and got no figures: Peer D", text)
         self.assertIn("1 peer could not be measured: Peer C", text)
         self.assertIn("cargo is not installed", text)
         self.assertIn("expected 00000000000000bb", text)
         self.assertNotIn("stopped before its end", text)
+
+    def test_without_weft(self):
+        result = data("won.json")
+        del result["cells"][0]["results"][0]
+        result["cells"][0].update(ratio=None, ratio_low=None, ratio_high=None)
+        text = words(self.drawn(result).all("main")[0])
+        self.assertIn("weft itself has no figure in 1 cell: test-reads/1", text)
+        self.assertNotIn("nowhere in this run", text)
+
+    def test_filled_once(self):
+        """What the fill tells is the same for all numbers of threads, and told once."""
+        result = data("full.json")
+        for cell in result["cells"][:2]:
+            cell["results"][0]["bytes_per_entry"] = 90.5
+            cell["results"][2]["bytes_per_entry"] = 30.25
+        _, beside, _ = self.losing(result)
+        self.assertEqual([cell for quantity, cell in beside if quantity == "memory per entry"],
+                         ["test-reads, 1 thread"])
 
     def test_pictures(self):
         page = self.drawn(data("full.json"))
