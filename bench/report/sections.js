@@ -40,16 +40,28 @@ function againstThreads(result, cells, measure) {
     return barChart(cellName(shown), measure, lines);
 }
 
-const LEGEND = html`<span class="legend"><span class="key weft">weft, the judged engine</span>
-<span class="key engine">weft's other engines</span>
-<span class="key best">the best peer in the judged figure</span>
-<span class="key other">other peers</span> <span class="key control">controls</span></span>`;
+const ROLES = {
+    weft: "weft, the judged engine",
+    engine: "weft's other engines",
+    best: "the best peer in the judged figure",
+    other: "other peers",
+    control: "controls",
+};
+
+/** The colours that occur; what each line and bar is stands beside it. */
+function legend(charts) {
+    const drawn = htmlOf(charts);
+    const keys = Object.entries(ROLES)
+        .filter(([role]) => drawn.includes(`<g class="${role}">`))
+        .map(([role, words]) => html`<span class="key ${role}">${words}</span> `);
+    return html`<span class="legend">${keys}</span>`;
+}
 
 function pictures(id, title, words, charts) {
     const shown = charts.filter(Boolean);
     return shown.length === 0
         ? ""
-        : html`<section id="${id}"><h2>${title}</h2><p>${words} ${LEGEND}</p><div
+        : html`<section id="${id}"><h2>${title}</h2><p>${words} ${legend(shown)}</p><div
 class="panels">${shown}</div></section>`;
 }
 
@@ -106,8 +118,8 @@ function percentiles(result) {
               "Latency: percentile curves",
               html`From the middle operation to
 the slowest one, both scales logarithmic. A flat curve is a map whose slow operations are not
-much slower than its usual ones.
-Every 32nd operation was timed.`,
+much slower than its usual
+ones.${result.kind === "map" ? " Every 32nd operation was timed." : ""}`,
               charts,
           )
         : html`<section id="percentiles"><h2>Latency</h2><p>This run did not measure the
@@ -344,34 +356,45 @@ function peers(result) {
         },
         {head: "note", cell: (p) => p.note || ""},
     ];
-    return html`<section id="peers"><h2>Peers</h2><p>Each map runs in its own process and replays
-the same trace. Before it
-is measured, one thread replays the trace in order, and the ${term("checksum")} of all its
-answers has to be the same for
-all; a peer that differs is named here and gets no figure.</p>
+    const check =
+        result.kind === "serve"
+            ? "Each server runs in its own process; all are driven by the same load generator."
+            : html`Each map runs in its own process and replays the same trace. Before it is
+measured, one thread replays the trace in order, and the ${term("checksum")} of all its answers has
+to be the same for all; a peer that differs is named here and gets no figure.`;
+    return html`<section id="peers"><h2>Peers</h2><p>${check}</p>
 <div class="cards">${table(columns, result.peers, "Maps of this run")}</div></section>`;
 }
+
+/** How figures came about: of maps in processes of their own, or of servers under one load. */
+const METHOD = {
+    map: html`<li>The driver writes a trace: one list of operations per workload. Every map replays
+that list, in a process and language of its own, so that none shares an allocator, a compiler or a
+garbage collector with another.</li>
+<li>All maps of a cell are filled, then take turns, round by round, in an order that rotates.</li>
+<li>Controls show what replaying costs: a map that does nothing, and the language's usual map under
+one mutex. They take no part in the verdict.</li>`,
+    serve: html`<li>One load generator drives every server, through real connections on this
+machine. Generator and server share its processors; where the generator was at its limit, the
+tables
+say so.</li>
+<li>The servers take turns, round by round.</li>
+<li>Processor time is that of the server, divided by the requests it answered.</li>`,
+};
 
 function how(result) {
     const words = Object.entries(GLOSSARY).map(
         ([word, means]) => html`<dt>${word}</dt><dd>${means}.</dd>`,
     );
     return html`<section id="how"><h2>How it was measured</h2>
-<ul><li>The driver writes a trace: one list of operations per workload. Every map replays that
-list, in a process and language
-of its own, so that none shares an allocator, a compiler or a garbage collector with another.</li>
-<li>All maps of a cell are filled, then take turns, round by round, in an order that rotates.
-Figures are medians over rounds;
-a ratio is the median of the ratios within rounds, since what disturbs a round disturbs both.</li>
+<ul>${METHOD[result.kind] || METHOD.map}
+<li>Figures are medians over rounds; a ratio is the median of the ratios within rounds, since what
+disturbs a round disturbs both.</li>
 <li>Processor time that others took is read around each sample; a disturbed sample is
 repeated.</li>
-<li>Controls show what replaying costs: a map that does nothing, and the language's usual map
-under one mutex. They take no part
-in the verdict.</li></ul>
+</ul>
 <p>This run took ${figure(result, "seconds", "number")} seconds${
-        result.command &&
-        html`, with
-<code>${result.command}</code>`
+        result.command && html`, with <code>${result.command}</code>`
     }.</p>
 <h3>Words</h3><dl>${words}</dl>
 </section>`;
