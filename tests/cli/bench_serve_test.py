@@ -128,6 +128,7 @@ class Figures(Folder):
                                       "2", "--seconds", "1", "--pipeline", "4", "--threads", "2")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual((result["format"], result["kind"]), ("weft-bench/1", "serve"))
+        self.assertIn("weft bench serve --peers none", result["command"])
         self.assertEqual([(p["id"], p["status"]) for p in result["peers"]], [("weft", "ok")])
         cells = {cell["id"]: cell["results"][0] for cell in result["cells"]}
         self.assertEqual(set(cells), {"custom/operations", "custom/cpu", "custom/memory"})
@@ -274,6 +275,8 @@ class BadOptions(unittest.TestCase):
         (["--mix", "mset=100", "--keys", "9"], "10 keys"),
         (["--server", "bad"], "a command"),
         (["--server", "bad=/nonexistent/program"], "a program that is there"),
+        (["--server", "weft=true"], "a name that no other server has"),
+        (["--server", "a=true", "--server", "a=true"], "a name that no other server has"),
         (["--dir", "/nonexistent"], "a folder"),
         (["--frobnicate"], "--help"),
         (["--rounds"], "needs a value"),
