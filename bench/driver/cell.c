@@ -69,18 +69,20 @@ static json_t *latency_json(weft_cell_row *row) {
 
 static json_t *row_json(weft_cell_row *row) {
     json_t *samples = json_array();
+    json_t *rounds = json_array();
     double low = row->rates[0];
     double high = row->rates[0];
     for (size_t i = 0; i < row->count; i++) {
         json_array_append_new(samples, json_real(row->rates[i]));
+        json_array_append_new(rounds, json_integer((json_int_t)row->rounds[i]));
         low = row->rates[i] < low ? row->rates[i] : low;
         high = row->rates[i] > high ? row->rates[i] : high;
     }
-    return json_pack("{s:s,s:o,s:f,s:f,s:f,s:f,s:o,s:o,s:o}", "peer", row->peer->id, "samples",
-                     samples, "median", median_of(row->rates, row->count), "low", low, "high", high,
-                     "cpu_ns", median_of(row->cpu_ns, row->count), "bytes_per_entry",
-                     positive(row->bytes_per_entry), "fill", positive(row->fill), "latency",
-                     latency_json(row));
+    return json_pack("{s:s,s:o,s:o,s:f,s:f,s:f,s:f,s:o,s:o,s:o}", "peer", row->peer->id, "samples",
+                     samples, "rounds", rounds, "median", median_of(row->rates, row->count), "low",
+                     low, "high", high, "cpu_ns", median_of(row->cpu_ns, row->count),
+                     "bytes_per_entry", positive(row->bytes_per_entry), "fill", positive(row->fill),
+                     "latency", latency_json(row));
 }
 
 static const weft_cell_row *own_row(const weft_cell *cell) {

@@ -131,6 +131,18 @@ class Compare(unittest.TestCase):
         self.assertEqual(self.judged(second, first)[0], 0)
         self.assertEqual(self.judged(first, second, "--absolute")[0], 1)
 
+    def test_rounds_that_are_missing(self):
+        """Ratios are those of single rounds, also where each map lacks another one."""
+        first = run_of(random.Random(7), cells=1)
+        second = copy.deepcopy(first)
+        for figure, missing in zip(second["cells"][0]["results"], (1, 4, 0, 6, 3)):
+            figure["rounds"] = [r for r in range(ROUNDS) if r != missing]
+            set_samples(figure, [figure["samples"][r] for r in figure["rounds"]])
+        _, found = self.judged(first, second)
+        own, peer = [r["samples"] for r in first["cells"][0]["results"][:2]]
+        ratios = [a / b for r, (a, b) in enumerate(zip(own, peer)) if r not in (1, 4)]
+        self.assertAlmostEqual(found["rows"][0]["b"], statistics.median(ratios), delta=1e-5)
+
     def test_another_peer_changed(self):
         """With --absolute a peer that became slower is told, and is no finding about weft."""
         first = run_of(random.Random(6), cells=1)
