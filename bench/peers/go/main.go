@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	exitUsage       = 2
-	exitEnvironment = 3
-	mostThreads     = 4096
-	mostSeconds     = 3600
+	exitUsage   = 2
+	exitFailure = 1
+	mostThreads = 4096
+	mostSeconds = 3600
 )
 
 type greeting struct {
@@ -239,10 +239,10 @@ func main() {
 	}
 	t, err := openTrace(*path)
 	if err != nil {
-		fail(output, exitEnvironment, err.Error())
+		fail(output, exitFailure, err.Error())
 	}
 	p := peer{trace: t}
 	if err := p.serve(bufio.NewScanner(os.Stdin), output); err != nil {
-		fail(output, exitEnvironment, err.Error())
+		fail(output, exitFailure, err.Error())
 	}
 }

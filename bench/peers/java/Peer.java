@@ -12,7 +12,7 @@ import java.util.Map;
 /** A peer of weft's bench: reads commands, and answers each with one line. */
 final class Peer {
     private static final int EXIT_USAGE = 2;
-    private static final int EXIT_ENVIRONMENT = 3;
+    private static final int EXIT_FAILURE = 1;
     private static final int MOST_THREADS = 4096;
     private static final int MOST_SECONDS = 3600;
 
@@ -149,7 +149,7 @@ final class Peer {
         try {
             new Peer(new Session(kind, Trace.open(path))).serve();
         } catch (Trace.Malformed | IOException error) {
-            fail(kind, EXIT_ENVIRONMENT, error.getMessage());
+            fail(kind, EXIT_FAILURE, error.getMessage());
         }
     }
 }

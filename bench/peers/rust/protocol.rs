@@ -10,7 +10,7 @@ use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
 const EXIT_USAGE: i32 = 2;
-const EXIT_ENVIRONMENT: i32 = 3;
+const EXIT_FAILURE: i32 = 1;
 const MOST_THREADS: usize = 4096;
 const MOST_SECONDS: f64 = 3600.0;
 const MOST_OFFSET: usize = 1 << 62;
@@ -241,7 +241,7 @@ fn trace_path(about: &About) -> String {
 /// The main function of a peer: `A` is its map for shape u64, `B` for shape bytes.
 pub fn serve<A: Table<U64>, B: Table<Bytes>>(about: &'static About) {
     let path = trace_path(about);
-    let trace = Trace::open(&path).unwrap_or_else(|error| fail(about, EXIT_ENVIRONMENT, &error));
+    let trace = Trace::open(&path).unwrap_or_else(|error| fail(about, EXIT_FAILURE, &error));
     let served = if trace.bytes {
         let shape = Bytes::new(trace.value_bytes);
         Session::<Bytes, B> { about, trace, shape, present: None }.serve()
@@ -249,6 +249,6 @@ pub fn serve<A: Table<U64>, B: Table<Bytes>>(about: &'static About) {
         Session::<U64, A> { about, trace, shape: U64, present: None }.serve()
     };
     if let Err(error) = served {
-        fail(about, EXIT_ENVIRONMENT, &error.to_string());
+        fail(about, EXIT_FAILURE, &error.to_string());
     }
 }
