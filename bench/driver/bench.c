@@ -28,7 +28,9 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 static void print_usage(FILE *out) {
     fprintf(out, "usage: weft bench [COMMAND] [OPTION...]\n\n"
                  "Compare weft with its peers, each in a process of its own, on the same trace.\n"
-                 "Without a command: the verdict, in at most two minutes.\n\ncommands:\n");
+                 "Without a command: the verdict, in at most two minutes; 'weft bench map --help' "
+                 "tells its\noptions, but for --workload, --threads and --latency.\n\n"
+                 "commands:\n");
     for (int i = 0; i < COMMANDS; i++) {
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A cell of the table: the samples of all peers for one workload and one number of threads, and what
- * is computed from them. */
+/* A cell of the table: the samples of all peers for one workload and one number of threads, and
+ * what is computed from them. */
 #ifndef WEFT_BENCH_DRIVER_CELL_H
 #define WEFT_BENCH_DRIVER_CELL_H
 

@@ -5,8 +5,8 @@
 
 #include "workload.h"
 
-/* Write the trace of a workload; the same bytes for the same workload. `text`: see keys.h. 0, or the
- * exit code after a message. A file that could not be finished is removed. */
+/* Write the trace of a workload; the same bytes for the same workload. `text`: see keys.h. 0, or
+ * the exit code after a message. A file that could not be finished is removed. */
 int weft_generate(const weft_workload *workload, const char *path, const char *text);
 
 #endif

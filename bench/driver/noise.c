@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 static const double share_allowed = 0.05;
-/* /proc/stat counts by ticks of 10 ms, the processes by the clock: so much may be off at each end. */
+/* /proc/stat counts by ticks of 10 ms, processes by the clock: so much may be off at each end. */
 static const double blur = 0.02;
 
 static double load_now(void) {

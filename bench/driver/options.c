@@ -72,6 +72,10 @@ static bool take_seconds(weft_options *options, const char *text) {
     return read_number(text, 0.01, 3600, &options->seconds);
 }
 
+static bool take_patience(weft_options *options, const char *text) {
+    return read_number(text, 0.1, 3600, &options->patience);
+}
+
 static bool take_seed(weft_options *options, const char *text) {
     double number;
     bool good = read_count(text, 1, 4294967296.0, &number);
@@ -118,13 +122,15 @@ static const option_row rows[] = {
     {"workload", "NAME", "only this workload; may be repeated",
      "a name in bench/workloads, or a path", take_workload, WEFT_OPTIONS_CELLS},
     {"threads", "LIST", "numbers of threads (as the workload says)", "1 to 4096, with commas",
-     take_threads, WEFT_OPTIONS_CELLS},
-    {"latency", NULL, "measure latencies too", NULL, take_latency, WEFT_OPTIONS_CELLS},
+     take_threads, WEFT_OPTIONS_CELLS | WEFT_OPTIONS_FILE},
+    {"latency", NULL, "measure latencies too", NULL, take_latency,
+     WEFT_OPTIONS_CELLS | WEFT_OPTIONS_FILE},
     {"only", "NAME", "gates whose name contains this", "a part of a name", take_only,
      WEFT_OPTIONS_ONLY},
     {"peers", "LIST", "whom to compare with (all)", "all, none, or ids with commas", take_peers, 0},
     {"rounds", "N", "rounds of samples", "1 to 1000", take_rounds, 0},
     {"seconds", "S", "length of a sample", "0.01 to 3600", take_seconds, 0},
+    {"patience", "S", "how long a peer may take to answer", "0.1 to 3600", take_patience, 0},
     {"seed", "N", "another seed than the workloads'", "1 to 2^32", take_seed, 0},
     {"text", "PATH", "where workloads of words find them", "a file or folder", take_text, 0},
     {"json", "FILE", "write the result", "a path", take_json, 0},
@@ -140,7 +146,8 @@ static bool is_taken(const option_row *row, unsigned sets) {
 }
 
 static void print_help(const char *command, unsigned sets) {
-    printf("usage: weft %s [OPTION...]\n\n", command);
+    printf("usage: weft %s [OPTION...]%s\n\n", command,
+           (sets & WEFT_OPTIONS_FILE) != 0 ? " FILE" : "");
     for (int i = 0; i < ROWS; i++) {
         char left[40];
         if (!is_taken(&rows[i], sets)) {
@@ -168,9 +175,11 @@ static int take_one(weft_options *options, unsigned sets, int found, char **argv
     if (found == ':') {
         return refuse(options, "option '%s' needs a value", argv[optind - 1]);
     }
-    if (found == '?' || !is_taken(&rows[found], sets)) {
-        return refuse(options, "there is no option '%s' here, or it takes no value",
-                      argv[optind - 1]);
+    if (found == '?') {
+        return refuse(options, "there is no option '%s', or it takes no value", argv[optind - 1]);
+    }
+    if (!is_taken(&rows[found], sets)) {
+        return refuse(options, "the option '--%s' is not for this", rows[found].name);
     }
     if (!rows[found].take(options, optarg)) {
         fprintf(stderr, "weft %s: --%s '%s' is not allowed; allowed: %s\n", options->command,
@@ -194,7 +203,13 @@ int weft_options_take(weft_options *options, unsigned sets, int argc, char **arg
         code = take_one(options, sets, found, argv);
     }
     if (code < 0 && optind < argc) {
-        code = refuse(options, "what is '%s'?", argv[optind]);
+        if ((sets & WEFT_OPTIONS_FILE) == 0 || optind + 1 < argc) {
+            return refuse(options, "what is '%s'?", argv[optind]);
+        }
+        options->file = argv[optind];
+    }
+    if (code < 0 && (sets & WEFT_OPTIONS_FILE) != 0 && options->file == NULL) {
+        code = refuse(options, "%s is missing", "the file");
     }
     return code;
 }

@@ -17,11 +17,13 @@ typedef struct weft_options {
     uint32_t thread_counts; /* 0: as the workloads say */
     uint32_t rounds;        /* 0: the command's own */
     double seconds;         /* of a sample; 0: the command's own */
+    double patience;        /* seconds for an answer, beside the sample; 0: the driver's own */
     uint64_t seed;          /* 0: as the workloads say */
     const char *json;
     const char *report;
     const char *text;
     const char *only;
+    const char *file;
     bool noisy;
     bool quick;
     bool latency;
@@ -31,6 +33,7 @@ typedef struct weft_options {
 typedef enum weft_option_set {
     WEFT_OPTIONS_CELLS = 1, /* --workload, --threads, --latency */
     WEFT_OPTIONS_ONLY = 2,  /* --only */
+    WEFT_OPTIONS_FILE = 4,  /* --threads, --latency, and the name of a file */
 } weft_option_set;
 
 /* -1: go on; else the exit code, after a message or the help. */

@@ -165,14 +165,26 @@ static bool is_single(const json_t *cell) {
 static void print_peers(const json_t *peers) {
     size_t i;
     json_t *peer;
+    int missing = 0;
     json_array_foreach((json_t *)peers, i, peer) {
         const char *status = json_string_value(json_object_get(peer, "status"));
         const char *note = json_string_value(json_object_get(peer, "note"));
-        if (strcmp(status, "ok") != 0 || *note != '\0') {
-            printf("  %-16s %-8s %s\n", json_string_value(json_object_get(peer, "id")), status,
-                   note);
+        bool there = strcmp(status, "missing") != 0;
+        missing += !there;
+        if (there && *note != '\0') {
+            printf("%-16s %-8s %s\n", json_string_value(json_object_get(peer, "id")), status, note);
         }
     }
+    if (missing == 0) {
+        return;
+    }
+    printf("missing:");
+    json_array_foreach((json_t *)peers, i, peer) {
+        if (strcmp(json_string_value(json_object_get(peer, "status")), "missing") == 0) {
+            printf(" %s", json_string_value(json_object_get(peer, "id")));
+        }
+    }
+    printf("\n('make peers' builds them; 'weft bench peers' tells what each needs)\n");
 }
 
 static void print_result(const json_t *result) {

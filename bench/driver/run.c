@@ -18,13 +18,15 @@
 
 enum { REPEATS = 3 };
 
+#define CEILING_SECONDS 0.05
+
 /* A workload at work. */
 typedef struct stage {
     weft_run *run;
     weft_workload workload;
-    char trace[128];
-    char reduced[128];
-    uint64_t chunks; /* of operations */
+    char trace[4096];
+    char reduced[4096]; /* the one that is checked */
+    uint64_t chunks;    /* of operations */
     weft_session sessions[WEFT_PEERS_MAX];
     size_t count; /* of sessions; the peers that fail leave a hole */
 } stage;
@@ -71,7 +73,8 @@ int weft_run_open(weft_run *run, const char *kind) {
     code = code != 0 ? code : make_folder(run);
     if (code == 0) {
         weft_noise_begin(&run->noise);
-        run->ceilings = weft_ceilings_measure(weft_cpu_count(), run->options.quick ? 0.02 : 0.05);
+        double seconds = run->seconds < CEILING_SECONDS ? run->seconds : CEILING_SECONDS;
+        run->ceilings = weft_ceilings_measure(weft_cpu_count(), seconds);
     }
     return code;
 }
@@ -87,17 +90,18 @@ void weft_run_close(weft_run *run) {
     weft_peers_free(&run->peers);
 }
 
-/* The reduced trace, and what every peer has to answer to it. */
+/* What every peer has to answer to the trace that is checked. */
 static int make_reference(stage *s, uint64_t *checksum, uint64_t *entries) {
-    weft_workload small = weft_workload_reduced(&s->workload);
     weft_trace trace;
-    int code = weft_generate(&small, s->reduced, s->run->options.text);
-    code = code != 0 ? code : weft_trace_open(&trace, s->reduced);
+    int code = weft_trace_open(&trace, s->reduced);
     if (code != 0) {
         return code;
     }
     bool good = weft_reference_replay(&trace, checksum, entries);
     weft_trace_close(&trace);
+    if (!good) {
+        fprintf(stderr, "weft bench: %s: out of memory\n", s->reduced);
+    }
     return good ? 0 : WEFT_EXIT_ENVIRONMENT;
 }
 
@@ -106,11 +110,12 @@ static void start_all(stage *s, const char *trace) {
     s->count = s->run->peers.count;
     for (size_t i = 0; i < s->count; i++) {
         weft_peer *peer = &s->run->peers.list[i];
-        s->sessions[i] = (weft_session){.peer = peer, .workload = &s->workload};
+        s->sessions[i] = (weft_session){
+            .peer = peer, .workload = &s->workload, .patience = s->run->options.patience};
         bool wanted = !s->run->own_only || weft_peer_is_own(peer);
         if (peer->status == WEFT_PEER_OK && wanted) {
             weft_bench_progress("%s: starting %s", s->workload.name, peer->id);
-            weft_session_start(&s->sessions[i], peer, &s->workload, trace);
+            weft_session_start(&s->sessions[i], trace);
         }
     }
 }
@@ -289,37 +294,100 @@ static void measure_cells(stage *s) {
     end_all(s);
 }
 
-static int make_trace(stage *s) {
+/* Both traces of a workload, in the run's folder. */
+static int make_traces(stage *s) {
+    weft_workload small = weft_workload_reduced(&s->workload);
+    snprintf(s->trace, sizeof s->trace, "%s/trace", s->run->folder);
+    snprintf(s->reduced, sizeof s->reduced, "%s/check", s->run->folder);
+    int code = weft_generate(&small, s->reduced, s->run->options.text);
+    return code != 0 ? code : weft_generate(&s->workload, s->trace, s->run->options.text);
+}
+
+static uint64_t chunks_of(uint64_t ops) {
+    return (ops + WEFT_TRACE_CHUNK_OPS - 1) / WEFT_TRACE_CHUNK_OPS;
+}
+
+static int measure_stage(stage *s) {
     weft_trace trace;
-    int code = weft_generate(&s->workload, s->trace, s->run->options.text);
-    code = code != 0 ? code : weft_trace_open(&trace, s->trace);
+    int code = weft_trace_open(&trace, s->trace);
+    if (code != 0) {
+        return code;
+    }
+    /* Words may be fewer than asked for; the trace knows. */
+    s->workload.prefill = trace.header->prefill;
+    s->chunks = chunks_of(trace.header->ops);
+    weft_trace_close(&trace);
+    code = verify_all(s);
     if (code == 0) {
-        /* Words may be fewer than asked for; the trace knows. */
-        s->workload.prefill = trace.header->prefill;
-        s->chunks = (trace.header->ops + WEFT_TRACE_CHUNK_OPS - 1) / WEFT_TRACE_CHUNK_OPS;
-        weft_trace_close(&trace);
+        measure_cells(s);
     }
     return code;
 }
 
-int weft_run_workload(weft_run *run, const weft_workload *workload) {
+static stage *make_stage(weft_run *run) {
     stage *s = calloc(1, sizeof *s);
     if (s == NULL) {
         fprintf(stderr, "weft bench: out of memory\n");
-        return WEFT_EXIT_ENVIRONMENT;
+        return NULL;
     }
     s->run = run;
+    return s;
+}
+
+int weft_run_workload(weft_run *run, const weft_workload *workload) {
+    stage *s = make_stage(run);
+    if (s == NULL) {
+        return WEFT_EXIT_ENVIRONMENT;
+    }
     s->workload = *workload;
     s->workload.seed = run->options.seed != 0 ? run->options.seed : workload->seed;
-    snprintf(s->trace, sizeof s->trace, "%s/trace", run->folder);
-    snprintf(s->reduced, sizeof s->reduced, "%s/check", run->folder);
-    int code = verify_all(s);
-    code = code != 0 ? code : make_trace(s);
-    if (code == 0) {
-        measure_cells(s);
-    }
+    int code = make_traces(s);
+    code = code != 0 ? code : measure_stage(s);
     unlink(s->trace);
     unlink(s->reduced);
+    free(s);
+    return code;
+}
+
+/* What a trace says of itself, as a workload. */
+static void describe(weft_workload *workload, const weft_trace *trace) {
+    const weft_trace_header *header = trace->header;
+    *workload = (weft_workload){.about = "a trace",
+                                .shape = (weft_trace_shape)header->shape,
+                                .keys = header->distinct != 0 ? header->distinct : header->ops,
+                                .prefill = header->prefill,
+                                .threads = {1, 2},
+                                .thread_counts = 2,
+                                .once = header->prefill == 0,
+                                .value_bytes = header->value_bytes,
+                                .key_bytes = 16};
+    snprintf(workload->name, sizeof workload->name, "%s",
+             header->name[0] != '\0' ? header->name : "trace");
+    for (int op = 0; op < WEFT_TRACE_OPS; op++) {
+        workload->mix[op] = 100.0 * (double)trace->codes[op] / (double)header->ops;
+    }
+}
+
+int weft_run_trace(weft_run *run, const char *path) {
+    weft_trace trace;
+    stage *s = make_stage(run);
+    int code = s != NULL ? weft_trace_open(&trace, path) : WEFT_EXIT_ENVIRONMENT;
+    if (code == 0) {
+        describe(&s->workload, &trace);
+        if (trace.header->ops == 0 || strlen(path) >= sizeof s->trace) {
+            fprintf(stderr,
+                    "weft bench: %s: allowed: a path of up to %zu bytes, and a trace with an "
+                    "operation or more after its prefill\n",
+                    path, sizeof s->trace - 1);
+            code = WEFT_EXIT_USAGE;
+        }
+        weft_trace_close(&trace);
+    }
+    if (code == 0) {
+        strcpy(s->trace, path);
+        strcpy(s->reduced, path);
+        code = measure_stage(s);
+    }
     free(s);
     return code;
 }

@@ -33,6 +33,10 @@ void weft_run_close(weft_run *run);
 /* All cells of a workload. 0, or the exit code. An end that was asked for is no error. */
 int weft_run_workload(weft_run *run, const weft_workload *workload);
 
+/* A trace that somebody made: with a prefill it is replayed round and round, without one it is one
+ * piece of work. */
+int weft_run_trace(weft_run *run, const char *path);
+
 /* Whether to go on: nobody asked for the end, and the run is not refused. */
 bool weft_run_goes_on(weft_run *run);
 

@@ -34,7 +34,8 @@ static bool fail(weft_session *session, weft_peer_status status, const char *for
 /* The next answer, an object without "error"; NULL: the peer failed. */
 static json_t *receive(weft_session *session, double seconds) {
     json_error_t error;
-    const char *line = weft_process_receive(&session->process, seconds);
+    double patience = session->patience > 0 ? session->patience : seconds;
+    const char *line = weft_process_receive(&session->process, patience);
     if (line == NULL) {
         fail(session, WEFT_PEER_FAILED, "%s", session->process.problem);
         return NULL;
@@ -133,10 +134,8 @@ static bool take_hello(weft_session *session) {
     return able;
 }
 
-bool weft_session_start(weft_session *session, weft_peer *peer, const weft_workload *workload,
-                        const char *trace) {
-    const char *const argv[] = {peer->path, "--trace", trace, NULL};
-    *session = (weft_session){.peer = peer, .workload = workload};
+bool weft_session_start(weft_session *session, const char *trace) {
+    const char *const argv[] = {session->peer->path, "--trace", trace, NULL};
     if (!weft_process_start(&session->process, argv)) {
         return fail(session, WEFT_PEER_FAILED, "%s", session->process.problem);
     }
@@ -281,7 +280,10 @@ bool weft_session_run(weft_session *session, const weft_stint *stint, weft_sampl
     if (!send(session, line)) {
         return false;
     }
-    json_t *answer = receive(session, stint->seconds > 0 ? stint->seconds * 2 + 30 : LONG_SECONDS);
+    double limit = stint->seconds > 0 ? stint->seconds * 2 + 30 : LONG_SECONDS;
+    session->patience += session->patience > 0 ? stint->seconds : 0;
+    json_t *answer = receive(session, limit);
+    session->patience -= session->patience > 0 ? stint->seconds : 0;
     bool good = answer != NULL && take_run(session, answer, stint, sample);
     json_decref(answer);
     return good;

@@ -13,6 +13,7 @@ typedef struct weft_session {
     weft_process process; /* none: the peer is not at work */
     const weft_workload *workload;
     bool one_writer;
+    double patience;        /* seconds for an answer, beside the sample; 0: long enough for all */
     double bytes_per_entry; /* of the prefill */
     double fill;            /* its operations a second */
 } weft_session;
@@ -27,10 +28,9 @@ typedef struct weft_sample {
     json_t *latency; /* owned; NULL without */
 } weft_sample;
 
-/* Start the peer, and hear who it is. False: the peer has a status and a note now, or (status ok)
- * cannot do this workload, and says so in its note. */
-bool weft_session_start(weft_session *session, weft_peer *peer, const weft_workload *workload,
-                        const char *trace);
+/* Start the peer (peer, workload and patience are set), and hear who it is. False: the peer has a
+ * status and a note now, or (status ok) cannot do this workload, and says so in its note. */
+bool weft_session_start(weft_session *session, const char *trace);
 void weft_session_end(weft_session *session);
 
 /* Send now, collect later, so that several peers can be at it at once. */

@@ -4,6 +4,7 @@
 #include "base/exit.h"
 #include "convert.h"
 #include "generate.h"
+#include "outcome.h"
 #include "trace.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -112,6 +113,21 @@ static int show(int argc, char **argv) {
     return WEFT_EXIT_FINE;
 }
 
+static int run_file(int argc, char **argv) {
+    weft_run run = {.options = {.command = "bench trace run"}};
+    int code = weft_options_take(&run.options, WEFT_OPTIONS_FILE, argc, argv);
+    if (code >= 0) {
+        return code;
+    }
+    run.rounds = run.options.rounds != 0 ? run.options.rounds : run.options.quick ? 3 : 5;
+    run.seconds = run.options.seconds > 0 ? run.options.seconds : run.options.quick ? 0.1 : 0.5;
+    code = weft_run_open(&run, "map");
+    code = code != 0 ? code : weft_run_trace(&run, run.options.file);
+    code = code != 0 ? code : weft_outcome_finish(&run);
+    weft_run_close(&run);
+    return code;
+}
+
 typedef struct trace_command {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -124,6 +140,7 @@ static const trace_command commands[] = {
      "convert TEXT -o FILE [--ops] [--shape u64|bytes] [--value-bytes N]   one key a line, or "
      "operation and key"},
     {"show", show, "show FILE   check a trace, and tell what is in it"},
+    {"run", run_file, "run FILE [OPTION...]   replay it on weft and its peers"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
