@@ -40,6 +40,7 @@ static const struct {
     {"bytes-per-entry-u64/1", weft_single_bytes_of_u64},
     {"bytes-per-entry-bytes/1", weft_single_bytes_of_bytes},
     {"batch-get/1", weft_single_batch},
+    {"recording/2", weft_single_recording},
 };
 
 enum { SINGLES = sizeof singles / sizeof *singles };

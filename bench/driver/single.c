@@ -7,6 +7,7 @@
 #include "bench.h"
 #include "draw.h"
 #include "peer.h"
+#include "record_cost.h"
 #include "stats.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,11 +57,11 @@ static void add_cell(const weft_single *how, const cell_text *text, const figure
                      const figure *other) {
     json_t *results = json_array();
     json_array_append_new(results, figure_json(own));
-    json_t *cell =
-        json_pack("{s:s,s:o,s:s,s:s,s:i,s:I,s:s,s:s,s:s,s:s}", "id", text->id, "workload",
-                  json_stringn(text->id, strlen(text->id) - 2), "about", text->about, "shape",
-                  text->shape, "threads", 1, "entries", (json_int_t)text->entries, "measure",
-                  text->measure, "unit", text->unit, "better", text->better, "weft", own->peer);
+    json_t *cell = json_pack(
+        "{s:s,s:o,s:s,s:s,s:i,s:I,s:s,s:s,s:s,s:s}", "id", text->id, "workload",
+        json_stringn(text->id, strlen(text->id) - 2), "about", text->about, "shape", text->shape,
+        "threads", atoi(strchr(text->id, '/') + 1), "entries", (json_int_t)text->entries, "measure",
+        text->measure, "unit", text->unit, "better", text->better, "weft", own->peer);
     if (other != NULL) {
         double ratio = median_of(own) / median_of(other);
         json_array_append_new(results, figure_json(other));
@@ -372,4 +373,30 @@ void weft_single_batch(const weft_single *how) {
     add_control(how, other.peer, "weft, one get at a time");
     add_cell(how, &text, &own, &other);
     compare_with_prefetching(how, &own);
+}
+
+/* A recording of 1 key in 128 against none. Both are measured in turns: what counts is the median of
+ * the quotients. */
+void weft_single_recording(const weft_single *how) {
+    static const cell_text text = {
+        "recording/2", "while 1 key in 128 is recorded, against no recording",
+        "u64",         "operations",
+        "1/s",         "more",
+        10000};
+    figure own = {.peer = WEFT_PEER_OWN, .count = SAMPLES};
+    figure other = {.peer = "no-recording", .count = SAMPLES};
+    figure ratios = {.count = SAMPLES};
+    weft_record_cost cost = {.sample = 128, .rounds = SAMPLES, .seconds = how->quick ? 0.05 : 0.3};
+    if (weft_record_cost_measure(&cost) != WEFT_OK) {
+        return; /* without the cell the gate is not reached */
+    }
+    for (size_t i = 0; i < SAMPLES; i++) {
+        own.values[i] = cost.recorded[i];
+        other.values[i] = cost.plain[i];
+        ratios.values[i] = cost.recorded[i] / cost.plain[i];
+    }
+    add_control(how, other.peer, "weft, nothing recorded");
+    add_cell(how, &text, &own, &other);
+    json_t *cell = json_array_get(how->cells, json_array_size(how->cells) - 1);
+    json_object_set_new(cell, "ratio", json_real(median_of(&ratios)));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Figures of single calls, which no stream of operations shows: the driver takes them itself, through
- * the public headers. Each function appends one cell to an array of the result. */
+/* Figures of single calls, which no stream of operations shows: the driver takes them itself,
+ * through the public headers. Each function appends one cell to an array of the result. */
 #ifndef WEFT_BENCH_DRIVER_SINGLE_H
 #define WEFT_BENCH_DRIVER_SINGLE_H
 
@@ -21,5 +21,6 @@ void weft_single_worst(const weft_single *how);          /* growth-worst/1 */
 void weft_single_bytes_of_u64(const weft_single *how);   /* bytes-per-entry-u64/1 */
 void weft_single_bytes_of_bytes(const weft_single *how); /* bytes-per-entry-bytes/1 */
 void weft_single_batch(const weft_single *how);          /* batch-get/1 */
+void weft_single_recording(const weft_single *how);      /* recording/2 */
 
 #endif
