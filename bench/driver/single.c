@@ -375,8 +375,8 @@ void weft_single_batch(const weft_single *how) {
     compare_with_prefetching(how, &own);
 }
 
-/* A recording of 1 key in 128 against none. Both are measured in turns: what counts is the median of
- * the quotients. */
+/* A recording of 1 key in 128 against none. Both are measured in turns: what counts is the median
+ * of the quotients. */
 void weft_single_recording(const weft_single *how) {
     static const cell_text text = {
         "recording/2", "while 1 key in 128 is recorded, against no recording",
