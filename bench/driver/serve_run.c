@@ -312,10 +312,10 @@ static void run_rounds(dataset *set) {
     for (size_t i = 0; i < set->count && !weft_bench_stopped(); i++) {
         settle_rate(set, &set->cells[i]);
     }
-    double longest = 0;
+    double last = 0;
     for (unsigned round = 0; round < set->bench->rounds; round++) {
         double before = elapsed(set->bench);
-        if (round != 0 && set->bench->limit > 0 && before + longest > set->bench->limit) {
+        if (round != 0 && set->bench->limit > 0 && before + last > set->bench->limit) {
             set->bench->rounds = round;
             return;
         }
@@ -327,8 +327,7 @@ static void run_rounds(dataset *set) {
             drop_half_round(set, round);
             return;
         }
-        double spent = elapsed(set->bench) - before;
-        longest = spent > longest ? spent : longest;
+        last = elapsed(set->bench) - before;
     }
 }
 
