@@ -13,7 +13,7 @@ import re
 
 BLOCK = r"(<!-- performance: (\S+) -->\n)(.*?)(<!-- performance end -->\n)"
 STEPS = {"ns": ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")),
-         "bytes": ((2 ** 30, "GiB"), (2 ** 20, "MiB"), (2 ** 10, "KiB"), (1, "B"))}
+         "B": ((2 ** 30, "GiB"), (2 ** 20, "MiB"), (2 ** 10, "KiB"), (1, "B"))}
 RATES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
 
 
@@ -63,7 +63,7 @@ def fingerprint(result):
     """Machine, noise and versions: what the figures depend on."""
     machine, noise, weft = result["machine"], result["noise"], result["weft"]
     where = [machine["cpu"], "%d processors" % machine["processors"],
-             with_unit(machine["memory_bytes"], "bytes"), "Linux " + machine["kernel"]]
+             with_unit(machine["memory_bytes"], "B"), "Linux " + machine["kernel"]]
     where += [machine["virtual"]] if machine.get("virtual") else []
     peers = ["%s %s" % (plain(p["name"]), p["version"]) for p in result["peers"]
              if p["status"] == "ok" and not p["id"].startswith("weft") and not p.get("control")]

@@ -3,7 +3,15 @@
 "use strict";
 
 const WIDTH = 360;
-const LETTER = 6.7; // the width of a letter of the labels, rather more than less
+const LETTER = 6.9; // the width of a letter of the labels, rather more than less
+
+/** About how wide a label is; there is nothing here to measure it with. */
+function textWidth(text) {
+    const wide = (text.match(/[mwMW@%]/g) || []).length;
+    return text.length * LETTER + wide * 4;
+}
+
+const widest = (lines) => Math.max(...lines.map((line) => textWidth(line.id)));
 
 const round1 = (value) => Math.round(value * 10) / 10;
 
@@ -100,7 +108,7 @@ function barChart(title, measure, bars) {
     const {drawn, far} = drawable(bars);
     const sorted = drawn.sort(order);
     const row = 21;
-    const left = Math.min(160, LETTER * Math.max(...sorted.map((b) => b.id.length)) + 12);
+    const left = Math.min(170, widest(sorted) + 8);
     const right = 66;
     const spreadOf = (bar) =>
         measure.spread ? [bar.points[0].object.low, bar.points[0].object.high] : [];
@@ -205,7 +213,7 @@ function drawLines(box, lines) {
 function lineChart(chart) {
     const {drawn, far} = drawable(chart.lines);
     const height = Math.max(210, 13 * drawn.length + 60);
-    const labels = Math.min(160, Math.max(...drawn.map((line) => line.id.length)) * LETTER + 14);
+    const labels = Math.min(170, widest(drawn) + 12);
     const box = {top: 10, bottom: height - 38, left: 50, right: WIDTH - labels};
     const scale = chart.scale(drawn.flatMap((line) => line.points.map((p) => p.y)));
     const [from, to] = [chart.xTicks[0][0], chart.xTicks.at(-1)[0]];

@@ -8,7 +8,7 @@
 function byThreads(cells) {
     const groups = new Map();
     for (const cell of cells) {
-        const key = isNumber(cell.threads) ? `${cell.workload} ${cell.measure}` : cell.id;
+        const key = drivesThreads(cell) ? `${cell.workload} ${cell.measure}` : cell.id;
         groups.set(key, [...(groups.get(key) || []), cell]);
     }
     return [...groups.values()].map((group) => group.sort((a, b) => a.threads - b.threads));
@@ -271,7 +271,7 @@ const MACHINE_WORDS = {
     virtual: "virtual machine",
     governor: "frequency governor",
 };
-const MACHINE_UNITS = {processors: "count", memory_bytes: "bytes"};
+const MACHINE_UNITS = {processors: "count", memory_bytes: "B"};
 
 function machine(result) {
     const facts = Object.entries(result.machine || {}).map(([key, value]) => ({

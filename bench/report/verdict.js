@@ -47,18 +47,19 @@ const unitOf = (cell) => cell.unit;
 
 /** How a cell was driven: by threads of a map's process, or through connections to a server. */
 function settingOf(cell) {
-    if (isNumber(cell.threads)) {
-        return html`${figure(cell, "threads", "count")}
-${cell.threads === 1 ? "thread" : "threads"}`;
+    if (isNumber(cell.connections)) {
+        return html`${figure(cell, "connections", "count")} connections, pipeline
+${figure(cell, "pipeline", "count")}`;
     }
-    return isNumber(cell.connections)
-        ? html`${figure(cell, "connections", "count")} connections, pipeline
-${figure(cell, "pipeline", "count")}`
-        : "–";
+    const words = cell.threads === 1 ? "thread" : "threads";
+    return isNumber(cell.threads) ? html`${figure(cell, "threads", "count")} ${words}` : "–";
 }
 
+/** Not so for servers: there the threads are the load generator's. */
+const drivesThreads = (cell) => isNumber(cell.threads) && !isNumber(cell.connections);
+
 const cellName = (cell) =>
-    isNumber(cell.threads) ? `${cell.workload}, ${plural(cell.threads, "thread")}` : cell.id;
+    drivesThreads(cell) ? `${cell.workload}, ${plural(cell.threads, "thread")}` : cell.id;
 
 /** One cell of each workload and number of threads: what stands beside the judged figure is the
  * same in all of them. */
