@@ -508,7 +508,7 @@ static bool forget_record(weft_record *record, void *ctx) {
 void weft_epoch_reset(void) {
     each_record(forget_record, NULL);
     memset(global.shared_pins, 0, sizeof global.shared_pins);
-    global.epoch = WEFT_LIMBO_BAGS;
+    weft_epoch_now = WEFT_LIMBO_BAGS;
     *weft_thread_slot() = NULL;
 }
 #endif
