@@ -38,7 +38,8 @@ build_one() {
     code=0
     "bench/peers/$1/build.sh" "$output" >"$log" 2>&1 || code=$?
     case $code in
-    0) touch "$output/$1"
+    0) [ -x "$output/$1" ] || { echo "failed: build.sh made no $1" >"$output/.state/$1"; return; }
+       touch "$output/$1"
        echo built >"$output/.state/$1" ;;
     4) rm -f "$output/$1"
        echo "missing: $(tail -n 1 "$log")" >"$output/.state/$1" ;;

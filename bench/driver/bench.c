@@ -14,6 +14,9 @@ typedef struct bench_command {
 static const bench_command commands[] = {
     {"compare", weft_bench_compare_command, "tell which differences between two results are real"},
     {"report", weft_bench_report_command, "write the page of a result"},
+    {"serve", weft_bench_serve, "compare weft serve with other servers under the same load"},
+    {"map", weft_bench_map, "every cell that is asked for; all without options"},
+    {"peers", weft_bench_peers, "which peers there are, and what is missing"},
     {"trace", weft_bench_trace, "make, convert, show and run trace files"},
 };
 
@@ -35,12 +38,15 @@ int weft_bench_main(int argc, char **argv) {
         print_usage(stdout);
         return WEFT_EXIT_FINE;
     }
-    for (int i = 0; i < COMMANDS && argc >= 2; i++) {
+    if (argc < 2 || argv[1][0] == '-') {
+        return weft_bench_verdict(argc, argv);
+    }
+    for (int i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
             return commands[i].run(argc - 1, argv + 1);
         }
     }
     fprintf(stderr, "weft bench: there is no command '%s'; 'weft bench --help' lists them\n",
-            argc >= 2 ? argv[1] : "");
+            argv[1]);
     return WEFT_EXIT_USAGE;
 }

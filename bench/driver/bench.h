@@ -10,6 +10,7 @@
 int weft_bench_main(int argc, char **argv);
 
 /* The commands. argv[0] is the command's name. */
+int weft_bench_verdict(int argc, char **argv); /* without a command: argv[0] is "bench" */
 int weft_bench_map(int argc, char **argv);
 int weft_bench_growth(int argc, char **argv);
 int weft_bench_oversub(int argc, char **argv);

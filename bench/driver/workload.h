@@ -13,7 +13,7 @@ enum {
 typedef enum weft_distribution {
     WEFT_UNIFORM,
     WEFT_ZIPF,
-    WEFT_HOT_KEYS,        /* the first `hot` ranks get everything, evenly */
+    WEFT_HOT_KEYS,   /* the first `hot` ranks get everything, evenly */
     WEFT_SEQUENTIAL, /* each kind of operation goes through the ranks in turn, inserts from the
                         first that is not filled in */
     WEFT_LATEST,     /* zipf .99 counted back from the newest insert */

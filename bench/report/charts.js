@@ -3,27 +3,51 @@
 "use strict";
 
 const WIDTH = 360;
-const LETTER = 6.3; // the mean width of a letter of the labels
+const LETTER = 6.7; // the width of a letter of the labels, rather more than less
 
 const round1 = (value) => Math.round(value * 10) / 10;
 
-/** Round numbers that cover 0 … most, at most five steps. */
-function ticksFromZero(most) {
+/** From 0 in at most five round steps. A scale has ticks, and `at`: 0 at its bottom, 1 on top. */
+function zeroScale(values) {
+    const most = Math.max(...values);
     const rough = most / 4 || 1;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
     const ticks = [];
-    for (let at = 0; at < most + step * 0.999; at += step) {
-        ticks.push(at);
+    for (let tick = 0; tick < most + step * 0.999; tick += step) {
+        ticks.push(tick);
     }
-    return ticks;
+    return {ticks, at: (value) => value / ticks.at(-1)};
 }
 
-/** Powers of ten around all values. */
-function decades(values) {
-    const from = Math.floor(Math.log10(Math.min(...values)) + 1e-9);
-    const to = Math.max(from + 1, Math.ceil(Math.log10(Math.max(...values)) - 1e-9));
-    return Array.from({length: to - from + 1}, (_, at) => 10 ** (from + at));
+function logScale(values) {
+    const least = Math.min(...values) / 1.2;
+    const most = Math.max(...values) * 1.2;
+    const all = [];
+    for (let power = Math.floor(Math.log10(least)); 10 ** power <= most; power++) {
+        all.push(...[1, 2, 5].map((m) => m * 10 ** power).filter((t) => t >= least && t <= most));
+    }
+    const tens = all.filter((tick) => Math.abs(Math.log10(tick) % 1) < 1e-9);
+    const at = (value) => Math.log(value / least) / Math.log(most / least);
+    return {ticks: tens.length >= 3 ? tens : all, at};
+}
+
+/** A round number at an axis. */
+function tickText(value, unit) {
+    return value === 0 ? "0" : withUnit(value, unit).replace(/\.0+(?=\u202f)/, "");
+}
+
+/** Splits off controls that are far from all others: they would press these together. */
+function drawable(lines) {
+    const others = lines.filter((line) => line.role !== "control");
+    const values = others.flatMap((line) => line.points.map((p) => p.y));
+    const near = (line) =>
+        line.role !== "control" ||
+        values.length === 0 ||
+        line.points.every((p) => p.y >= Math.min(...values) / 3 && p.y <= Math.max(...values));
+    const rank = {weft: 3, best: 2, engine: 1};
+    const drawn = lines.filter(near).sort((a, b) => (rank[a.role] || 0) - (rank[b.role] || 0));
+    return {drawn, far: lines.filter((line) => !near(line))};
 }
 
 /** Moves labels apart that would cover each other; `room` is the height of one. */
@@ -60,27 +84,33 @@ ${new Html(body.join("\n"))}
 </svg>`;
 }
 
-function chartFigure(title, picture, columns, rows) {
-    return html`<figure><figcaption>${title}</figcaption>${picture}
+function chartFigure(title, picture, far, {columns, rows}) {
+    const beyond =
+        far.length > 0 &&
+        html`<p class="beyond">Beyond this picture, in the table:
+${listed(far.map((line) => line.id))} (${plural(far.length, "control")}).</p>`;
+    return html`<figure><figcaption>${title}</figcaption>${picture}${beyond}
 <details><summary>As a table</summary>${table(columns, rows, title)}</details></figure>`;
 }
 
-/** Horizontal bars from zero, the best first. A bar is {id, role, object, key, low, high}. */
-function barChart(title, unit, better, bars) {
-    const sorted = [...bars].sort(
-        (a, b) => (better === "less" ? 1 : -1) * (a.object[a.key] - b.object[b.key]),
-    );
+/** Horizontal bars from zero, the best first. A bar is a line of one point, {y, object, key}. */
+function barChart(title, measure, bars) {
+    const {unit, better} = measure;
+    const order = (a, b) => (better === "less" ? 1 : -1) * (a.points[0].y - b.points[0].y);
+    const {drawn, far} = drawable(bars);
+    const sorted = drawn.sort(order);
     const row = 21;
-    const left = Math.min(150, LETTER * Math.max(...sorted.map((b) => b.id.length)) + 10);
+    const left = Math.min(160, LETTER * Math.max(...sorted.map((b) => b.id.length)) + 12);
     const right = 66;
-    const most = Math.max(...sorted.map((b) => Math.max(b.object[b.key], b.object[b.high] || 0)));
+    const spreadOf = (bar) =>
+        measure.spread ? [bar.points[0].object.low, bar.points[0].object.high] : [];
+    const most = Math.max(...sorted.map((b) => Math.max(b.points[0].y, spreadOf(b)[1] || 0)));
     const x = (value) => left + ((WIDTH - left - right) * value) / (most || 1);
     const body = sorted.map((bar, at) => {
         const y = at * row + 4;
-        const value = bar.object[bar.key];
+        const value = bar.points[0].y;
         const shown = withUnit(value, unit);
-        const low = bar.object[bar.low];
-        const high = bar.object[bar.high];
+        const [low, high] = spreadOf(bar);
         const whisker =
             isNumber(low) && isNumber(high) && high > low
                 ? `<path class="whisker" d="M${round1(x(low))} ${y + 7.5}H${round1(x(high))}"/>`
@@ -104,50 +134,43 @@ function barChart(title, unit, better, bars) {
     const best = sorted[0];
     const label =
         `${title}: bars for ${sorted.length} maps; best is ${best.id} with ` +
-        withUnit(best.object[best.key], unit);
+        withUnit(best.points[0].y, unit);
     const columns = [
         {head: "map", cell: (b) => b.id},
         {
             head: better === "less" ? "figure (less is better)" : "figure (more is better)",
             numeric: true,
-            cell: (b) => figure(b.object, b.key, unit),
+            cell: (b) => figure(b.points[0].object, b.points[0].key, unit),
         },
     ];
-    if (sorted.some((b) => isNumber(b.object[b.low]))) {
+    if (measure.spread) {
         columns.push({
             head: "range",
             numeric: true,
-            cell: (b) => range(b.object, b.low, b.high, unit),
+            cell: (b) => range(b.points[0].object, "low", "high", unit),
         });
     }
-    return chartFigure(title, svg(height, label, body), columns, sorted);
+    const rows = [...bars].sort(order);
+    return chartFigure(title, svg(height, label, body), far, {columns, rows});
 }
 
-/** What a line chart needs to place a value: the margins are as wide as the labels ask for. */
-function frame(lines, height) {
-    const longest = Math.max(...lines.map((line) => line.id.length));
-    return {
-        top: 10,
-        bottom: height - 38,
-        left: 50,
-        right: WIDTH - Math.min(150, longest * LETTER + 14),
-        height,
-    };
-}
-
-function yAxis(box, ticks, y, unit) {
-    return ticks.map(
+function axes(box, chart) {
+    const up = chart.scale.ticks.map(
         (tick) =>
-            `<path class="grid" d="M${box.left} ${round1(y(tick))}H${round1(box.right)}"/>` +
-            svgText(box.left - 5, y(tick) + 4, withUnit(tick, unit), 'text-anchor="end"'),
+            `<path class="grid" d="M${box.left} ${round1(box.y(tick))}H${round1(box.right)}"/>` +
+            svgText(box.left - 5, box.y(tick) + 4, tickText(tick, chart.unit), 'text-anchor="end"'),
     );
-}
-
-function xAxis(box, ticks, label) {
+    const along = chart.xTicks.map(([at, text]) =>
+        svgText(box.x(at), box.bottom + 15, text, 'text-anchor="middle"'),
+    );
     const middle = (box.left + box.right) / 2;
-    return ticks
-        .map(([at, text]) => svgText(at, box.bottom + 15, text, 'text-anchor="middle"'))
-        .concat(svgText(middle, box.bottom + 31, label, 'text-anchor="middle" class="quiet"'));
+    const name = svgText(
+        middle,
+        box.bottom + 31,
+        chart.xLabel,
+        'text-anchor="middle" class="quiet"',
+    );
+    return [...up, ...along, name];
 }
 
 const MARKS = [
@@ -158,11 +181,11 @@ const MARKS = [
 ];
 
 /** Lines with their names at their ends. A line is {id, role, points: [{x, y}]}. */
-function drawLines(box, lines, x, y) {
-    const ends = lines.map((line) => y(line.points.at(-1).y) + 4);
+function drawLines(box, lines) {
+    const ends = lines.map((line) => box.y(line.points.at(-1).y) + 4);
     const places = spread(ends, 13, box.top + 6, box.bottom + 6);
     return lines.map((line, at) => {
-        const points = line.points.map((p) => [round1(x(p.x)), round1(y(p.y))]);
+        const points = line.points.map((p) => [round1(box.x(p.x)), round1(box.y(p.y))]);
         const mark = MARKS[at % MARKS.length];
         const end = points.at(-1);
         const letters = Math.floor((WIDTH - box.right - 12) / LETTER);
@@ -177,45 +200,49 @@ function drawLines(box, lines, x, y) {
     });
 }
 
+/** A chart is {title, unit, lines, scale, xTicks: [[x, text]], xLabel, columns, rows}; every x is
+ * between the first tick and the last. */
+function lineChart(chart) {
+    const {drawn, far} = drawable(chart.lines);
+    const height = Math.max(210, 13 * drawn.length + 60);
+    const labels = Math.min(160, Math.max(...drawn.map((line) => line.id.length)) * LETTER + 14);
+    const box = {top: 10, bottom: height - 38, left: 50, right: WIDTH - labels};
+    const scale = chart.scale(drawn.flatMap((line) => line.points.map((p) => p.y)));
+    const [from, to] = [chart.xTicks[0][0], chart.xTicks.at(-1)[0]];
+    box.y = (value) => box.bottom - (box.bottom - box.top) * scale.at(value);
+    box.x = (value) =>
+        box.left + 12 + ((box.right - box.left - 24) * (value - from)) / (to - from || 1);
+    const body = [...axes(box, {...chart, scale}), ...drawLines(box, drawn)];
+    const label = `${chart.title}: ${drawn.length} lines; their figures are in the table below`;
+    return chartFigure(chart.title, svg(height, label, body), far, chart);
+}
+
 /** Figures against threads, which stand at equal distances: each is twice the one before or so. */
-function threadsChart(title, unit, lines, fromZero) {
-    const threads = [...new Set(lines.flatMap((l) => l.points.map((p) => p.x)))].sort(
-        (a, b) => a - b,
-    );
-    const values = lines.flatMap((l) => l.points.map((p) => p.y));
-    const box = frame(lines, Math.max(210, 13 * lines.length + 60));
-    const ticks = fromZero ? ticksFromZero(Math.max(...values)) : decades(values);
-    const scale = fromZero ? (v) => v : Math.log10;
-    const [least, most] = [scale(ticks[0]), scale(ticks.at(-1))];
-    const y = (value) =>
-        box.bottom - ((box.bottom - box.top) * (scale(value) - least)) / (most - least);
-    const inner = box.right - box.left - 24;
-    const x = (value) =>
-        box.left + 12 + (inner * threads.indexOf(value)) / Math.max(1, threads.length - 1);
-    const body = [
-        ...yAxis(box, ticks, y, unit),
-        ...xAxis(
-            box,
-            threads.map((t) => [x(t), String(t)]),
-            "threads",
-        ),
-        ...drawLines(box, lines, x, y),
-    ];
-    const columns = [
-        {head: "map", cell: (line) => line.id},
-        ...threads.map((t) => ({
-            head: plural(t, "thread"),
-            numeric: true,
-            cell: (line) => {
-                const point = line.points.find((p) => p.x === t);
-                return point ? figure(point.object, point.key, unit) : "–";
-            },
-        })),
-    ];
-    const label =
-        `${title}: ${lines.length} lines over ${plural(threads.length, "number")} of threads; ` +
-        "the figures are in the table below";
-    return chartFigure(title, svg(box.height, label, body), columns, lines);
+function threadsChart(title, measure, lines) {
+    const threads = [...new Set(lines.flatMap((l) => l.points.map((p) => p.x)))];
+    threads.sort((a, b) => a - b);
+    const columns = threads.map((count) => ({
+        head: plural(count, "thread"),
+        numeric: true,
+        cell: (line) => {
+            const point = line.points.find((p) => p.threads === count);
+            return point ? figure(point.object, point.key, measure.unit) : "–";
+        },
+    }));
+    const placed = lines.map((line) => ({
+        ...line,
+        points: line.points.map((p) => ({...p, threads: p.x, x: threads.indexOf(p.x)})),
+    }));
+    return lineChart({
+        title,
+        unit: measure.unit,
+        lines: placed,
+        scale: measure.logarithmic ? logScale : zeroScale,
+        xTicks: threads.map((count, at) => [at, String(count)]),
+        xLabel: "threads",
+        columns: [{head: "map", cell: (line) => line.id}, ...columns],
+        rows: placed,
+    });
 }
 
 const PERCENTILES = [
@@ -228,77 +255,55 @@ const PERCENTILES = [
 
 /** Latency against the share of the operations that were faster; both axes logarithmic. */
 function percentileChart(title, results) {
+    const pointsOf = (latency) =>
+        PERCENTILES.filter(([key]) => latency[key] > 0).map(([key, , x]) => ({x, y: latency[key]}));
     const lines = results
-        .map(({id, role, latency}) => ({
-            id,
-            role,
-            latency,
-            points: PERCENTILES.filter(([key]) => latency[key] > 0).map(([key, , at]) => ({
-                x: at,
-                y: latency[key],
-            })),
-        }))
+        .map((line) => ({...line, points: pointsOf(line.latency)}))
         .filter((line) => line.points.length);
-    const box = frame(lines, Math.max(230, 13 * lines.length + 60));
-    const ticks = decades(lines.flatMap((l) => l.points.map((p) => p.y)));
-    const [least, most] = [Math.log10(ticks[0]), Math.log10(ticks.at(-1))];
-    const y = (value) =>
-        box.bottom - ((box.bottom - box.top) * (Math.log10(value) - least)) / (most - least);
-    const x = (value) =>
-        box.left + 12 + ((box.right - box.left - 24) * (value - 0.301)) / (4 - 0.301);
-    const body = [
-        ...yAxis(box, ticks, y, "ns"),
-        ...xAxis(
-            box,
-            PERCENTILES.map(([, text, at]) => [x(at), text]),
-            "share of the operations done within",
-        ),
-        ...drawLines(box, lines, x, y),
-    ];
-    const columns = [
-        {head: "map", cell: (line) => line.id},
-        ...PERCENTILES.map(([key, text]) => ({
-            head: text,
-            numeric: true,
-            cell: (line) => figure(line.latency, key, "ns"),
-        })),
-        {head: "samples", numeric: true, cell: (line) => figure(line.latency, "samples", "count")},
-    ];
-    const label =
-        `${title}: percentile curves of ${lines.length} maps; ` +
-        "the figures are in the table below";
-    return chartFigure(title, svg(box.height, label, body), columns, lines);
+    const columns = PERCENTILES.map(([key, text]) => ({
+        head: text,
+        numeric: true,
+        cell: (line) => figure(line.latency, key, "ns"),
+    }));
+    return lineChart({
+        title,
+        unit: "ns",
+        lines,
+        scale: logScale,
+        xTicks: PERCENTILES.map(([, text, at]) => [at, text]),
+        xLabel: "share of the operations done within",
+        columns: [
+            {head: "map", cell: (line) => line.id},
+            ...columns,
+            {
+                head: "samples",
+                numeric: true,
+                cell: (line) => figure(line.latency, "samples", "count"),
+            },
+        ],
+        rows: lines,
+    });
 }
 
 /** A quantity over time, or over a setting such as the number of shards. */
 function seriesChart(title, lines) {
-    const all = lines.flatMap((line) => line.points);
-    const box = frame(lines, Math.max(210, 13 * lines.length + 60));
-    const ticks = ticksFromZero(Math.max(...all.map((p) => p.y)));
-    const xs = all.map((p) => p.x);
+    const xs = lines.flatMap((line) => line.points.map((p) => p.x));
     const [from, to] = [Math.min(...xs), Math.max(...xs)];
-    const y = (value) => box.bottom - ((box.bottom - box.top) * value) / ticks.at(-1);
-    const x = (value) =>
-        box.left + 12 + ((box.right - box.left - 24) * (value - from)) / (to - from || 1);
     const first = lines[0].series;
-    const marks = [from, (from + to) / 2, to].map((v) => [x(v), threeDigits(v)]);
-    const body = [
-        ...yAxis(box, ticks, y, first.unit),
-        ...xAxis(box, marks, first.x),
-        ...drawLines(box, lines, x, y),
-    ];
-    const columns = [
-        {head: "map", cell: (p) => p.id},
-        {head: first.x, numeric: true, cell: (p) => figure(p.pair, 0, "number")},
-        {head: first.name, numeric: true, cell: (p) => figure(p.pair, 1, first.unit)},
-    ];
-    const rows = lines.flatMap((line) => line.series.points.map((pair) => ({id: line.id, pair})));
-    return chartFigure(
+    return lineChart({
         title,
-        svg(box.height, `${title}: ${lines.length} lines`, body),
-        columns,
-        rows,
-    );
+        unit: first.unit,
+        lines,
+        scale: zeroScale,
+        xTicks: [from, (from + to) / 2, to].map((x) => [x, threeDigits(x)]),
+        xLabel: first.x,
+        columns: [
+            {head: "map", cell: (p) => p.id},
+            {head: first.x, numeric: true, cell: (p) => figure(p.pair, 0, "number")},
+            {head: first.name, numeric: true, cell: (p) => figure(p.pair, 1, first.unit)},
+        ],
+        rows: lines.flatMap((line) => line.series.points.map((pair) => ({id: line.id, pair}))),
+    });
 }
 
 /** A ratio with its range on a logarithmic scale that all rows share; the thick stroke is 1. */
@@ -313,8 +318,8 @@ function ratioMark(cell, most) {
         isNumber(cell.ratio_low) && isNumber(cell.ratio_high)
             ? `<path class="whisker" d="M${x(cell.ratio_low)} 11H${x(cell.ratio_high)}"/>`
             : "";
-    return new Html(`<svg class="ratio ${outcome(cell).key}" viewBox="0 0 ${width} 22" role="img"
-aria-label="${escapeText(words)}"><path class="grid" d="M4 11H${width - 4}"/>
-<path class="axis" d="M${middle} 2V20"/>${whisker}
-<circle cx="${x(cell.ratio)}" cy="11" r="4.5"/></svg>`);
+    return html`<svg class="ratio ${outcome(cell).key}" viewBox="0 0 ${width} 22" role="img"
+aria-label="${words}"><path class="grid" d="M4 11H${width - 4}"/>
+<path class="axis" d="M${middle} 2V20"/>${new Html(whisker)}
+<circle cx="${x(cell.ratio)}" cy="11" r="4.5"/></svg>`;
 }

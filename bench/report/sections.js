@@ -15,98 +15,68 @@ function workloads(result) {
 }
 
 /** One figure a peer and number of threads: lines, or bars if there is one number of threads. */
-function againstThreads(result, cells, measure, fromZero) {
+function againstThreads(result, cells, measure) {
     const last = cells.at(-1);
     const ids = [...new Set(cells.flatMap((cell) => cell.results.map((one) => one.peer)))];
+    const pointOf = (cell, id) => {
+        const reading = readingOf(resultOf(cell, id), measure);
+        return reading && {...reading, x: cell.threads, y: reading.value};
+    };
     const lines = ids
         .map((id) => ({
             id,
             role: roleOf(result, last, id),
-            points: cells
-                .map((cell) => {
-                    const reading = readingOf(resultOf(cell, id), measure);
-                    return (
-                        reading && {
-                            x: cell.threads,
-                            y: reading.value,
-                            ...reading,
-                            one: resultOf(cell, id),
-                        }
-                    );
-                })
-                .filter(Boolean),
+            points: cells.map((cell) => pointOf(cell, id)).filter(Boolean),
         }))
         .filter((line) => line.points.length);
-    if (lines.length === 0) {
-        return "";
+    const threads = new Set(lines.flatMap((line) => line.points.map((p) => p.x)));
+    if (threads.size > 1) {
+        return threadsChart(last.workload, measure, lines);
     }
-    const many = new Set(lines.flatMap((line) => line.points.map((p) => p.x))).size > 1;
-    if (many) {
-        return threadsChart(last.workload, measure.unit, lines, fromZero);
-    }
-    const threads = lines[0].points[0].x;
-    return barChart(
-        `${last.workload}, ${plural(threads, "thread")}`,
-        measure.unit,
-        measure.better,
-        lines.map((line) => ({
-            id: line.id,
-            role: line.role,
-            object: line.points[0].object,
-            key: line.points[0].key,
-            low: measure.spread ? "low" : null,
-            high: measure.spread ? "high" : null,
-        })),
-    );
+    const title = `${last.workload}, ${plural([...threads][0], "thread")}`;
+    return lines.length > 0 && barChart(title, measure, lines);
 }
 
+const LEGEND = html`<span class="legend"><span class="key weft">weft, the judged engine</span>
+<span class="key engine">weft's other engines</span>
+<span class="key best">the best peer in the judged figure</span>
+<span class="key other">other peers</span> <span class="key control">controls</span></span>`;
+
 function pictures(id, title, words, charts) {
-    const shown = charts.filter(Boolean).filter((chart) => chart !== "");
+    const shown = charts.filter(Boolean);
     return shown.length === 0
         ? ""
-        : html`<section id="${id}"><h2>${title}</h2><p>${words}</p><div
+        : html`<section id="${id}"><h2>${title}</h2><p>${words} ${LEGEND}</p><div
 class="panels">${shown}</div></section>`;
 }
 
-const LEGEND = html`<span class="legend"><span class="key weft">weft, the engine that is
-judged</span> <span
-class="key engine">weft's other engines</span> <span class="key best">the best peer</span> <span
-class="key other">other
-peers</span> <span class="key control">controls</span></span>`;
-
-function throughput(result) {
+function judgedFigure(result) {
     const charts = workloads(result).map((cells) =>
-        againstThreads(
-            result,
-            cells,
-            {
-                unit: cells[0].unit,
-                better: cells[0].better,
-                spread: true,
-                of: (one) => [one, "median"],
-            },
-            true,
-        ),
+        againstThreads(result, cells, {
+            unit: cells[0].unit,
+            better: cells[0].better,
+            spread: true,
+            of: (one) => [one, "median"],
+        }),
     );
+    const rates = result.cells.every((cell) => cell.unit === "1/s");
     return pictures(
-        "throughput",
-        "The judged figure",
-        html`What the verdict is made of: the ${term("median")} of each
-map, with the least and the greatest round as a thin line. ${LEGEND}`,
+        "judged",
+        rates ? "Throughput" : "The judged figure",
+        html`What the verdict is made of: the ${term("median")} of each map; beside bars, a thin
+line goes from the least round to the greatest.`,
         charts,
     );
 }
 
 function latencyAgainstThreads(result) {
-    const charts = workloads(result).map((cells) =>
-        againstThreads(result, cells, BESIDE[0], false),
-    );
+    const measure = {...BESIDE[0], logarithmic: true};
     return pictures(
         "p99",
         "Latency: 99 of 100 operations",
-        html`The time within which 99 of 100 single operations were
-done; less is better. Lines have a logarithmic scale.`,
-        charts,
+        html`The time within which 99 of 100 single operations were done; less is better. Lines
+have a logarithmic scale, bars begin at zero.`,
+        workloads(result).map((cells) => againstThreads(result, cells, measure)),
     );
 }
 
@@ -147,7 +117,7 @@ function quantity(result, id, measure, title, words) {
         const cell = [...cells]
             .reverse()
             .find((c) => c.results.some((one) => readingOf(one, measure)));
-        return cell && againstThreads(result, [cell], measure, true);
+        return cell && againstThreads(result, [cell], measure);
     });
     return pictures(id, title, words, charts);
 }
@@ -349,7 +319,7 @@ function peers(result) {
     const columns = [
         {
             head: "map",
-            cell: (p) => html`${p.name || p.id}<span class="about"><code>${p.id}</code></span>`,
+            cell: (p) => html`${p.name || p.id} <span class="about"><code>${p.id}</code></span>`,
         },
         {head: "language", cell: (p) => p.language || "–"},
         {head: "version", cell: (p) => p.version || "–"},
@@ -417,7 +387,7 @@ function renderPage(result) {
         verdictTable(result),
         whereWeLose(result),
         gates(result),
-        throughput(result),
+        judgedFigure(result),
         latencyAgainstThreads(result),
         percentiles(result),
         quantity(

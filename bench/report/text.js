@@ -34,15 +34,20 @@ function html(strings, ...values) {
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
+/** Rounded to three digits, so that what is shown is scaled by what is shown. */
+const rounded = (value) => Number(value.toPrecision(3));
+
+const grouped = (digits) => digits.replace(/\B(?=(\d{3})+$)/g, "\u202f");
+
 /** Three significant digits, never an exponent, thin spaces between groups. */
-function threeDigits(value) {
+function threeDigits(exact) {
+    const value = rounded(exact);
     if (value === 0) {
         return "0";
     }
-    const places = Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)) + 1e-12)));
+    const places = Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)))));
     const [whole, part] = value.toFixed(places).split(".");
-    const grouped = whole.replace(/\B(?=(\d{3})+$)/g, "\u202f");
-    return part ? `${grouped}.${part}` : grouped;
+    return part ? `${grouped(whole)}.${part}` : grouped(whole);
 }
 
 const STEPS = {
@@ -77,7 +82,7 @@ function withUnit(value, unit) {
         case "share":
             return `${threeDigits(100 * value)}\u202f%`;
         case "count":
-            return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+            return grouped(String(Math.round(value)));
         case "number":
             return threeDigits(value);
         case "B/entry":
@@ -86,7 +91,8 @@ function withUnit(value, unit) {
             return withUnit(value * 1e9, "ns");
     }
     const steps = STEPS[unit] || STEPS.plain;
-    const [scale, name] = steps.find(([least]) => Math.abs(value) >= least) || steps.at(-1);
+    const [scale, name] =
+        steps.find(([least]) => Math.abs(rounded(value)) >= least) || steps.at(-1);
     const tail = STEPS[unit]
         ? name
         : `${name}${unit.startsWith("1/") ? unit.slice(1) : ` ${unit}`}`;
@@ -150,7 +156,7 @@ class="${c.numeric ? "n" : ""}">${c.head}</th>`,
             at === 0
                 ? html`<th scope="row">${c.cell(row)}</th>`
                 : html`<td class="${c.numeric ? "n" : ""}"
-data-label="${c.label || c.head}">${c.cell(row)}</td>`,
+data-label="${c.label || c.head}"><div>${c.cell(row)}</div></td>`,
         )}</tr>
 `,
     )}</tbody></table></div>`;

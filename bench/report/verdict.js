@@ -163,7 +163,7 @@ function verdictTable(result) {
         .filter((r) => isNumber(r) && r > 0);
     const most = Math.max(1.5, ...all.map((r) => Math.max(r, 1 / r)));
     const columns = [
-        {head: "workload", cell: (c) => html`${c.workload}<span class="about">${c.about}</span>`},
+        {head: "workload", cell: (c) => html`${c.workload} <span class="about">${c.about}</span>`},
         {head: "threads", numeric: true, cell: (c) => figure(c, "threads", "count")},
         {
             head: "weft",
@@ -199,7 +199,7 @@ ahead`,
             label: "share of the ceiling",
             numeric: true,
             cell: (c) =>
-                html`${figure(c, "ceiling_share", "share")}<span
+                html`${figure(c, "ceiling_share", "share")} <span
 class="about">${c.ceiling}</span>`,
         },
     ];
@@ -273,7 +273,7 @@ function lossTable(result) {
         }</p>`;
     }
     const columns = [
-        {head: "workload", cell: (c) => html`${c.workload}<span class="about">${c.about}</span>`},
+        {head: "workload", cell: (c) => html`${c.workload} <span class="about">${c.about}</span>`},
         {head: "threads", numeric: true, cell: (c) => figure(c, "threads", "count")},
         {
             head: "weft",
@@ -298,6 +298,14 @@ ${range(c, "ratio_low", "ratio_high", "number")}`,
 class="cards">${table(columns, losses, "Cells in which weft is behind, the worst first")}</div>`;
 }
 
+/** How far the peer is ahead, as one would say it. */
+function aheadBy(ratio) {
+    const times = 1 / ratio;
+    return times < 2
+        ? html`is ahead by ${computed(times - 1, "share")}`
+        : html`does ${computed(times, "number")} times as well`;
+}
+
 function lossWords(cell) {
     if (cell.ratio >= 1) {
         return html`Ahead, but not by the ${figure(cell, "must", "number")} times that are
@@ -306,13 +314,14 @@ promised.`;
     const certain =
         outcome(cell).key === "behind"
             ? "in every round"
-            : "in the median, though not in every round";
+            : "in the median round, though not in all";
     const must = missesMust(cell)
         ? html` ${figure(cell, "must", "number")} times were promised.`
         : "";
-    return html`The peer does ${computed(1 / cell.ratio, "number")} times as well,
-${certain}.${must}`;
+    return html`The peer ${aheadBy(cell.ratio)} ${certain}.${must}`;
 }
+
+const LOSSES_SHOWN = 12;
 
 function whereWeLose(result) {
     const beside = lossesBeside(result);
@@ -341,11 +350,16 @@ function whereWeLose(result) {
             cell: (l) => html`<strong>${computed(l.ratio, "ratio")}</strong>`,
         },
     ];
+    const caption = "Where a peer is ahead, the worst first";
+    const more = beside.slice(LOSSES_SHOWN);
     const rest = beside.length
         ? html`<p>Beside the figure that is judged, the best peer is ahead of weft in
 ${plural(beside.length, "place")}; ratios below 1 are in the peer's favour.</p>
-<div
-class="cards">${table(columns, beside, "Where a peer is ahead, the worst first")}</div>`
+<div class="cards">${table(columns, beside.slice(0, LOSSES_SHOWN), caption)}</div>${
+              more.length > 0 &&
+              html`<details><summary>${plural(more.length, "more place")}, less far
+behind</summary><div class="cards">${table(columns, more, caption)}</div></details>`
+          }`
         : html`<p>Beside it (${listed([...told])}): nowhere in this run.</p>`;
     return html`<section id="lose"><h2>Where we
 lose</h2>${lossTable(result)}${told.size ? rest : ""}</section>`;

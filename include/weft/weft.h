@@ -8,6 +8,7 @@
 #include <weft/guard.h>
 #include <weft/log.h>
 #include <weft/map.h>
+#include <weft/record.h>
 #include <weft/status.h>
 #include <weft/typed.h>
 #include <weft/u64map.h>

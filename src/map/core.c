@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Making and freeing maps and their eras; memory and hashing for engines. */
-#include "map/core.h"
+#include "map/recording.h"
 
 #include "base/assert.h"
 #include "base/cpu.h"
@@ -250,6 +250,7 @@ int weft_map_clear_impl(weft_map_impl *map) {
         if (weft_cas_seq_cst(&map->era, &old, fresh)) {
             weft_fetch_add_relaxed(&map->old_eras, 1);
             weft_core_retire_block(&fresh->core, &old->block);
+            weft_recording_refuse(map, "the map was cleared, which a trace cannot hold");
             break;
         }
     }
@@ -325,6 +326,7 @@ int weft_map_unmake(weft_map_impl *map) {
     if (weft_epoch_inside() || weft_load_acquire(&map->references) != 0) { /* pairs with release */
         return WEFT_E_BUSY;
     }
+    weft_recording_end(map);
     weft_epoch_synchronize();
     weft_limbo_drain(&map->era->core.limbo); /* may make earlier eras unreachable */
     while (!weft_map_bury(map, SIZE_MAX)) {

@@ -27,6 +27,8 @@ typedef struct weft_claim {
 
 typedef struct weft_map_impl {
     weft_era *era; /* the current one */
+    /* NULL, or what records this map (recording.h): each operation looks at it, as at `era`. */
+    struct weft_recording_filter *recording;
     weft_shape shape;
     weft_map_options options; /* with defaults filled in; its allocator is `allocator` */
     weft_allocator allocator;

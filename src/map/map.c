@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_map: open, close, and the operations that only look. */
-#include "map/core.h"
+#include "map/recording.h"
 
 int weft_map_open(weft_map *map, const weft_map_options *options) {
     weft_map_impl *made = NULL;
@@ -19,27 +19,24 @@ int weft_map_close(weft_map *map) {
     return status;
 }
 
-/* The key's entry at some moment of the call, or NULL. The caller is inside a guard. A map that was
- * never used stays unopened. */
-static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes) {
+/* The key's entry at some moment of the call, and what was to be seen of it then; or NULL. The
+ * caller is inside a guard. A map that was never used stays unopened. */
+static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes, weft_view *view) {
     weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
     if (WEFT_UNLIKELY(impl == NULL)) {
         return NULL;
     }
     weft_core *core = weft_map_core(impl);
     weft_key key = weft_key_of_bytes(core, bytes);
-    uint64_t cell;
-    bool present = core->engine->look[WEFT_SHAPE_BYTES](core, &key, &cell);
-    return present ? (weft_entry *)(uintptr_t)cell : NULL;
-}
-
-/* What is to be seen of the key at some moment of the call; false: it is not there. */
-static bool find_view(weft_map *map, weft_bytes bytes, weft_view *view) {
-    const weft_entry *entry;
+    weft_entry *entry;
+    weft_recording_note_get(impl, &key);
     do {
-        entry = find_entry(map, bytes);
+        uint64_t cell;
+        bool present = core->engine->look[WEFT_SHAPE_BYTES](core, &key, &cell);
+        entry = present ? (weft_entry *)(uintptr_t)cell : NULL;
+        /* Another round if it left after it was found. */
     } while (entry != NULL && WEFT_UNLIKELY(!weft_entry_look(entry, view)));
-    return entry != NULL;
+    return entry;
 }
 
 static int copy_out(const weft_view *view, weft_buffer *out) {
@@ -58,7 +55,7 @@ static int get_guarded(weft_map *map, weft_bytes key, weft_buffer *out) {
         return WEFT_E_TOOBIG;
     }
     weft_view view;
-    return find_view(map, key, &view) ? copy_out(&view, out) : WEFT_NOT_FOUND;
+    return find_entry(map, key, &view) != NULL ? copy_out(&view, out) : WEFT_NOT_FOUND;
 }
 
 WEFT_HOT int weft_map_get(weft_map *map, weft_bytes key, weft_buffer *out) {
@@ -109,7 +106,7 @@ WEFT_HOT int weft_map_peek(weft_map *map, weft_bytes key, const weft_guard *guar
     if (WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
         return WEFT_E_TOOBIG;
     }
-    return find_view(map, key, view) ? WEFT_OK : WEFT_NOT_FOUND;
+    return find_entry(map, key, view) != NULL ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
 int weft_map_contains(weft_map *map, weft_bytes key) {
@@ -132,10 +129,7 @@ int weft_map_acquire(weft_map *map, weft_bytes key, weft_ref *ref) {
     weft_guard guard;
     weft_epoch_enter(&guard);
     weft_view view;
-    weft_entry *entry;
-    do {
-        entry = find_entry(map, key);
-    } while (entry != NULL && !weft_entry_look(entry, &view)); /* it left after it was found */
+    weft_entry *entry = find_entry(map, key, &view);
     if (entry != NULL) {
         weft_entry_reference(entry);
         *ref = (weft_ref){view, entry, impl};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_u64map: operations on one key. As for bytes, all writes are one loop of find, decide, swing;
  * here the cell is the value. */
-#include "map/core.h"
+#include "map/recording.h"
 
 #include <weft/u64map.h>
 
@@ -34,6 +34,7 @@ static weft_map_impl *existing(weft_u64map *map) {
 static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
     weft_core *core = weft_map_core(impl);
     weft_key key = weft_key_of_u64(core, number);
+    weft_recording_note_get(impl, &key);
     return core->engine->look[WEFT_SHAPE_U64](core, &key, value) ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
@@ -70,7 +71,8 @@ int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t count,
 typedef struct change {
     void *ctx;
     uint64_t key;
-    bool removes; /* never sets: needs no memory, also on a map that was never used */
+    weft_trace_op op; /* what a recording calls it, if it stores */
+    bool removes;     /* never sets: needs no memory, also on a map that was never used */
     bool existed;
     uint64_t old;   /* the value before, if it existed */
     uint64_t fresh; /* the value stored, if one was */
@@ -123,6 +125,11 @@ static WEFT_ALWAYS_INLINE int run(weft_u64map *map, uint64_t number, weft_u64com
     int status;
     while ((status = attempt(core, &key, decide, c)) == WEFT_MISMATCH) {
         weft_core_count_retry(core);
+    }
+    weft_recording_filter *recording = weft_recording_for(impl, &key);
+    if (WEFT_UNLIKELY(recording != NULL)) {
+        weft_recorded_write write = {c->op, status, c->verdict, c->existed, sizeof c->fresh};
+        weft_recording_note_write(recording, &key, &write);
     }
     weft_map_bury(impl, BURY_AT_ONCE);
     weft_epoch_leave(&guard);
@@ -188,13 +195,13 @@ static WEFT_ALWAYS_INLINE int run_given(weft_u64map *map, uint64_t key, weft_u64
 
 WEFT_HOT int weft_u64map_put(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.ctx = &g};
+    change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
     return run_given(map, key, decide_put, &c);
 }
 
 int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *old) {
     given g = {.value = value};
-    change c = {.ctx = &g};
+    change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
     int status = run_given(map, key, decide_put, &c);
     if (status == WEFT_OK && c.existed) {
         *old = c.old;
@@ -204,13 +211,13 @@ int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *o
 
 int weft_u64map_insert(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.ctx = &g};
+    change c = {.ctx = &g, .op = WEFT_TRACE_INSERT};
     return run_given(map, key, decide_insert, &c);
 }
 
 int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *out) {
     given g = {.value = value};
-    change c = {.ctx = &g};
+    change c = {.ctx = &g, .op = WEFT_TRACE_INSERT};
     int status = run_given(map, key, decide_insert, &c);
     if (status == WEFT_OK || status == WEFT_EXISTS) {
         *out = status == WEFT_OK ? value : c.old;
@@ -220,13 +227,13 @@ int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value, ui
 
 int weft_u64map_replace(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.ctx = &g};
+    change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
     return run_given(map, key, decide_replace, &c);
 }
 
 int weft_u64map_cas(weft_u64map *map, uint64_t key, uint64_t expected, uint64_t desired) {
     given g = {.value = desired, .expected = expected};
-    change c = {.ctx = &g};
+    change c = {.ctx = &g, .op = WEFT_TRACE_RMW};
     return run_given(map, key, decide_cas, &c);
 }
 
@@ -237,7 +244,7 @@ int weft_u64map_remove(weft_u64map *map, uint64_t key) {
 
 int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
     given g = {.refusal = WEFT_OK};
-    change c = {.ctx = &g, .removes = true};
+    change c = {.ctx = &g, .op = WEFT_TRACE_REMOVE, .removes = true};
     int status = run_given(map, key, decide_remove, &c);
     if (status == WEFT_OK) {
         *value = c.old;
@@ -247,7 +254,7 @@ int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
 
 int weft_u64map_remove_eq(weft_u64map *map, uint64_t key, uint64_t expected) {
     given g = {.expected = expected};
-    change c = {.ctx = &g, .removes = true};
+    change c = {.ctx = &g, .op = WEFT_TRACE_REMOVE, .removes = true};
     return run_given(map, key, decide_remove_eq, &c);
 }
 
@@ -268,7 +275,7 @@ static weft_verdict decide_remove_if(void *ctx, const uint64_t *old, uint64_t *f
 
 int weft_u64map_remove_if(weft_u64map *map, uint64_t key, weft_u64visit_fn fn, void *ctx) {
     remove_if r = {.key = key, .fn = fn, .ctx = ctx};
-    change c = {.ctx = &r, .removes = true};
+    change c = {.ctx = &r, .op = WEFT_TRACE_REMOVE, .removes = true};
     int status = run(map, key, decide_remove_if, &c);
     return status == WEFT_ABORTED ? r.base.refusal : status;
 }
@@ -284,7 +291,8 @@ int weft_u64map_fetch(weft_u64map *map, uint64_t key, weft_fetch fetch, int64_t 
     if ((unsigned)fetch.op > WEFT_FETCH_OR) {
         return WEFT_E_INVALID;
     }
-    change c = {.ctx = &fetch};
+    weft_trace_op op = fetch.op == WEFT_FETCH_ADD ? WEFT_TRACE_ADD : WEFT_TRACE_RMW;
+    change c = {.ctx = &fetch, .op = op};
     int status = run(map, key, decide_fetch, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = (int64_t)c.old;
@@ -310,7 +318,7 @@ static weft_verdict decide_merge(void *ctx, const uint64_t *old, uint64_t *fresh
 int weft_u64map_merge(weft_u64map *map, uint64_t key, uint64_t operand,
                       const weft_u64merge *merge) {
     merging m = {merge, operand};
-    change c = {.ctx = &m};
+    change c = {.ctx = &m, .op = WEFT_TRACE_RMW};
     return run(map, key, decide_merge, &c);
 }
 
@@ -361,7 +369,7 @@ static int compute_exclusive(weft_u64map *map, uint64_t number, const weft_u64co
 
 int weft_u64map_compute(weft_u64map *map, uint64_t key, const weft_u64compute *compute,
                         weft_outcome *outcome) {
-    change c = {.ctx = compute->ctx};
+    change c = {.ctx = compute->ctx, .op = WEFT_TRACE_RMW};
     int status = compute->mode == WEFT_EXCLUSIVE ? compute_exclusive(map, key, compute, &c)
                                                  : run(map, key, compute->fn, &c);
     if (outcome != NULL) {

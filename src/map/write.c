@@ -3,7 +3,7 @@
  * swing. The decision is a compute callback; put, insert, cas, remove … are small ones of our own.
  * No lock is held while it runs, and nothing is changed if the swing finds another entry than the
  * decision saw. */
-#include "map/core.h"
+#include "map/recording.h"
 
 enum { BURY_AT_ONCE = 4 /* buckets of earlier eras that one write frees */ };
 
@@ -25,6 +25,7 @@ typedef struct change {
     weft_ref *take;   /* gets a reference to the entry that is removed */
     weft_buffer *old; /* gets a copy of the value that was there, or of the one that is kept */
     int copied;       /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
+    weft_trace_op op; /* what a recording calls it, if it stores */
     weft_outcome outcome;
 } change;
 
@@ -56,6 +57,7 @@ typedef struct site {
     weft_position position;
     weft_entry *old;  /* what find saw */
     weft_entry *made; /* what is to be put there; not in the map yet */
+    uint32_t stored;  /* bytes of the value that was put there */
 } site;
 
 /* Carry out SET or DEL. WEFT_MISMATCH: look again. */
@@ -121,6 +123,7 @@ static int attempt(site *at, change *c) {
         if (old != NULL) {
             weft_entry_retire(at->core, at->old, keep ? WEFT_REPLACED : WEFT_REMOVED);
         }
+        at->stored = keep ? at->made->value_size : 0;
         at->made = keep ? NULL : at->made;
     }
     return status;
@@ -173,6 +176,7 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
     at.core = weft_map_core(impl);
     at.key = weft_key_of_bytes(at.core, bytes);
     at.made = NULL;
+    at.stored = 0;
     int status;
     while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
         weft_core_count_retry(at.core);
@@ -182,6 +186,12 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
         }
     }
     weft_entry_discard(impl, at.made);
+    weft_recording_filter *recording = weft_recording_for(impl, &at.key);
+    if (WEFT_UNLIKELY(recording != NULL)) {
+        weft_recorded_write write = {c->op, status, c->outcome.verdict, c->outcome.existed,
+                                     at.stored};
+        weft_recording_note_write(recording, &at.key, &write);
+    }
     weft_map_bury(impl, BURY_AT_ONCE);
     weft_epoch_leave(&guard);
     return status;
@@ -195,6 +205,7 @@ typedef struct given {
     weft_bytes expected;
     uint64_t version;
     key_rule key_rule;
+    weft_trace_op op;
     bool removes;
     int refusal; /* why a decision aborted */
 } given;
@@ -287,6 +298,7 @@ static int run_given(weft_map *map, weft_bytes key, weft_compute_fn decide, give
                 .ctx = g,
                 .constant = true,
                 .key_rule = g->key_rule,
+                .op = g->op,
                 .removes = g->removes};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? g->refusal : status;
@@ -300,42 +312,42 @@ static bool copies_values(weft_map *map) {
 /* ---- the operations -------------------------------------------------------------------------- */
 
 int weft_map_put(weft_map *map, weft_bytes key, weft_bytes value) {
-    given g = {.value = value, .key_rule = KEY_TAKEN};
+    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT};
     return run_given(map, key, decide_put, &g);
 }
 
 int weft_map_insert(weft_map *map, weft_bytes key, weft_bytes value) {
-    given g = {.value = value, .key_rule = KEY_TAKEN};
+    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_INSERT};
     return run_given(map, key, decide_insert, &g);
 }
 
 int weft_map_replace(weft_map *map, weft_bytes key, weft_bytes value) {
-    given g = {.value = value};
+    given g = {.value = value, .op = WEFT_TRACE_PUT};
     return run_given(map, key, decide_replace, &g);
 }
 
 int weft_map_cas(weft_map *map, weft_bytes key, weft_bytes expected, weft_bytes desired) {
-    given g = {.value = desired, .expected = expected};
+    given g = {.value = desired, .expected = expected, .op = WEFT_TRACE_RMW};
     return run_given(map, key, decide_cas, &g);
 }
 
 int weft_map_replace_if_version(weft_map *map, weft_bytes key, uint64_t version, weft_bytes value) {
-    given g = {.value = value, .version = version};
+    given g = {.value = value, .version = version, .op = WEFT_TRACE_RMW};
     return run_given(map, key, decide_replace_version, &g);
 }
 
 int weft_map_remove(weft_map *map, weft_bytes key) {
-    given g = {.removes = true};
+    given g = {.op = WEFT_TRACE_REMOVE, .removes = true};
     return run_given(map, key, decide_remove, &g);
 }
 
 int weft_map_remove_eq(weft_map *map, weft_bytes key, weft_bytes expected) {
-    given g = {.expected = expected, .removes = true};
+    given g = {.expected = expected, .op = WEFT_TRACE_REMOVE, .removes = true};
     return run_given(map, key, decide_remove_eq, &g);
 }
 
 int weft_map_remove_if_version(weft_map *map, weft_bytes key, uint64_t version) {
-    given g = {.version = version, .removes = true};
+    given g = {.version = version, .op = WEFT_TRACE_REMOVE, .removes = true};
     return run_given(map, key, decide_remove_version, &g);
 }
 
@@ -344,8 +356,12 @@ int weft_map_swap(weft_map *map, weft_bytes key, weft_bytes value, weft_buffer *
     if (value.size > WEFT_VALUE_SIZE_MAX) {
         return WEFT_E_TOOBIG;
     }
-    change c = {
-        .decide = decide_put, .ctx = &g, .constant = true, .key_rule = KEY_TAKEN, .old = old};
+    change c = {.decide = decide_put,
+                .ctx = &g,
+                .constant = true,
+                .key_rule = KEY_TAKEN,
+                .old = old,
+                .op = WEFT_TRACE_PUT};
     int status = run(map, key, &c);
     return status != WEFT_OK ? status : c.outcome.existed ? c.copied : WEFT_NOT_FOUND;
 }
@@ -355,8 +371,12 @@ int weft_map_get_or_insert(weft_map *map, weft_bytes key, weft_bytes value, weft
     if (value.size > WEFT_VALUE_SIZE_MAX) {
         return WEFT_E_TOOBIG;
     }
-    change c = {
-        .decide = decide_insert, .ctx = &g, .constant = true, .key_rule = KEY_TAKEN, .old = out};
+    change c = {.decide = decide_insert,
+                .ctx = &g,
+                .constant = true,
+                .key_rule = KEY_TAKEN,
+                .old = out,
+                .op = WEFT_TRACE_INSERT};
     int status = run(map, key, &c);
     if (status == WEFT_ABORTED) {
         return c.copied == WEFT_OK ? WEFT_EXISTS : c.copied;
@@ -376,6 +396,7 @@ int weft_map_restore(weft_map *map, weft_bytes key, const weft_fresh *value, uin
     change c = {.decide = decide_restore,
                 .ctx = &r,
                 .constant = true,
+                .op = WEFT_TRACE_PUT,
                 .at_least = version == 0 ? 0 : version - 1};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? r.base.refusal : status;
@@ -387,7 +408,7 @@ int weft_map_take(weft_map *map, weft_bytes key, weft_ref *ref) {
         return WEFT_E_UNSUPPORTED;
     }
     given g = {.refusal = WEFT_OK};
-    change c = {.decide = decide_remove, .ctx = &g, .take = ref};
+    change c = {.decide = decide_remove, .ctx = &g, .op = WEFT_TRACE_REMOVE, .take = ref};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? g.refusal : status;
 }
@@ -411,7 +432,7 @@ static weft_verdict decide_remove_if(void *ctx, const weft_view *old, weft_fresh
 
 int weft_map_remove_if(weft_map *map, weft_bytes key, weft_visit_fn fn, void *ctx) {
     remove_if r = {.fn = fn, .ctx = ctx};
-    change c = {.decide = decide_remove_if, .ctx = &r, .removes = true};
+    change c = {.decide = decide_remove_if, .ctx = &r, .op = WEFT_TRACE_REMOVE, .removes = true};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? r.base.refusal : status;
 }
@@ -462,7 +483,8 @@ int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int64_t *old
         return WEFT_E_UNSUPPORTED;
     }
     fetching f = {.fetch = fetch};
-    change c = {.decide = decide_fetch, .ctx = &f, .key_rule = KEY_TAKEN_IF_ABSENT};
+    change c = {
+        .decide = decide_fetch, .ctx = &f, .key_rule = KEY_TAKEN_IF_ABSENT, .op = WEFT_TRACE_RMW};
     int status = run(map, key, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = f.before;
@@ -494,7 +516,7 @@ int weft_map_merge(weft_map *map, weft_bytes key, weft_bytes operand, const weft
         return WEFT_E_UNSUPPORTED;
     }
     merging m = {merge, operand};
-    change c = {.decide = decide_merge, .ctx = &m};
+    change c = {.decide = decide_merge, .ctx = &m, .op = WEFT_TRACE_RMW};
     return run(map, key, &c);
 }
 
@@ -523,7 +545,7 @@ int weft_map_compute(weft_map *map, weft_bytes key, const weft_compute *compute,
     if (!copies_values(map)) {
         return WEFT_E_UNSUPPORTED;
     }
-    change c = {.decide = compute->fn, .ctx = compute->ctx};
+    change c = {.decide = compute->fn, .ctx = compute->ctx, .op = WEFT_TRACE_RMW};
     int status = compute->mode == WEFT_EXCLUSIVE ? compute_exclusive(map, key, compute, &c)
                                                  : run(map, key, &c);
     if (outcome != NULL) {
@@ -566,7 +588,11 @@ static int build_claimed(weft_map *map, weft_bytes key, const weft_build *build,
     if (status != WEFT_OK) {
         return status;
     }
-    change c = {.decide = decide_built, .ctx = &fresh, .constant = true, .old = out};
+    change c = {.decide = decide_built,
+                .ctx = &fresh,
+                .constant = true,
+                .op = WEFT_TRACE_INSERT,
+                .old = out};
     status = run(map, key, &c);
     return status == WEFT_UNCHANGED ? c.copied
            : status == WEFT_OK      ? copy_fresh(&fresh, c.outcome.version, out)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the build.sh of peers in C and C++, which are called as `build.sh OUTPUT_FOLDER`:
 #     . "$(dirname "$0")/../replay/compile.sh"
-#     needs_header ck_ht.h libck-dev
+#     needs_header c ck_ht.h libck-dev
 #     compile ck.c -lck
 # $peer is the peer's folder and $id its name; set CC and CXX for other compilers.
 [ $# -eq 1 ] || { echo "usage: $0 OUTPUT_FOLDER" >&2; exit 2; }
@@ -21,7 +21,7 @@ missing() {
 compiler() {
     case $1 in
     *.c) echo "${CC:-cc} -std=gnu11" ;;
-    *) echo "${CXX:-c++} -std=gnu++17" ;;
+    *) echo "${CXX:-c++} -std=gnu++20" ;;
     esac
 }
 
@@ -31,19 +31,14 @@ needs_compiler() {
     command -v "$1" >/dev/null || missing "$1, a compiler, is not installed"
 }
 
-# needs_header HEADER PACKAGE [FLAG…]: the header can be included, in C++ unless it ends in .h.
+# needs_header LANGUAGE HEADER PACKAGE: the header can be included in c or c++.
 needs_header() {
-    header=$1
-    package=$2
-    shift 2
-    case $header in
-    *.h) probe=$scratch/probe.c ;;
-    *) probe=$scratch/probe.cpp ;;
-    esac
+    probe=$scratch/probe.$1
+    [ "$1" = c ] || probe=$scratch/probe.cpp
     needs_compiler "$probe"
-    echo "#include <$header>" >"$probe"
-    $(compiler "$probe") "$@" -fsyntax-only "$probe" 2>/dev/null ||
-        missing "<$header> is not installed: package $package"
+    echo "#include <$2>" >"$probe"
+    $(compiler "$probe") -fsyntax-only "$probe" 2>/dev/null ||
+        missing "<$2> is not installed: package $3"
 }
 
 # version_of PACKAGE [MODULE]: the version that pkg-config, or else dpkg, knows.
@@ -55,7 +50,6 @@ version_of() {
 # compile SOURCE [FLAG…]: builds $output/$id from one source of the peer's folder.
 compile() {
     source=$peer/$1
-    [ -f "$source" ] || source=$peer/../$1
     shift
     needs_compiler "$source"
     machine=

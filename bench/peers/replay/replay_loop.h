@@ -79,7 +79,7 @@ static void REPLAY_OF(chunk)(void *map, const replay_chunk *chunk, replay_worker
     replay_range range = {0, 0};
     while (range.from < chunk->operations && !replay_stopped(worker->job)) {
         uint32_t left = chunk->operations - range.from;
-        range.to = range.from + (left < REPLAY_STRETCH ? left : REPLAY_STRETCH);
+        range.to = left < REPLAY_STRETCH ? chunk->operations : range.from + REPLAY_STRETCH;
         if (worker->histogram != NULL)
             REPLAY_OF(timed_stretch)((PEER_MAP *)map, chunk, range, worker);
         else

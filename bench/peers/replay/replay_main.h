@@ -14,8 +14,6 @@
 #define PEER_WRITERS 0
 #endif
 
-enum { REPLAY_THREADS_MAX = 65536 };
-
 typedef struct replay_peer {
     replay_trace trace;
     const replay_shape *shape;
@@ -42,7 +40,7 @@ static const char *replay_parse_argument(char *word, replay_command *command) {
     double number = strtod(value, &end);
     if (*end != '\0')
         return "an argument is not NAME=NUMBER";
-    if (strcmp(word, "threads") == 0 && number >= 1 && number <= REPLAY_THREADS_MAX)
+    if (strcmp(word, "threads") == 0 && number >= 1 && number <= 65536)
         command->threads = (unsigned)number;
     else if (strcmp(word, "seconds") == 0 && number <= 86400)
         command->seconds = number;

@@ -5,7 +5,12 @@ command -v cmake >/dev/null || missing "cmake is not installed"
 root=$(cd "$peer/../../.." && pwd)
 build=${WEFT_BUILD:-$root/build}
 mkdir -p "$build"
-[ -f "$build/CMakeCache.txt" ] || "$root/scripts/build.sh" "$build" -DCMAKE_BUILD_TYPE=Release \
-    -DWEFT_TESTS=OFF
-flock "$build" cmake --build "$build" --target weft-peer
+exec 9<"$build"
+flock 9
+if [ -f "$build/CMakeCache.txt" ]; then
+    cmake "$build" >"$build/configure.log" 2>&1 || { cat "$build/configure.log" >&2; exit 1; }
+else
+    cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DWEFT_TESTS=OFF
+fi
+cmake --build "$build" --target weft-peer -j "${WEFT_JOBS:-$(nproc)}"
 [ "$build/peers/$id" -ef "$output/$id" ] || cp "$build/peers/$id" "$output/$id"

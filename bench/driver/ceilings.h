@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What this machine could do at best, measured in the same run as the maps. */
+#ifndef WEFT_BENCH_DRIVER_CEILINGS_H
+#define WEFT_BENCH_DRIVER_CEILINGS_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+/* Measure all ceilings with one thread and with `threads`; each sample takes `seconds`. An array as
+ * the result holds it; NULL without memory. */
+json_t *weft_ceilings_measure(uint32_t threads, double seconds);
+
+/* The one that suits a table of so many bytes; NULL if none was measured with so many threads. */
+const json_t *weft_ceilings_choose(const json_t *ceilings, double bytes, uint32_t threads);
+
+/* The longest time that a thread which only reads the clock was kept from it, in nanoseconds. */
+double weft_ceilings_idle_gap(double seconds);
+
+#endif

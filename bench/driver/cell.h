@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* A cell of the table: the samples of all peers for one workload and one number of threads, and what
+ * is computed from them. */
+#ifndef WEFT_BENCH_DRIVER_CELL_H
+#define WEFT_BENCH_DRIVER_CELL_H
+
+#include "options.h"
+#include "session.h"
+
+/* What one peer did. */
+typedef struct weft_cell_row {
+    const weft_peer *peer;
+    double rates[WEFT_ROUNDS_MAX];
+    double cpu_ns[WEFT_ROUNDS_MAX];
+    uint32_t rounds[WEFT_ROUNDS_MAX]; /* the round of each */
+    size_t count;
+    double bytes_per_entry;
+    double fill;
+    json_t *latency; /* of the sample with the greatest p99 */
+} weft_cell_row;
+
+typedef struct weft_cell {
+    const weft_workload *workload;
+    uint32_t threads;
+    weft_cell_row *rows;
+    size_t count;
+} weft_cell;
+
+void weft_cell_begin(weft_cell *cell, const weft_workload *workload, uint32_t threads,
+                     size_t peers);
+
+/* Takes the sample's latency over. */
+void weft_cell_add(weft_cell *cell, const weft_session *session, const weft_sample *sample,
+                   uint32_t round);
+
+/* Append the cell to an array of the result, and forget it. */
+void weft_cell_finish(weft_cell *cell, json_t *cells, const json_t *ceilings);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "outcome.h"
+#include "base/exit.h"
+#include "bench.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static json_t *peers_json(const weft_run *run) {
+    json_t *peers = json_array();
+    for (size_t i = 0; i < run->peers.count; i++) {
+        const weft_peer *peer = &run->peers.list[i];
+        json_array_append_new(peers, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "id", peer->id,
+                                               "name", peer->name, "language", peer->language,
+                                               "version", peer->version, "licence", peer->licence,
+                                               "status", weft_peer_status_name(peer->status),
+                                               "note", peer->note, "control", peer->control));
+    }
+    return peers;
+}
+
+static json_t *summary_json(const json_t *cells) {
+    size_t i;
+    json_t *cell;
+    int judged = 0;
+    int won = 0;
+    double logs = 0;
+    double least = INFINITY;
+    json_array_foreach((json_t *)cells, i, cell) {
+        const json_t *ratio = json_object_get(cell, "ratio");
+        if (json_is_number(ratio)) {
+            double value = json_number_value(ratio);
+            judged++;
+            won += value > 1;
+            logs += log(value);
+            least = value < least ? value : least;
+        }
+    }
+    return json_pack("{s:i,s:i,s:o,s:o}", "cells", judged, "won", won, "ratio_mean",
+                     judged != 0 ? json_real(exp(logs / judged)) : json_null(), "ratio_least",
+                     judged != 0 ? json_real(least) : json_null());
+}
+
+static json_t *started_json(double elapsed) {
+    char text[32];
+    time_t began = time(NULL) - (time_t)elapsed;
+    struct tm parts;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&began, &parts));
+    return json_string(text);
+}
+
+json_t *weft_outcome_json(const weft_run *run) {
+    double elapsed = weft_run_elapsed(run);
+    json_t *result = json_pack(
+        "{s:s,s:s,s:o,s:f,s:o,s:o,s:o,s:o,s:O,s:o,s:O,s:o}", "format", "weft-bench/1", "kind",
+        run->kind, "started", started_json(elapsed), "seconds", elapsed, "command",
+        json_sprintf("weft %s", run->options.command), "weft", weft_bench_weft_json(), "machine",
+        weft_bench_machine_json(), "noise", weft_noise_json(&run->noise), "ceilings", run->ceilings,
+        "peers", peers_json(run), "cells", run->cells, "summary", summary_json(run->cells));
+    if (run->partial) {
+        json_object_set_new(result, "partial", json_true());
+    }
+    return result;
+}
+
+/* "12.3 M", in four digits or fewer. */
+static void print_rate(const json_t *number) {
+    if (!json_is_number(number)) {
+        printf(" %9s", "-");
+        return;
+    }
+    printf(" %9.2f", json_number_value(number) / 1e6);
+}
+
+static const json_t *median_of_peer(const json_t *cell, const char *peer) {
+    size_t i;
+    json_t *result;
+    json_array_foreach(json_object_get(cell, "results"), i, result) {
+        if (peer != NULL && strcmp(json_string_value(json_object_get(result, "peer")), peer) == 0) {
+            return json_object_get(result, "median");
+        }
+    }
+    return NULL;
+}
+
+static void print_cell(const json_t *cell) {
+    const char *best = json_string_value(json_object_get(cell, "best_peer"));
+    const json_t *ratio = json_object_get(cell, "ratio");
+    const json_t *share = json_object_get(cell, "ceiling_share");
+    printf("%-28s", json_string_value(json_object_get(cell, "id")));
+    print_rate(median_of_peer(cell, WEFT_PEER_OWN));
+    print_rate(median_of_peer(cell, best));
+    printf("  %-16.16s", best != NULL ? best : "(none)");
+    if (json_is_number(ratio)) {
+        printf(" %6.2f  %5.2f - %-6.2f", json_number_value(ratio),
+               json_number_value(json_object_get(cell, "ratio_low")),
+               json_number_value(json_object_get(cell, "ratio_high")));
+    } else {
+        printf(" %6s  %14s", "-", "");
+    }
+    if (json_is_number(share)) {
+        printf(" %5.0f %%", 100 * json_number_value(share));
+    }
+    printf("\n");
+}
+
+static void print_peers(const json_t *peers) {
+    size_t i;
+    json_t *peer;
+    json_array_foreach((json_t *)peers, i, peer) {
+        const char *status = json_string_value(json_object_get(peer, "status"));
+        const char *note = json_string_value(json_object_get(peer, "note"));
+        if (strcmp(status, "ok") != 0 || *note != '\0') {
+            printf("  %-16s %-8s %s\n", json_string_value(json_object_get(peer, "id")), status,
+                   note);
+        }
+    }
+}
+
+void weft_outcome_print(const json_t *result) {
+    const json_t *summary = json_object_get(result, "summary");
+    const json_t *mean = json_object_get(summary, "ratio_mean");
+    size_t i;
+    json_t *cell;
+    printf("%-28s %9s %9s  %-16s %6s  %-14s %7s\n", "workload/threads", "weft M/s", "peer M/s",
+           "best peer", "ratio", "  over rounds", "ceiling");
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        print_cell(cell);
+    }
+    if (json_is_number(mean)) {
+        printf("\nweft is ahead in %lld of %lld cells; ratio %.2f on average (geometric), %.2f at "
+               "least\n",
+               (long long)json_integer_value(json_object_get(summary, "won")),
+               (long long)json_integer_value(json_object_get(summary, "cells")),
+               json_number_value(mean), json_number_value(json_object_get(summary, "ratio_least")));
+    }
+    print_peers(json_object_get(result, "peers"));
+}
+
+static int write_json(const json_t *result, const char *path) {
+    if (json_dump_file(result, path, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) != 0) {
+        fprintf(stderr, "weft bench: %s: cannot be written\n", path);
+        return WEFT_EXIT_ENVIRONMENT;
+    }
+    return 0;
+}
+
+int weft_outcome_deliver(const weft_run *run, json_t *result) {
+    const weft_noise *noise = &run->noise;
+    bool noisy = run->refused || weft_noise_is_noisy(noise);
+    int code = 0;
+    weft_bench_progress_end();
+    if (noisy && !run->options.noisy) {
+        fprintf(stderr,
+                "weft bench: refused: other programs disturbed %llu of %llu samples; wait for a "
+                "quiet machine, or mark the result with --noisy\n",
+                (unsigned long long)noise->noisy, (unsigned long long)noise->samples);
+        return WEFT_EXIT_ENVIRONMENT;
+    }
+    weft_outcome_print(result);
+    if (noisy) {
+        printf("NOISY: other programs disturbed %llu of %llu samples\n",
+               (unsigned long long)noise->noisy, (unsigned long long)noise->samples);
+    }
+    if (run->partial) {
+        printf("PARTIAL: stopped before the end\n");
+    }
+    if (run->options.json != NULL) {
+        code = write_json(result, run->options.json);
+    }
+    if (code == 0 && run->options.report != NULL) {
+        code = weft_bench_report(result, run->options.report);
+    }
+    return code;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/* One workload at a time: make its traces, let every peer prove that it computes the same, fill all
+ * maps, and let them take turns. */
+#include "run.h"
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/exit.h"
+#include "bench.h"
+#include "ceilings.h"
+#include "cell.h"
+#include "generate.h"
+#include "reference.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REPEATS = 3 };
+
+/* A workload at work. */
+typedef struct stage {
+    weft_run *run;
+    weft_workload workload;
+    char trace[128];
+    char reduced[128];
+    uint64_t chunks; /* of operations */
+    weft_session sessions[WEFT_PEERS_MAX];
+    size_t count; /* of sessions; the peers that fail leave a hole */
+} stage;
+
+double weft_run_elapsed(const weft_run *run) {
+    return (double)(weft_clock_monotonic_ns() - run->began) / 1e9;
+}
+
+bool weft_run_goes_on(weft_run *run) {
+    run->partial |= weft_bench_stopped();
+    return !run->partial && !run->refused;
+}
+
+static int make_folder(weft_run *run) {
+    const char *base = getenv("TMPDIR");
+    snprintf(run->folder, sizeof run->folder, "%.40s/weft-bench.XXXXXX",
+             base != NULL && *base != '\0' ? base : "/tmp");
+    if (mkdtemp(run->folder) == NULL) {
+        fprintf(stderr, "weft bench: %s: %s; TMPDIR may name another folder\n", run->folder,
+                strerror(errno));
+        run->folder[0] = '\0';
+        return WEFT_EXIT_ENVIRONMENT;
+    }
+    return 0;
+}
+
+int weft_run_open(weft_run *run, const char *kind) {
+    run->kind = kind;
+    run->began = weft_clock_monotonic_ns();
+    run->cells = json_array();
+    weft_bench_catch_stop();
+    int code = weft_peers_find(&run->peers);
+    code = code != 0 ? code
+                     : weft_peers_select(&run->peers,
+                                         run->options.peers != NULL ? run->options.peers : "all");
+    if (code == 0 && (run->peers.count == 0 || run->peers.list[0].status != WEFT_PEER_OK ||
+                      strcmp(run->peers.list[0].id, WEFT_PEER_OWN) != 0)) {
+        fprintf(stderr, "weft bench: the peer " WEFT_PEER_OWN
+                        " is not there; it is built with weft, into 'peers' beside it; "
+                        "'weft bench peers' tells which are there\n");
+        code = WEFT_EXIT_ENVIRONMENT;
+    }
+    code = code != 0 ? code : make_folder(run);
+    if (code == 0) {
+        weft_noise_begin(&run->noise);
+        run->ceilings = weft_ceilings_measure(weft_cpu_count(), run->options.quick ? 0.02 : 0.05);
+    }
+    return code;
+}
+
+void weft_run_close(weft_run *run) {
+    weft_bench_progress_end();
+    if (run->folder[0] != '\0') {
+        rmdir(run->folder);
+    }
+    json_decref(run->cells);
+    json_decref(run->ceilings);
+    weft_peers_free(&run->peers);
+}
+
+/* The reduced trace, and what every peer has to answer to it. */
+static int make_reference(stage *s, uint64_t *checksum, uint64_t *entries) {
+    weft_workload small = weft_workload_reduced(&s->workload);
+    weft_trace trace;
+    int code = weft_generate(&small, s->reduced, s->run->options.text);
+    code = code != 0 ? code : weft_trace_open(&trace, s->reduced);
+    if (code != 0) {
+        return code;
+    }
+    bool good = weft_reference_replay(&trace, checksum, entries);
+    weft_trace_close(&trace);
+    return good ? 0 : WEFT_EXIT_ENVIRONMENT;
+}
+
+/* Every peer that is not out already, on a trace. */
+static void start_all(stage *s, const char *trace) {
+    s->count = s->run->peers.count;
+    for (size_t i = 0; i < s->count; i++) {
+        weft_peer *peer = &s->run->peers.list[i];
+        s->sessions[i] = (weft_session){.peer = peer, .workload = &s->workload};
+        if (peer->status == WEFT_PEER_OK) {
+            weft_bench_progress("%s: starting %s", s->workload.name, peer->id);
+            weft_session_start(&s->sessions[i], peer, &s->workload, trace);
+        }
+    }
+}
+
+static void end_all(stage *s) {
+    for (size_t i = 0; i < s->count; i++) {
+        weft_session_end(&s->sessions[i]);
+    }
+}
+
+static bool at_work(const weft_session *session) {
+    return session->process.pid != 0;
+}
+
+/* A wrong peer is out for the whole run. Nothing is timed, so they may all compute at once. */
+static int verify_all(stage *s) {
+    uint64_t checksum;
+    uint64_t entries;
+    int code = make_reference(s, &checksum, &entries);
+    if (code != 0) {
+        return code;
+    }
+    start_all(s, s->reduced);
+    for (size_t i = 0; i < s->count; i++) {
+        if (at_work(&s->sessions[i])) {
+            weft_session_send_verify(&s->sessions[i]);
+        }
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        if (at_work(&s->sessions[i])) {
+            weft_bench_progress("%s: checking %s", s->workload.name, s->sessions[i].peer->id);
+            weft_session_take_verify(&s->sessions[i], checksum, entries);
+        }
+    }
+    end_all(s);
+    return 0;
+}
+
+static double available_memory(void) {
+    unsigned long long kibibytes = 0;
+    char line[128];
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL &&
+           sscanf(line, "MemAvailable: %llu", &kibibytes) != 1) {
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return (double)kibibytes * 1024;
+}
+
+/* Fill the maps, one after the other; those for which there is no memory left are left out. */
+static void prefill_all(stage *s, uint32_t threads) {
+    double each = 200.0 * (double)s->workload.prefill +
+                  (double)s->workload.prefill * (double)s->workload.value_bytes;
+    for (size_t i = 0; i < s->count; i++) {
+        weft_session *session = &s->sessions[i];
+        if (!at_work(session)) {
+            continue;
+        }
+        if (weft_bench_stopped() || each > available_memory()) {
+            weft_peer_note(session->peer, WEFT_PEER_OK, "%s: left out for want of memory",
+                           s->workload.name);
+            weft_session_end(session);
+            continue;
+        }
+        weft_bench_progress("%s: filling %s", s->workload.name, session->peer->id);
+        weft_session_prefill(session, threads);
+    }
+}
+
+/* One sample, repeated while others disturb it. */
+static bool take_sample(stage *s, weft_session *session, const weft_stint *stint,
+                        weft_sample *sample) {
+    for (int repeat = 0;; repeat++) {
+        if (stint->seconds == 0 && !weft_session_prefill(session, 1)) {
+            return false; /* a piece of work begins with a fresh map */
+        }
+        double cpu = weft_process_cpu(&session->process);
+        weft_noise_mark before = weft_noise_now();
+        if (!weft_session_run(session, stint, sample)) {
+            return false;
+        }
+        weft_noise_mark after = weft_noise_now();
+        double used = weft_process_cpu(&session->process) - cpu;
+        bool noisy = weft_noise_between(&s->run->noise, &before, &after, used);
+        bool late = s->run->budget > 0 && s->run->options.noisy;
+        if (!noisy || repeat == REPEATS || weft_bench_stopped() || late) {
+            weft_noise_count(&s->run->noise, noisy);
+            return true;
+        }
+        json_decref(sample->latency);
+    }
+}
+
+/* Seconds of a sample, and rounds, so that the rest of the budget is shared by the cells left. */
+static void plan(const stage *s, uint32_t *rounds, double *seconds) {
+    const weft_run *run = s->run;
+    size_t peers = 0;
+    *rounds = run->rounds;
+    *seconds = run->seconds;
+    for (size_t i = 0; i < s->count; i++) {
+        peers += at_work(&s->sessions[i]);
+    }
+    if (run->budget == 0 || peers == 0 || run->cells_left == 0) {
+        return;
+    }
+    double share = (run->budget - weft_run_elapsed(run)) / run->cells_left;
+    double setup = s->run->cells_left > 1 ? 0.35 : 0.05; /* of the cells that follow */
+    double each = share * (1 - setup) / (double)peers;
+    while (*rounds > 3 && each / *rounds < 0.08) {
+        --*rounds;
+    }
+    *seconds = each / *rounds;
+    *seconds = *seconds < 0.04 ? 0.04 : *seconds > run->seconds ? run->seconds : *seconds;
+}
+
+/* The rounds of a cell. */
+static void take_rounds(stage *s, weft_cell *cell, uint32_t rounds, double seconds) {
+    weft_run *run = s->run;
+    double deadline = weft_run_elapsed(run) +
+                      1.5 * seconds * rounds * (double)s->count; /* for work without an end */
+    for (uint32_t round = 0; round < rounds && weft_run_goes_on(run); round++) {
+        if (s->workload.once && run->budget > 0 && round >= 1 && weft_run_elapsed(run) > deadline) {
+            break;
+        }
+        for (size_t i = 0; i < s->count && weft_run_goes_on(run); i++) {
+            weft_session *session = &s->sessions[(i + round) % s->count];
+            weft_stint stint = {.threads = cell->threads,
+                                .seconds = s->workload.once ? 0 : seconds,
+                                .offset = s->chunks != 0 ? round * 7919 % s->chunks : 0,
+                                .latency = run->options.latency};
+            weft_sample sample;
+            if (!at_work(session) ||
+                (session->one_writer && cell->threads > 1 && weft_workload_writes(&s->workload))) {
+                continue;
+            }
+            weft_bench_progress("%s, %u threads: round %u of %u, %s", s->workload.name,
+                                cell->threads, round + 1, rounds, session->peer->id);
+            if (take_sample(s, session, &stint, &sample)) {
+                weft_cell_add(cell, session, &sample, round);
+            }
+        }
+        run->refused =
+            !run->options.noisy && run->noise.samples >= 50 && weft_noise_is_noisy(&run->noise);
+    }
+}
+
+static void measure_cell(stage *s, uint32_t threads) {
+    weft_cell cell;
+    uint32_t rounds;
+    double seconds;
+    weft_cell_begin(&cell, &s->workload, threads, s->count);
+    plan(s, &rounds, &seconds);
+    take_rounds(s, &cell, rounds, seconds);
+    for (size_t i = 0; i < s->count; i++) {
+        if (at_work(&s->sessions[i]) && s->sessions[i].one_writer && threads > 1 &&
+            weft_workload_writes(&s->workload)) {
+            weft_peer_note(s->sessions[i].peer, WEFT_PEER_OK,
+                           "left out where several threads write: it allows one writer");
+        }
+    }
+    weft_cell_finish(&cell, s->run->cells, s->run->ceilings);
+    s->run->cells_left -= s->run->cells_left > 0;
+}
+
+static void measure_cells(stage *s) {
+    const weft_options *options = &s->run->options;
+    const uint32_t *list = options->thread_counts ? options->threads : s->workload.threads;
+    uint32_t count = options->thread_counts ? options->thread_counts : s->workload.thread_counts;
+    start_all(s, s->trace);
+    prefill_all(s, weft_cpu_count());
+    for (uint32_t i = 0; i < count && weft_run_goes_on(s->run); i++) {
+        measure_cell(s, list[i]);
+    }
+    end_all(s);
+}
+
+static int make_trace(stage *s) {
+    weft_trace trace;
+    int code = weft_generate(&s->workload, s->trace, s->run->options.text);
+    code = code != 0 ? code : weft_trace_open(&trace, s->trace);
+    if (code == 0) {
+        /* Words may be fewer than asked for; the trace knows. */
+        s->workload.prefill = trace.header->prefill;
+        s->chunks = (trace.header->ops + WEFT_TRACE_CHUNK_OPS - 1) / WEFT_TRACE_CHUNK_OPS;
+        weft_trace_close(&trace);
+    }
+    return code;
+}
+
+int weft_run_workload(weft_run *run, const weft_workload *workload) {
+    stage *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        fprintf(stderr, "weft bench: out of memory\n");
+        return WEFT_EXIT_ENVIRONMENT;
+    }
+    s->run = run;
+    s->workload = *workload;
+    s->workload.seed = run->options.seed != 0 ? run->options.seed : workload->seed;
+    snprintf(s->trace, sizeof s->trace, "%s/trace", run->folder);
+    snprintf(s->reduced, sizeof s->reduced, "%s/check", run->folder);
+    int code = verify_all(s);
+    code = code != 0 ? code : make_trace(s);
+    if (code == 0) {
+        measure_cells(s);
+    }
+    unlink(s->trace);
+    unlink(s->reduced);
+    free(s);
+    return code;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* A run: peers, traces, rounds, and the cells that come out. */
+#ifndef WEFT_BENCH_DRIVER_RUN_H
+#define WEFT_BENCH_DRIVER_RUN_H
+
+#include "noise.h"
+#include "options.h"
+#include "session.h"
+
+typedef struct weft_run {
+    weft_options options;
+    const char *kind;
+    weft_peers peers;
+    json_t *cells;    /* as the result holds them */
+    json_t *ceilings; /* measured once, by weft_run_open */
+    weft_noise noise;
+    char folder[64]; /* of the traces */
+    uint64_t began;
+    double budget; /* seconds for all, 0: no limit */
+    uint32_t cells_left;
+    uint32_t rounds;
+    double seconds;
+    bool partial;
+    bool refused; /* too noisy already */
+} weft_run;
+
+/* Find peers, make a folder, measure ceilings. `options` has been taken. 0, or the exit code. */
+int weft_run_open(weft_run *run, const char *kind);
+void weft_run_close(weft_run *run);
+
+/* All cells of a workload. 0, or the exit code. An end that was asked for is no error. */
+int weft_run_workload(weft_run *run, const weft_workload *workload);
+
+/* Whether to go on: nobody asked for the end, and the run is not refused. */
+bool weft_run_goes_on(weft_run *run);
+
+/* Seconds since it began. */
+double weft_run_elapsed(const weft_run *run);
+
+#endif

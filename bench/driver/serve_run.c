@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+#include "serve_run.h"
+
+#include "bench.h"
+#include "serve_load.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LOAD_PIPELINE = 64, LOAD_CONNECTIONS = 4, LOAD_BYTES_MOST = 1 << 20, ATTEMPTS = 3 };
+
+static const double probe_seconds = 0.4; /* how a rate is found that all can hold */
+
+/* Cells that share their data: same keys, same size of values. */
+typedef struct dataset {
+    weft_serve_bench *bench;
+    weft_serve_cell *cells;
+    size_t count;
+    uint64_t increments[WEFT_SERVE_SERVERS_MOST]; /* acknowledged */
+    bool drained[WEFT_SERVE_SERVERS_MOST];        /* each increment was acknowledged or refused */
+} dataset;
+
+static void pause_for(double seconds) {
+    const struct timespec time = {(time_t)seconds, (long)((seconds - (time_t)seconds) * 1e9)};
+    nanosleep(&time, NULL);
+}
+
+static uint64_t counters_of(const weft_serve_workload *workload) {
+    return workload->keys < WEFT_SERVE_COUNTERS_MOST ? workload->keys : WEFT_SERVE_COUNTERS_MOST;
+}
+
+static unsigned client_threads(const weft_serve_workload *workload) {
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t threads = workload->threads != 0 ? workload->threads : (uint64_t)(processors + 1) / 2;
+    threads = threads > WEFT_SERVE_THREADS_MOST ? WEFT_SERVE_THREADS_MOST : threads;
+    return (unsigned)(threads > workload->connections ? workload->connections : threads);
+}
+
+static weft_serve_load load_of(const weft_serve_bench *bench, const weft_serve_workload *workload,
+                               const weft_serve_server *server) {
+    weft_serve_load load = {.codec = server->kind->codec,
+                            .port = server->port,
+                            .connections = (unsigned)workload->connections,
+                            .threads = client_threads(workload),
+                            .pipeline = (unsigned)workload->pipeline,
+                            .keys = workload->keys,
+                            .counters = counters_of(workload),
+                            .value_bytes = workload->value_bytes,
+                            .zipf = workload->zipf,
+                            .seconds = bench->seconds,
+                            .poisson = !workload->constant,
+                            .timeout = bench->timeout,
+                            .seed = bench->seed};
+    memcpy(load.mix, workload->mix, sizeof load.mix);
+    return load;
+}
+
+/* Whether the figures are those of a working server; if not, it is refused. */
+static bool accept(weft_serve_server *server, const weft_serve_figures *figures) {
+    if (figures->wrong != 0) {
+        weft_serve_server_refuse(server, WEFT_SERVE_WRONG, "%s (%llu of %llu replies)",
+                                 figures->problem, (unsigned long long)figures->wrong,
+                                 (unsigned long long)figures->replies);
+    } else if (figures->failed) {
+        weft_serve_server_refuse(server, WEFT_SERVE_FAILED, "%s", figures->problem);
+    } else if (figures->errors != 0) {
+        weft_serve_server_refuse(server, WEFT_SERVE_FAILED, "%s (%llu of %llu replies)",
+                                 figures->problem, (unsigned long long)figures->errors,
+                                 (unsigned long long)figures->replies);
+    }
+    return server->status == WEFT_SERVE_OK;
+}
+
+/* ---------------------------------------------------------------- loading */
+
+/* One request for each key or counter, in order. */
+static bool sweep(const dataset *set, weft_serve_server *server, weft_serve_op op,
+                  weft_serve_figures *figures) {
+    const weft_serve_workload *workload = &set->cells[0].workload;
+    weft_serve_load load = load_of(set->bench, workload, server);
+    bool counters = weft_serve_op_space(op) == WEFT_SERVE_COUNTERS;
+    memset(load.mix, 0, sizeof load.mix);
+    load.mix[op] = 100;
+    load.keys = counters ? load.counters : load.keys;
+    load.seconds = 0;
+    load.threads = 1;
+    load.connections = LOAD_CONNECTIONS;
+    load.pipeline = counters || load.value_bytes * LOAD_PIPELINE < LOAD_BYTES_MOST
+                        ? LOAD_PIPELINE
+                        : (unsigned)(1 + LOAD_BYTES_MOST / load.value_bytes);
+    weft_serve_load_run(&load, figures);
+    return accept(server, figures);
+}
+
+static bool wants_counters(const dataset *set) {
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->cells[i].workload.mix[WEFT_SERVE_INCR] > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool wants_keys(const dataset *set) {
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->cells[i].workload.mix[WEFT_SERVE_INCR] < 100) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Load one server, and see what memory its keys take. */
+static void fill(const dataset *set, size_t which, weft_serve_figures *figures) {
+    weft_serve_server *server = &set->bench->servers[which];
+    weft_serve_cell *first = &set->cells[0];
+    uint64_t before = weft_serve_server_resident(server);
+    if (wants_keys(set)) {
+        if (!sweep(set, server, WEFT_SERVE_SET, figures) || !weft_serve_server_settle(server)) {
+            return;
+        }
+        pause_for(0.2);
+        uint64_t after = weft_serve_server_resident(server);
+        first->results[which].bytes_per_key =
+            after > before ? (double)(after - before) / (double)first->workload.keys : 0;
+    }
+    if (wants_counters(set) && sweep(set, server, WEFT_SERVE_SEED, figures)) {
+        weft_serve_server_settle(server);
+    }
+}
+
+/* The counters must hold exactly the increments that were acknowledged. */
+static void audit(const dataset *set, size_t which, weft_serve_figures *figures) {
+    weft_serve_server *server = &set->bench->servers[which];
+    if (server->status != WEFT_SERVE_OK || !wants_counters(set) || !set->drained[which] ||
+        !sweep(set, server, WEFT_SERVE_READ, figures)) {
+        return;
+    }
+    if (figures->sum != set->increments[which]) {
+        weft_serve_server_refuse(
+            server, WEFT_SERVE_WRONG, "its counters hold %llu, but it acknowledged %llu increments",
+            (unsigned long long)figures->sum, (unsigned long long)set->increments[which]);
+    }
+}
+
+/* ---------------------------------------------------------------- samples */
+
+static bool can_do(const weft_serve_codec *codec, const weft_serve_workload *workload) {
+    for (int op = 0; op < WEFT_SERVE_OPS; op++) {
+        if (workload->mix[op] > 0 && (codec->ops & 1u << op) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool takes_part(const dataset *set, size_t which, const weft_serve_cell *cell) {
+    const weft_serve_server *server = &set->bench->servers[which];
+    return server->status == WEFT_SERVE_OK && can_do(server->kind->codec, &cell->workload);
+}
+
+static weft_serve_sample sample_of(const weft_serve_figures *figures, double server_cpu) {
+    double replies = figures->replies != 0 ? (double)figures->replies : 1;
+    const weft_histogram *latency = &figures->latency;
+    return (weft_serve_sample){
+        .operations = (double)figures->counted / figures->seconds,
+        .cpu = server_cpu / replies * 1e9,
+        .client_cpu = figures->cpu / replies * 1e9,
+        .p50 = (double)weft_histogram_percentile(latency, 50000),
+        .p90 = (double)weft_histogram_percentile(latency, 90000),
+        .p99 = (double)weft_histogram_percentile(latency, 99000),
+        .p999 = (double)weft_histogram_percentile(latency, 99900),
+        .most = (double)latency->maximum,
+        .replies = figures->replies,
+        .late = figures->late,
+        .dropped = figures->dropped,
+        .backlog = figures->backlog,
+    };
+}
+
+/* One server, one cell, once. False if there is no sample. */
+static bool measure(dataset *set, size_t which, const weft_serve_load *load,
+                    weft_serve_sample *sample) {
+    weft_serve_server *server = &set->bench->servers[which];
+    weft_serve_figures *figures = malloc(sizeof *figures);
+    if (figures == NULL) {
+        weft_serve_server_refuse(server, WEFT_SERVE_FAILED, "no memory for its figures");
+        return false;
+    }
+    double cpu = weft_serve_server_cpu(server);
+    weft_serve_load_run(load, figures);
+    set->increments[which] += figures->increments;
+    set->drained[which] = set->drained[which] && figures->late == 0 && !figures->failed;
+    bool good = accept(server, figures) && weft_serve_server_settle(server);
+    if (good) {
+        /* What these requests caused, a checkpoint too, is charged to them. */
+        pause_for(0.05);
+        *sample = sample_of(figures, weft_serve_server_cpu(server) - cpu);
+        sample->client_bound = weft_serve_load_client_bound(load, figures) != NULL;
+    }
+    free(figures);
+    return good;
+}
+
+/* The same until nobody else used the machine meanwhile, but not for ever. */
+static bool measure_quietly(dataset *set, size_t which, const weft_serve_load *load,
+                            weft_serve_sample *sample) {
+    weft_noise *noise = &set->bench->noise;
+    const weft_serve_server *server = &set->bench->servers[which];
+    bool disturbed = true;
+    for (int attempt = 0; disturbed && attempt < ATTEMPTS && !weft_bench_stopped(); attempt++) {
+        weft_noise_mark before = weft_noise_now();
+        double cpu = weft_serve_server_cpu(server);
+        if (!measure(set, which, load, sample)) {
+            return false;
+        }
+        weft_noise_mark after = weft_noise_now();
+        disturbed = weft_noise_between(noise, &before, &after, weft_serve_server_cpu(server) - cpu);
+    }
+    weft_noise_count(noise, disturbed);
+    return true;
+}
+
+/* The rate of an open loop, if it is a share of what the slowest server answers. */
+static void settle_rate(dataset *set, weft_serve_cell *cell) {
+    const weft_serve_workload *workload = &cell->workload;
+    double least = 0;
+    cell->rate = workload->rate;
+    for (size_t i = 0; i < set->bench->server_count && workload->rate_share > 0; i++) {
+        weft_serve_sample sample;
+        if (!takes_part(set, i, cell)) {
+            continue;
+        }
+        weft_serve_load load = load_of(set->bench, workload, &set->bench->servers[i]);
+        load.seconds = probe_seconds;
+        if (measure(set, i, &load, &sample) && (least == 0 || sample.operations < least)) {
+            least = sample.operations;
+        }
+    }
+    if (workload->rate_share > 0) {
+        cell->rate = least * workload->rate_share > 1 ? least * workload->rate_share : 1;
+    }
+}
+
+static void sample_cell(dataset *set, weft_serve_cell *cell, unsigned round) {
+    weft_serve_bench *bench = set->bench;
+    for (size_t turn = 0; turn < bench->server_count && !weft_bench_stopped(); turn++) {
+        size_t which = (turn + round) % bench->server_count;
+        weft_serve_results *results = &cell->results[which];
+        if (!takes_part(set, which, cell)) {
+            results->left_out = bench->servers[which].status == WEFT_SERVE_OK;
+            continue;
+        }
+        weft_bench_progress("round %u of %u: %s, %s", round + 1, bench->rounds, cell->workload.name,
+                            bench->servers[which].kind->name);
+        weft_serve_load load = load_of(bench, &cell->workload, &bench->servers[which]);
+        load.rate = cell->rate;
+        load.seed = bench->seed + round * WEFT_SERVE_THREADS_MOST;
+        if (measure_quietly(set, which, &load, &results->samples[results->count])) {
+            results->count++;
+        }
+    }
+}
+
+/* Rounds are complete or they do not count: ratios are taken within them. */
+static void drop_half_round(dataset *set, unsigned rounds) {
+    for (size_t i = 0; i < set->count; i++) {
+        for (size_t s = 0; s < set->bench->server_count; s++) {
+            size_t *count = &set->cells[i].results[s].count;
+            *count = *count > rounds ? rounds : *count;
+        }
+    }
+}
+
+static void run_rounds(dataset *set) {
+    for (size_t i = 0; i < set->count && !weft_bench_stopped(); i++) {
+        settle_rate(set, &set->cells[i]);
+    }
+    for (unsigned round = 0; round < set->bench->rounds; round++) {
+        for (size_t i = 0; i < set->count && !weft_bench_stopped(); i++) {
+            sample_cell(set, &set->cells[i], round);
+        }
+        if (weft_bench_stopped()) {
+            set->bench->partial = true;
+            drop_half_round(set, round);
+            return;
+        }
+    }
+}
+
+static void run_dataset(dataset *set) {
+    weft_serve_bench *bench = set->bench;
+    weft_serve_figures *figures = malloc(sizeof *figures);
+    for (size_t i = 0; i < bench->server_count; i++) {
+        weft_serve_server *server = &bench->servers[i];
+        set->drained[i] = true;
+        if (figures == NULL || server->status != WEFT_SERVE_OK || weft_bench_stopped()) {
+            continue;
+        }
+        weft_bench_progress("starting and loading %s", server->kind->name);
+        if (weft_serve_server_start(server, bench->parent)) {
+            fill(set, i, figures);
+        }
+    }
+    run_rounds(set);
+    for (size_t i = 0; i < bench->server_count; i++) {
+        if (figures != NULL) {
+            audit(set, i, figures);
+        }
+        weft_serve_server_stop(&bench->servers[i]);
+    }
+    free(figures);
+}
+
+static bool same_data(const weft_serve_cell *a, const weft_serve_cell *b) {
+    return a->workload.keys == b->workload.keys &&
+           a->workload.value_bytes == b->workload.value_bytes;
+}
+
+void weft_serve_bench_run(weft_serve_bench *bench) {
+    weft_noise_begin(&bench->noise);
+    for (size_t first = 0; first < bench->cell_count && !weft_bench_stopped();) {
+        size_t end = first + 1;
+        while (end < bench->cell_count && same_data(&bench->cells[first], &bench->cells[end])) {
+            end++;
+        }
+        dataset set = {.bench = bench, .cells = &bench->cells[first], .count = end - first};
+        run_dataset(&set);
+        first = end;
+    }
+    bench->partial = bench->partial || weft_bench_stopped();
+    weft_bench_progress_end();
+}

@@ -1,0 +1,5 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+set -eu
+. "$(dirname "$0")/../replay/compile.sh"
+compile empty.c

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// The control without a map, compiled as C++.
+#include "empty.c"

@@ -1,0 +1,6 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+set -eu
+. "$(dirname "$0")/../replay/compile.sh"
+needs_header c++ xxhash.h libxxhash-dev
+compile cpp_mutex.cpp
