@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Writes docs/guarantees.md and docs/man/*.3 from the public headers.
+"""Writes docs/guarantees.md and docs/man/*.3 from the public headers, and the performance table of
+README.md from the result that it names.
 
     scripts/gen_docs.py           write them
     scripts/gen_docs.py --check   only name the files that differ; exit code 1 if any
@@ -9,7 +10,12 @@ import os
 import re
 import sys
 
+sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+
+import performance_table  # noqa: E402
+
 HEADERS = os.path.join(ROOT, "include", "weft")
 CARD = ("Returns", "Owns", "Threads", "Progress", "Order", "Cost", "Source")
 TITLES = {"Returns": "RETURN VALUE", "Owns": "OWNERSHIP", "Threads": "THREADS",
@@ -156,7 +162,8 @@ def pages():
     """path -> text of everything that is generated."""
     found = [card for name in sorted(os.listdir(HEADERS)) if name.endswith(".h")
              for card in cards(os.path.join(HEADERS, name))]
-    result = {"docs/guarantees.md": guarantees_page(found)}
+    result = {"docs/guarantees.md": guarantees_page(found),
+              "README.md": performance_table.fill(read(os.path.join(ROOT, "README.md")), ROOT)}
     for card in found:
         result["docs/man/%s.3" % card.name] = man_page(card)
     return result
@@ -166,7 +173,11 @@ def main():
     if sys.argv[1:] not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
-    wanted = pages()
+    try:
+        wanted = pages()
+    except performance_table.Unfit as why:
+        print(why, file=sys.stderr)
+        return 3
     folder = os.path.join(ROOT, "docs", "man")
     present = os.listdir(folder) if os.path.isdir(folder) else []
     stale = ["docs/man/" + n for n in present if n.endswith(".3") and "docs/man/" + n not in wanted]

@@ -12,12 +12,15 @@ typedef struct bench_command {
 } bench_command;
 
 static const bench_command commands[] = {
+    {"map", weft_bench_map, "every cell that is asked for; all without options"},
+    {"growth", weft_bench_growth, "fill from empty, and the worst operation meanwhile"},
+    {"oversub", weft_bench_oversub, "16 to 1024 threads, against the rate with 2"},
+    {"serve", weft_bench_serve, "compare weft serve with other servers under the same load"},
+    {"gates", weft_bench_gates, "every figure that a design page promises, judged"},
     {"compare", weft_bench_compare_command, "tell which differences between two results are real"},
     {"report", weft_bench_report_command, "write the page of a result"},
-    {"serve", weft_bench_serve, "compare weft serve with other servers under the same load"},
-    {"map", weft_bench_map, "every cell that is asked for; all without options"},
-    {"peers", weft_bench_peers, "which peers there are, and what is missing"},
     {"trace", weft_bench_trace, "make, convert, show and run trace files"},
+    {"peers", weft_bench_peers, "which peers there are, and what is missing"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -196,15 +196,3 @@ const json_t *weft_ceilings_choose(const json_t *ceilings, double bytes, uint32_
     }
     return NULL;
 }
-
-double weft_ceilings_idle_gap(double seconds) {
-    uint64_t last = weft_clock_monotonic_ns();
-    uint64_t end = last + (uint64_t)(seconds * 1e9);
-    uint64_t worst = 0;
-    while (last < end) {
-        uint64_t now = weft_clock_monotonic_ns();
-        worst = now - last > worst ? now - last : worst;
-        last = now;
-    }
-    return (double)worst;
-}

@@ -13,7 +13,4 @@ json_t *weft_ceilings_measure(uint32_t threads, double seconds);
 /* The one that suits a table of so many bytes; NULL if none was measured with so many threads. */
 const json_t *weft_ceilings_choose(const json_t *ceilings, double bytes, uint32_t threads);
 
-/* The longest time that a thread which only reads the clock was kept from it, in nanoseconds. */
-double weft_ceilings_idle_gap(double seconds);
-
 #endif

@@ -22,10 +22,6 @@ static weft_cell_row *row_of(weft_cell *cell, const weft_peer *peer) {
     return NULL;
 }
 
-static double p99_of(const json_t *latency) {
-    return latency != NULL ? json_number_value(json_object_get(latency, "p99")) : -1;
-}
-
 void weft_cell_add(weft_cell *cell, const weft_session *session, const weft_sample *sample,
                    uint32_t round) {
     weft_cell_row *row = row_of(cell, session->peer);
@@ -39,11 +35,9 @@ void weft_cell_add(weft_cell *cell, const weft_session *session, const weft_samp
     row->count++;
     row->bytes_per_entry = session->bytes_per_entry;
     row->fill = session->fill;
-    if (p99_of(sample->latency) > p99_of(row->latency)) {
-        json_decref(row->latency);
-        row->latency = json_incref(sample->latency);
+    if (sample->latency != NULL) {
+        row->latencies[row->latency_count++] = sample->latency;
     }
-    json_decref(sample->latency);
 }
 
 static double median_of(const double *values, size_t count) {
@@ -55,20 +49,40 @@ static json_t *positive(double value) {
     return value > 0 ? json_real(value) : json_null();
 }
 
-static json_t *row_json(const weft_cell_row *row) {
+static double p99_of(const json_t *latency) {
+    return json_number_value(json_object_get(latency, "p99"));
+}
+
+static int by_p99(const void *a, const void *b) {
+    double first = p99_of(*(json_t *const *)a);
+    double second = p99_of(*(json_t *const *)b);
+    return (first > second) - (first < second);
+}
+
+static json_t *latency_json(weft_cell_row *row) {
+    if (row->latency_count == 0) {
+        return json_null();
+    }
+    qsort(row->latencies, row->latency_count, sizeof *row->latencies, by_p99);
+    return json_incref(row->latencies[row->latency_count / 2]);
+}
+
+static json_t *row_json(weft_cell_row *row) {
     json_t *samples = json_array();
+    json_t *rounds = json_array();
     double low = row->rates[0];
     double high = row->rates[0];
     for (size_t i = 0; i < row->count; i++) {
         json_array_append_new(samples, json_real(row->rates[i]));
+        json_array_append_new(rounds, json_integer((json_int_t)row->rounds[i]));
         low = row->rates[i] < low ? row->rates[i] : low;
         high = row->rates[i] > high ? row->rates[i] : high;
     }
-    return json_pack("{s:s,s:o,s:f,s:f,s:f,s:f,s:o,s:o,s:o}", "peer", row->peer->id, "samples",
-                     samples, "median", median_of(row->rates, row->count), "low", low, "high", high,
-                     "cpu_ns", median_of(row->cpu_ns, row->count), "bytes_per_entry",
-                     positive(row->bytes_per_entry), "fill", positive(row->fill), "latency",
-                     row->latency != NULL ? json_incref(row->latency) : json_null());
+    return json_pack("{s:s,s:o,s:o,s:f,s:f,s:f,s:f,s:o,s:o,s:o}", "peer", row->peer->id, "samples",
+                     samples, "rounds", rounds, "median", median_of(row->rates, row->count), "low",
+                     low, "high", high, "cpu_ns", median_of(row->cpu_ns, row->count),
+                     "bytes_per_entry", positive(row->bytes_per_entry), "fill", positive(row->fill),
+                     "latency", latency_json(row));
 }
 
 static const weft_cell_row *own_row(const weft_cell *cell) {
@@ -118,7 +132,7 @@ static void judge(const weft_cell *cell, json_t *into) {
     const weft_cell_row *best = best_peer(cell);
     double ratios[WEFT_ROUNDS_MAX];
     size_t count = own != NULL && best != NULL ? quotients(own, best, ratios) : 0;
-    json_object_set_new(into, "weft", own != NULL ? json_string(WEFT_PEER_OWN) : json_null());
+    json_object_set_new(into, "weft", json_string(WEFT_PEER_OWN));
     json_object_set_new(into, "best_peer",
                         best != NULL ? json_string(best->peer->id) : json_null());
     double values[3] = {median_of(ratios, count), count ? ratios[0] : 0, count ? ratios[0] : 0};
@@ -158,7 +172,7 @@ void weft_cell_finish(weft_cell *cell, json_t *cells, const json_t *ceilings) {
     const weft_workload *workload = cell->workload;
     json_t *results = json_array();
     for (size_t i = 0; i < cell->count; i++) {
-        const weft_cell_row *row = &cell->rows[i];
+        weft_cell_row *row = &cell->rows[i];
         if (row->count != 0 && row->peer->status == WEFT_PEER_OK) {
             json_array_append_new(results, row_json(row));
         }
@@ -177,7 +191,9 @@ void weft_cell_finish(weft_cell *cell, json_t *cells, const json_t *ceilings) {
     }
     json_decref(into);
     for (size_t i = 0; i < cell->count; i++) {
-        json_decref(cell->rows[i].latency);
+        for (size_t k = 0; k < cell->rows[i].latency_count; k++) {
+            json_decref(cell->rows[i].latencies[k]);
+        }
     }
     free(cell->rows);
     *cell = (weft_cell){0};

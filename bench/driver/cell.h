@@ -16,7 +16,8 @@ typedef struct weft_cell_row {
     size_t count;
     double bytes_per_entry;
     double fill;
-    json_t *latency; /* of the sample with the greatest p99 */
+    json_t *latencies[WEFT_ROUNDS_MAX]; /* the one with the median p99 is shown */
+    size_t latency_count;
 } weft_cell_row;
 
 typedef struct weft_cell {

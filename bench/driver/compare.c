@@ -64,22 +64,34 @@ static size_t sample_count(const json_t *figure) {
     return json_array_size(json_object_get(figure, "samples"));
 }
 
+/* The number of the round that a sample is of: without a list, its own place. */
+static json_int_t round_of(const json_t *figure, size_t i) {
+    const json_t *rounds = json_object_get(figure, "rounds");
+    return rounds ? json_integer_value(json_array_get(rounds, i)) : (json_int_t)i;
+}
+
+/* The sample of a round; 0 if the figure has none of it. */
+static double sample_of_round(const json_t *figure, json_int_t round) {
+    for (size_t i = 0; i < sample_count(figure); i++) {
+        if (round_of(figure, i) == round) {
+            return sample(figure, i);
+        }
+    }
+    return 0;
+}
+
 /* What a result says of one peer in one cell, so that more is better: the figures, or, with weft's
- * own figures given, weft's ratio to the peer. Samples of one round stand at one place in both
- * lists; if the lists differ in length, that is lost, and each is set against the median. */
+ * own figures given, weft's ratio to the peer in each round that both were in. */
 static series series_of(const json_t *cell, const json_t *figure, const json_t *weft) {
     bool less = strcmp(weft_bench_text(cell, "better"), "less") == 0;
-    const json_t *main_figure = weft ? weft : figure;
-    series s = {.count = sample_count(main_figure)};
-    s.values = malloc((s.count + 1) * sizeof *s.values);
-    bool rounds_match = sample_count(figure) == s.count;
-    double median = json_number_value(json_object_get(figure, "median"));
-    for (size_t i = 0; s.values && i < s.count; i++) {
-        double value = sample(main_figure, i);
-        if (weft) {
-            value /= rounds_match ? sample(figure, i) : median;
+    series s = {.values = calloc(sample_count(figure) + 1, sizeof *s.values)};
+    for (size_t i = 0; s.values && i < sample_count(figure); i++) {
+        double value = sample(figure, i);
+        double own = weft ? sample_of_round(weft, round_of(figure, i)) : 0;
+        if (!weft || own > 0) {
+            value = weft ? own / value : value;
+            s.values[s.count++] = less ? 1 / value : value;
         }
-        s.values[i] = less ? 1 / value : value;
     }
     return s;
 }
@@ -93,6 +105,16 @@ static double smallest_chance(size_t first, size_t second) {
     return chance;
 }
 
+/* Only then is a quotient of two of them one that says something. */
+static bool is_positive(series s) {
+    for (size_t i = 0; i < s.count; i++) {
+        if (!(s.values[i] > 0 && isfinite(s.values[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void fill_row(row *r, series a, series b) {
     r->verdict = UNTOLD;
     if (!a.values || !b.values || a.count == 0 || b.count == 0) {
@@ -100,7 +122,7 @@ static void fill_row(row *r, series a, series b) {
     }
     r->median_a = weft_bench_median(samples_of(a));
     r->median_b = weft_bench_median(samples_of(b));
-    if (!(isfinite(r->median_a) && isfinite(r->median_b))) {
+    if (!is_positive(a) || !is_positive(b)) {
         return;
     }
     r->verdict = SAME;

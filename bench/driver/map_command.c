@@ -15,12 +15,7 @@ static int measure(weft_run *run, const weft_workload *list, size_t count) {
     for (size_t i = 0; i < count && code == 0 && weft_run_goes_on(run); i++) {
         code = weft_run_workload(run, &list[i]);
     }
-    if (code == 0) {
-        json_t *result = weft_outcome_json(run);
-        code = weft_outcome_deliver(run, result);
-        json_decref(result);
-    }
-    return code;
+    return code != 0 ? code : weft_outcome_finish(run);
 }
 
 static int run_verdict(weft_run *run) {

@@ -105,6 +105,63 @@ static void print_cell(const json_t *cell) {
     printf("\n");
 }
 
+/* A line for each peer of a cell with latencies. */
+static void print_latencies(const json_t *cell) {
+    static const char *const keys[] = {"p50", "p99", "p999", "max"};
+    size_t i;
+    json_t *result;
+    json_array_foreach(json_object_get(cell, "results"), i, result) {
+        const json_t *latency = json_object_get(result, "latency");
+        if (!json_is_object(latency)) {
+            continue;
+        }
+        printf("%-28s %-16s", json_string_value(json_object_get(cell, "id")),
+               json_string_value(json_object_get(result, "peer")));
+        print_rate(json_object_get(result, "median"));
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+            printf(" %11.1f", json_number_value(json_object_get(latency, keys[k])) / 1000);
+        }
+        printf("\n");
+    }
+}
+
+static bool has_latencies(const json_t *cell) {
+    const json_t *first = json_array_get(json_object_get(cell, "results"), 0);
+    return json_is_object(json_object_get(first, "latency"));
+}
+
+static void print_all_latencies(const json_t *cells) {
+    size_t i;
+    json_t *cell;
+    bool headed = false;
+    json_array_foreach((json_t *)cells, i, cell) {
+        if (has_latencies(cell) && !headed) {
+            printf("\n%-28s %-16s %9s %11s %11s %11s %11s\n", "latency, microseconds", "peer",
+                   "M/s", "p50", "p99", "p99.9", "max");
+            headed = true;
+        }
+        print_latencies(cell);
+    }
+}
+
+/* A figure of single calls. */
+static void print_single(const json_t *cell) {
+    size_t i;
+    json_t *result;
+    printf("%-28s", json_string_value(json_object_get(cell, "id")));
+    json_array_foreach(json_object_get(cell, "results"), i, result) {
+        printf("%s %.4g %s (%s)", i == 0 ? "" : ",",
+               json_number_value(json_object_get(result, "median")),
+               json_string_value(json_object_get(cell, "unit")),
+               json_string_value(json_object_get(result, "peer")));
+    }
+    printf("\n");
+}
+
+static bool is_single(const json_t *cell) {
+    return json_object_get(cell, "ceiling_share") == NULL;
+}
+
 static void print_peers(const json_t *peers) {
     size_t i;
     json_t *peer;
@@ -118,7 +175,7 @@ static void print_peers(const json_t *peers) {
     }
 }
 
-void weft_outcome_print(const json_t *result) {
+static void print_result(const json_t *result) {
     const json_t *summary = json_object_get(result, "summary");
     const json_t *mean = json_object_get(summary, "ratio_mean");
     size_t i;
@@ -126,8 +183,9 @@ void weft_outcome_print(const json_t *result) {
     printf("%-28s %9s %9s  %-16s %6s  %-14s %7s\n", "workload/threads", "weft M/s", "peer M/s",
            "best peer", "ratio", "  over rounds", "ceiling");
     json_array_foreach(json_object_get(result, "cells"), i, cell) {
-        print_cell(cell);
+        (is_single(cell) ? print_single : print_cell)(cell);
     }
+    print_all_latencies(json_object_get(result, "cells"));
     if (json_is_number(mean)) {
         printf("\nweft is ahead in %lld of %lld cells; ratio %.2f on average (geometric), %.2f at "
                "least\n",
@@ -158,7 +216,7 @@ int weft_outcome_deliver(const weft_run *run, json_t *result) {
                 (unsigned long long)noise->noisy, (unsigned long long)noise->samples);
         return WEFT_EXIT_ENVIRONMENT;
     }
-    weft_outcome_print(result);
+    print_result(result);
     if (noisy) {
         printf("NOISY: other programs disturbed %llu of %llu samples\n",
                (unsigned long long)noise->noisy, (unsigned long long)noise->samples);
@@ -172,5 +230,12 @@ int weft_outcome_deliver(const weft_run *run, json_t *result) {
     if (code == 0 && run->options.report != NULL) {
         code = weft_bench_report(result, run->options.report);
     }
+    return code;
+}
+
+int weft_outcome_finish(const weft_run *run) {
+    json_t *result = weft_outcome_json(run);
+    int code = weft_outcome_deliver(run, result);
+    json_decref(result);
     return code;
 }

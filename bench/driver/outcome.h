@@ -11,7 +11,7 @@ json_t *weft_outcome_json(const weft_run *run);
 /* Refuse a noisy run; else print the table, write --json and --report. The exit code. */
 int weft_outcome_deliver(const weft_run *run, json_t *result);
 
-/* The table of a result's cells. */
-void weft_outcome_print(const json_t *result);
+/* weft_outcome_json and weft_outcome_deliver. */
+int weft_outcome_finish(const weft_run *run);
 
 #endif

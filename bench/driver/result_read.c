@@ -5,7 +5,7 @@
 
 static const char format_name[] = "weft-bench/1";
 
-typedef enum kind { TEXT, NUMBER, POSITIVE, LIST, OBJECT, DIRECTION } kind;
+typedef enum kind { TEXT, NUMBER, NOT_NEGATIVE, LIST, OBJECT, DIRECTION } kind;
 
 typedef struct field {
     const char *name;
@@ -18,15 +18,15 @@ static const field result_fields[] = {
 };
 static const field peer_fields[] = {{"id", TEXT}, {"status", TEXT}};
 static const field cell_fields[] = {
-    {"id", TEXT},   {"workload", TEXT},    {"threads", NUMBER}, {"measure", TEXT},
-    {"unit", TEXT}, {"better", DIRECTION}, {"weft", TEXT},      {"results", LIST},
+    {"id", TEXT},   {"workload", TEXT},    {"measure", TEXT},
+    {"unit", TEXT}, {"better", DIRECTION}, {"results", LIST},
 };
 static const field figure_fields[] = {{"peer", TEXT}, {"samples", LIST}, {"median", NUMBER}};
 
 #define COUNT(fields) (sizeof(fields) / sizeof *(fields))
 
 static const char *expected(kind wanted) {
-    static const char *const words[] = {"a string", "a number",  "a number above 0",
+    static const char *const words[] = {"a string", "a number",  "a number from 0 up",
                                         "a list",   "an object", "\"more\" or \"less\""};
     return words[wanted];
 }
@@ -37,8 +37,8 @@ static int is(const json_t *value, kind wanted) {
         return json_is_string(value);
     case NUMBER:
         return json_is_number(value);
-    case POSITIVE:
-        return json_is_number(value) && json_number_value(value) > 0;
+    case NOT_NEGATIVE:
+        return json_is_number(value) && json_number_value(value) >= 0;
     case LIST:
         return json_is_array(value);
     case OBJECT:
@@ -77,9 +77,9 @@ static int check_samples(const place *at, const json_t *samples) {
     size_t i;
     const json_t *sample;
     json_array_foreach(samples, i, sample) {
-        if (!is(sample, POSITIVE)) {
+        if (!is(sample, NOT_NEGATIVE)) {
             fprintf(stderr, "weft bench: %s: %s.samples[%zu]: %s is expected\n", at->path,
-                    at->where, i, expected(POSITIVE));
+                    at->where, i, expected(NOT_NEGATIVE));
             return -1;
         }
     }

@@ -55,6 +55,7 @@ int weft_run_open(weft_run *run, const char *kind) {
     run->kind = kind;
     run->began = weft_clock_monotonic_ns();
     run->cells = json_array();
+    run->controls = json_array();
     weft_bench_catch_stop();
     int code = weft_peers_find(&run->peers);
     code = code != 0 ? code
@@ -82,6 +83,7 @@ void weft_run_close(weft_run *run) {
     }
     json_decref(run->cells);
     json_decref(run->ceilings);
+    json_decref(run->controls);
     weft_peers_free(&run->peers);
 }
 
@@ -105,7 +107,8 @@ static void start_all(stage *s, const char *trace) {
     for (size_t i = 0; i < s->count; i++) {
         weft_peer *peer = &s->run->peers.list[i];
         s->sessions[i] = (weft_session){.peer = peer, .workload = &s->workload};
-        if (peer->status == WEFT_PEER_OK) {
+        bool wanted = !s->run->own_only || weft_peer_is_own(peer);
+        if (peer->status == WEFT_PEER_OK && wanted) {
             weft_bench_progress("%s: starting %s", s->workload.name, peer->id);
             weft_session_start(&s->sessions[i], peer, &s->workload, trace);
         }

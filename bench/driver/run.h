@@ -13,6 +13,7 @@ typedef struct weft_run {
     weft_peers peers;
     json_t *cells;    /* as the result holds them */
     json_t *ceilings; /* measured once, by weft_run_open */
+    json_t *controls; /* what single figures are compared with, for the result's peers */
     weft_noise noise;
     char folder[64]; /* of the traces */
     uint64_t began;
@@ -20,6 +21,7 @@ typedef struct weft_run {
     uint32_t cells_left;
     uint32_t rounds;
     double seconds;
+    bool own_only; /* leave the peers out for a while */
     bool partial;
     bool refused; /* too noisy already */
 } weft_run;

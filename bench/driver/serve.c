@@ -10,10 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORKLOADS_MOST = 64, NAME_MOST = 32 };
+enum { WORKLOADS_MOST = 64, NAME_MOST = 32, USUAL_SECONDS = 105 };
 
 /* What was asked for. */
 typedef struct asked {
+    char **words;      /* the command line */
     const char *peers; /* all, none, or a list */
     const char *json;
     const char *report;
@@ -26,6 +27,7 @@ typedef struct asked {
     const char *fields[WORKLOADS_MOST][2]; /* name and text of fields of the workload */
     size_t field_count;
     weft_serve_kind own[WEFT_SERVE_SERVERS_MOST]; /* --server */
+    char *own_words[WEFT_SERVE_SERVERS_MOST];     /* what their arguments point into */
     size_t own_count;
     weft_serve_bench bench;
 } asked;
@@ -49,12 +51,11 @@ static bool take_peers(asked *into, const char *text) {
     return *text != '\0';
 }
 
-/* NAME=COMMAND; words are separated by blanks. The text stays as it is, copies live as long as the
- * program. */
+/* NAME=COMMAND; words are separated by blanks. */
 static bool take_server(asked *into, const char *text) {
     size_t length = strcspn(text, "=");
-    if (length == 0 || length > NAME_MOST || text[length] != '=' ||
-        strchr(text, '/') < text + length || into->own_count == WEFT_SERVE_SERVERS_MOST - 4) {
+    if (length == 0 || length > NAME_MOST || text[length] != '=' || strcspn(text, "/") < length ||
+        into->own_count == WEFT_SERVE_SERVERS_MOST - 4) {
         return false;
     }
     char *words = strdup(text);
@@ -62,6 +63,7 @@ static bool take_server(asked *into, const char *text) {
         return false;
     }
     words[length] = '\0';
+    into->own_words[into->own_count] = words;
     weft_serve_kind *kind = &into->own[into->own_count++];
     *kind = (weft_serve_kind){.id = words,
                               .name = words,
@@ -293,6 +295,15 @@ static bool peers_are_known(const char *list) {
     return true;
 }
 
+static bool is_taken(const weft_serve_bench *bench, const char *id) {
+    for (size_t i = 0; i < bench->server_count; i++) {
+        if (strcmp(bench->servers[i].kind->id, id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int find_servers(asked *into) {
     size_t count;
     const weft_serve_kind *kinds = weft_serve_kinds(&count);
@@ -308,6 +319,9 @@ static int find_servers(asked *into) {
         }
     }
     for (size_t i = 0; i < into->own_count; i++) {
+        if (is_taken(bench, into->own[i].id)) {
+            return refuse_value("server", into->own[i].id, "a name that no other server has");
+        }
         weft_serve_server *server = &bench->servers[bench->server_count++];
         weft_serve_server_find(server, &into->own[i]);
         if (server->status == WEFT_SERVE_MISSING) {
@@ -359,6 +373,24 @@ static int make_cells(asked *into) {
 
 /* ---------------------------------------------------------------- the result */
 
+/* The words of the command line; the caller owns it. */
+static json_t *command_json(char **argv) {
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    if (stream == NULL) {
+        return json_string("weft bench serve");
+    }
+    fputs("weft bench", stream);
+    for (; *argv != NULL; argv++) {
+        fprintf(stream, " %s", *argv);
+    }
+    fclose(stream);
+    json_t *command = json_string(text);
+    free(text);
+    return command;
+}
+
 static json_t *make_result(const asked *from, time_t started, double seconds) {
     char text[32];
     struct tm utc;
@@ -366,7 +398,7 @@ static json_t *make_result(const asked *from, time_t started, double seconds) {
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&started, &utc));
     json_object_set_new(result, "started", json_string(text));
     json_object_set_new(result, "seconds", json_real(seconds));
-    json_object_set_new(result, "command", json_string("weft bench serve"));
+    json_object_set_new(result, "command", command_json(from->words));
     return result;
 }
 
@@ -429,6 +461,7 @@ int weft_bench_serve(int argc, char **argv) {
     if (into == NULL) {
         return WEFT_EXIT_ENVIRONMENT;
     }
+    into->words = argv;
     into->peers = "all";
     into->bench.timeout = 5;
     into->bench.seed = 1;
@@ -437,9 +470,14 @@ int weft_bench_serve(int argc, char **argv) {
     if (code < 0) {
         into->bench.rounds = into->rounds != 0 ? into->rounds : into->quick ? 3 : 5;
         into->bench.seconds = into->seconds > 0 ? into->seconds : into->quick ? 0.3 : 0.5;
+        bool usual = into->rounds == 0 && into->seconds <= 0 && into->workload_count == 0;
+        into->bench.limit = usual ? USUAL_SECONDS : 0;
         code = make_cells(into);
         code = code == 0 ? find_servers(into) : code;
         code = code == 0 ? run(into) : code;
+    }
+    for (size_t i = 0; i < into->own_count; i++) {
+        free(into->own_words[i]);
     }
     free(into->bench.cells);
     free(into);

@@ -43,8 +43,8 @@ bool weft_serve_queue(weft_serve_connection *connection, const weft_serve_codec 
 /* Send what the socket takes; 0, or a positive errno. */
 int weft_serve_send(weft_serve_connection *connection);
 
-/* Receive what is there, at most a buffer; 0, or a positive errno: EAGAIN if nothing is there, EPIPE
- * if the server closed the connection. */
+/* Receive what is there, at most a buffer; 0, or a positive errno: EAGAIN if nothing is there,
+ * EPIPE if the server closed the connection. */
 int weft_serve_receive(weft_serve_connection *connection);
 
 /* The request that the next reply belongs to. Only if count is not 0. */

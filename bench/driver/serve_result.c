@@ -149,8 +149,9 @@ static json_t *cell_head(const weft_serve_cell *from, const measure *what) {
     snprintf(id, sizeof id, "%s/%s", workload->name, what->suffix);
     snprintf(about, sizeof about, "%s%s", workload->about, what->about);
     json_t *cell =
-        json_pack("{s:s,s:s,s:s,s:s,s:n,s:I}", "id", id, "workload", workload->name, "about", about,
-                  "shape", "bytes", "threads", "entries", (json_int_t)workload->keys);
+        json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "id", id, "workload", workload->name, "about", about,
+                  "shape", "bytes", "threads", (json_int_t)weft_serve_client_threads(workload),
+                  "entries", (json_int_t)workload->keys);
     json_object_update_new(cell, json_pack("{s:I,s:I,s:I,s:f}", "connections",
                                            (json_int_t)workload->connections, "pipeline",
                                            (json_int_t)workload->pipeline, "value_bytes",

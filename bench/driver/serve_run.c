@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve_run.h"
 
+#include "base/clock.h"
 #include "bench.h"
 #include "serve_load.h"
 #include <stdio.h>
@@ -18,6 +19,7 @@ typedef struct dataset {
     weft_serve_cell *cells;
     size_t count;
     uint64_t increments[WEFT_SERVE_SERVERS_MOST]; /* acknowledged */
+    weft_serve_figures *figures;                  /* of the load that ran last */
     bool drained[WEFT_SERVE_SERVERS_MOST];        /* each increment was acknowledged or refused */
 } dataset;
 
@@ -30,7 +32,7 @@ static uint64_t counters_of(const weft_serve_workload *workload) {
     return workload->keys < WEFT_SERVE_COUNTERS_MOST ? workload->keys : WEFT_SERVE_COUNTERS_MOST;
 }
 
-static unsigned client_threads(const weft_serve_workload *workload) {
+unsigned weft_serve_client_threads(const weft_serve_workload *workload) {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t threads = workload->threads != 0 ? workload->threads : (uint64_t)(processors + 1) / 2;
     threads = threads > WEFT_SERVE_THREADS_MOST ? WEFT_SERVE_THREADS_MOST : threads;
@@ -42,7 +44,7 @@ static weft_serve_load load_of(const weft_serve_bench *bench, const weft_serve_w
     weft_serve_load load = {.codec = server->kind->codec,
                             .port = server->port,
                             .connections = (unsigned)workload->connections,
-                            .threads = client_threads(workload),
+                            .threads = weft_serve_client_threads(workload),
                             .pipeline = (unsigned)workload->pipeline,
                             .keys = workload->keys,
                             .counters = counters_of(workload),
@@ -75,8 +77,7 @@ static bool accept(weft_serve_server *server, const weft_serve_figures *figures)
 /* ---------------------------------------------------------------- loading */
 
 /* One request for each key or counter, in order. */
-static bool sweep(const dataset *set, weft_serve_server *server, weft_serve_op op,
-                  weft_serve_figures *figures) {
+static bool sweep(const dataset *set, weft_serve_server *server, weft_serve_op op) {
     const weft_serve_workload *workload = &set->cells[0].workload;
     weft_serve_load load = load_of(set->bench, workload, server);
     bool counters = weft_serve_op_space(op) == WEFT_SERVE_COUNTERS;
@@ -89,8 +90,8 @@ static bool sweep(const dataset *set, weft_serve_server *server, weft_serve_op o
     load.pipeline = counters || load.value_bytes * LOAD_PIPELINE < LOAD_BYTES_MOST
                         ? LOAD_PIPELINE
                         : (unsigned)(1 + LOAD_BYTES_MOST / load.value_bytes);
-    weft_serve_load_run(&load, figures);
-    return accept(server, figures);
+    weft_serve_load_run(&load, set->figures);
+    return accept(server, set->figures);
 }
 
 static bool wants_counters(const dataset *set) {
@@ -111,36 +112,62 @@ static bool wants_keys(const dataset *set) {
     return false;
 }
 
-/* Load one server, and see what memory its keys take. */
-static void fill(const dataset *set, size_t which, weft_serve_figures *figures) {
-    weft_serve_server *server = &set->bench->servers[which];
+static bool is_up(const weft_serve_server *server) {
+    return server->status == WEFT_SERVE_OK && server->pid != 0;
+}
+
+/* What the keys take once the server has nothing left to do: growth and log buffers are over. */
+static void weigh(const dataset *set, const uint64_t *before) {
+    const double rest = 1.5;
     weft_serve_cell *first = &set->cells[0];
-    uint64_t before = weft_serve_server_resident(server);
-    if (wants_keys(set)) {
-        if (!sweep(set, server, WEFT_SERVE_SET, figures) || !weft_serve_server_settle(server)) {
-            return;
+    pause_for(rest);
+    for (size_t i = 0; i < set->bench->server_count; i++) {
+        weft_serve_server *server = &set->bench->servers[i];
+        if (is_up(server) && weft_serve_server_settle(server)) {
+            uint64_t after = weft_serve_server_resident(server);
+            first->results[i].bytes_per_key =
+                after > before[i] ? (double)(after - before[i]) / (double)first->workload.keys : 0;
         }
-        pause_for(0.2);
-        uint64_t after = weft_serve_server_resident(server);
-        first->results[which].bytes_per_key =
-            after > before ? (double)(after - before) / (double)first->workload.keys : 0;
     }
-    if (wants_counters(set) && sweep(set, server, WEFT_SERVE_SEED, figures)) {
-        weft_serve_server_settle(server);
+}
+
+/* Start the servers and give them their data. */
+static void fill(dataset *set) {
+    weft_serve_bench *bench = set->bench;
+    uint64_t before[WEFT_SERVE_SERVERS_MOST] = {0};
+    for (size_t i = 0; i < bench->server_count && !weft_bench_stopped(); i++) {
+        weft_serve_server *server = &bench->servers[i];
+        set->drained[i] = true;
+        if (server->status != WEFT_SERVE_OK) {
+            continue;
+        }
+        weft_bench_progress("starting and loading %s", server->kind->name);
+        if (weft_serve_server_start(server, bench->parent) && wants_keys(set)) {
+            before[i] = weft_serve_server_resident(server);
+            sweep(set, server, WEFT_SERVE_SET);
+        }
+    }
+    if (wants_keys(set)) {
+        weigh(set, before);
+    }
+    for (size_t i = 0; i < bench->server_count && wants_counters(set); i++) {
+        if (is_up(&bench->servers[i]) && sweep(set, &bench->servers[i], WEFT_SERVE_SEED)) {
+            weft_serve_server_settle(&bench->servers[i]);
+        }
     }
 }
 
 /* The counters must hold exactly the increments that were acknowledged. */
-static void audit(const dataset *set, size_t which, weft_serve_figures *figures) {
+static void audit(const dataset *set, size_t which) {
     weft_serve_server *server = &set->bench->servers[which];
-    if (server->status != WEFT_SERVE_OK || !wants_counters(set) || !set->drained[which] ||
-        !sweep(set, server, WEFT_SERVE_READ, figures)) {
+    if (!is_up(server) || !wants_counters(set) || !set->drained[which] ||
+        !sweep(set, server, WEFT_SERVE_READ)) {
         return;
     }
-    if (figures->sum != set->increments[which]) {
+    if (set->figures->sum != set->increments[which]) {
         weft_serve_server_refuse(
             server, WEFT_SERVE_WRONG, "its counters hold %llu, but it acknowledged %llu increments",
-            (unsigned long long)figures->sum, (unsigned long long)set->increments[which]);
+            (unsigned long long)set->figures->sum, (unsigned long long)set->increments[which]);
     }
 }
 
@@ -183,11 +210,7 @@ static weft_serve_sample sample_of(const weft_serve_figures *figures, double ser
 static bool measure(dataset *set, size_t which, const weft_serve_load *load,
                     weft_serve_sample *sample) {
     weft_serve_server *server = &set->bench->servers[which];
-    weft_serve_figures *figures = malloc(sizeof *figures);
-    if (figures == NULL) {
-        weft_serve_server_refuse(server, WEFT_SERVE_FAILED, "no memory for its figures");
-        return false;
-    }
+    weft_serve_figures *figures = set->figures;
     double cpu = weft_serve_server_cpu(server);
     weft_serve_load_run(load, figures);
     set->increments[which] += figures->increments;
@@ -199,8 +222,17 @@ static bool measure(dataset *set, size_t which, const weft_serve_load *load,
         *sample = sample_of(figures, weft_serve_server_cpu(server) - cpu);
         sample->client_bound = weft_serve_load_client_bound(load, figures) != NULL;
     }
-    free(figures);
     return good;
+}
+
+/* Seconds since the run began. */
+static double elapsed(const weft_serve_bench *bench) {
+    return (double)(weft_clock_monotonic_ns() - bench->begin) * 1e-9;
+}
+
+/* Half of the limit is for samples that need no repetition. */
+static bool may_repeat(const weft_serve_bench *bench) {
+    return bench->limit <= 0 || elapsed(bench) < bench->limit / 2;
 }
 
 /* The same until nobody else used the machine meanwhile, but not for ever. */
@@ -210,6 +242,9 @@ static bool measure_quietly(dataset *set, size_t which, const weft_serve_load *l
     const weft_serve_server *server = &set->bench->servers[which];
     bool disturbed = true;
     for (int attempt = 0; disturbed && attempt < ATTEMPTS && !weft_bench_stopped(); attempt++) {
+        if (attempt != 0 && !may_repeat(set->bench)) {
+            break;
+        }
         weft_noise_mark before = weft_noise_now();
         double cpu = weft_serve_server_cpu(server);
         if (!measure(set, which, load, sample)) {
@@ -277,7 +312,13 @@ static void run_rounds(dataset *set) {
     for (size_t i = 0; i < set->count && !weft_bench_stopped(); i++) {
         settle_rate(set, &set->cells[i]);
     }
+    double longest = 0;
     for (unsigned round = 0; round < set->bench->rounds; round++) {
+        double before = elapsed(set->bench);
+        if (round != 0 && set->bench->limit > 0 && before + longest > set->bench->limit) {
+            set->bench->rounds = round;
+            return;
+        }
         for (size_t i = 0; i < set->count && !weft_bench_stopped(); i++) {
             sample_cell(set, &set->cells[i], round);
         }
@@ -286,31 +327,19 @@ static void run_rounds(dataset *set) {
             drop_half_round(set, round);
             return;
         }
+        double spent = elapsed(set->bench) - before;
+        longest = spent > longest ? spent : longest;
     }
 }
 
 static void run_dataset(dataset *set) {
     weft_serve_bench *bench = set->bench;
-    weft_serve_figures *figures = malloc(sizeof *figures);
-    for (size_t i = 0; i < bench->server_count; i++) {
-        weft_serve_server *server = &bench->servers[i];
-        set->drained[i] = true;
-        if (figures == NULL || server->status != WEFT_SERVE_OK || weft_bench_stopped()) {
-            continue;
-        }
-        weft_bench_progress("starting and loading %s", server->kind->name);
-        if (weft_serve_server_start(server, bench->parent)) {
-            fill(set, i, figures);
-        }
-    }
+    fill(set);
     run_rounds(set);
     for (size_t i = 0; i < bench->server_count; i++) {
-        if (figures != NULL) {
-            audit(set, i, figures);
-        }
+        audit(set, i);
         weft_serve_server_stop(&bench->servers[i]);
     }
-    free(figures);
 }
 
 static bool same_data(const weft_serve_cell *a, const weft_serve_cell *b) {
@@ -318,17 +347,40 @@ static bool same_data(const weft_serve_cell *a, const weft_serve_cell *b) {
            a->workload.value_bytes == b->workload.value_bytes;
 }
 
+/* Put cells that share their data side by side, in the order in which they were asked for. */
+static void group_cells(weft_serve_bench *bench) {
+    for (size_t i = 0; i + 1 < bench->cell_count; i++) {
+        size_t next = i + 1;
+        while (next < bench->cell_count && !same_data(&bench->cells[i], &bench->cells[next])) {
+            next++;
+        }
+        for (; next < bench->cell_count && next > i + 1; next--) {
+            weft_serve_workload moved = bench->cells[next].workload;
+            bench->cells[next].workload = bench->cells[next - 1].workload;
+            bench->cells[next - 1].workload = moved;
+        }
+    }
+}
+
 void weft_serve_bench_run(weft_serve_bench *bench) {
+    group_cells(bench);
     weft_noise_begin(&bench->noise);
-    for (size_t first = 0; first < bench->cell_count && !weft_bench_stopped();) {
+    bench->begin = weft_clock_monotonic_ns();
+    weft_serve_figures *figures = malloc(sizeof *figures);
+    for (size_t first = 0; first < bench->cell_count && figures != NULL && !weft_bench_stopped();) {
         size_t end = first + 1;
         while (end < bench->cell_count && same_data(&bench->cells[first], &bench->cells[end])) {
             end++;
         }
-        dataset set = {.bench = bench, .cells = &bench->cells[first], .count = end - first};
+        dataset set = {.bench = bench,
+                       .cells = &bench->cells[first],
+                       .count = end - first,
+                       .figures = figures};
         run_dataset(&set);
         first = end;
     }
+    free(figures);
+    bench->partial = bench->partial || figures == NULL;
     bench->partial = bench->partial || weft_bench_stopped();
     weft_bench_progress_end();
 }

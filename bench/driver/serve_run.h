@@ -48,11 +48,16 @@ typedef struct weft_serve_bench {
     unsigned rounds;
     double seconds; /* of a sample */
     double timeout;
+    double limit;   /* seconds: no round begins that may end behind it; 0: none */
+    uint64_t begin; /* of the run */
     uint64_t seed;
     const char *parent; /* where the servers' folders are made */
     bool partial;       /* it was stopped */
     weft_noise noise;
 } weft_serve_bench;
+
+/* The threads of the client for a workload that does not say. */
+unsigned weft_serve_client_threads(const weft_serve_workload *workload);
 
 /* Measure all cells. Servers that fail are marked, and the others go on. */
 void weft_serve_bench_run(weft_serve_bench *bench);

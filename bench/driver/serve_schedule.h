@@ -17,7 +17,7 @@ typedef struct weft_serve_schedule {
     weft_draw *draw; /* the caller's random numbers */
 } weft_serve_schedule;
 
-/* Of `of` schedules that share a rate, this is number `part`; constant ones are set apart evenly. */
+/* Of `of` schedules that share a rate, this is number `part`; constant ones are evenly apart. */
 typedef struct weft_serve_share {
     unsigned part;
     unsigned of;

@@ -5,13 +5,13 @@
 /* ---- pictures ---- */
 
 /** Cells that differ in their threads only. */
-function workloads(result) {
+function byThreads(cells) {
     const groups = new Map();
-    for (const cell of result.cells) {
-        const key = `${cell.workload} ${cell.measure}`;
+    for (const cell of cells) {
+        const key = isNumber(cell.threads) ? `${cell.workload} ${cell.measure}` : cell.id;
         groups.set(key, [...(groups.get(key) || []), cell]);
     }
-    return [...groups.values()].map((cells) => [...cells].sort((a, b) => a.threads - b.threads));
+    return [...groups.values()].map((group) => group.sort((a, b) => a.threads - b.threads));
 }
 
 /** One figure a peer and number of threads: lines, or bars if there is one number of threads. */
@@ -33,25 +33,40 @@ function againstThreads(result, cells, measure) {
     if (threads.size > 1) {
         return threadsChart(last.workload, measure, lines);
     }
-    const title = `${last.workload}, ${plural([...threads][0], "thread")}`;
-    return lines.length > 0 && barChart(title, measure, lines);
+    if (lines.length === 0) {
+        return null;
+    }
+    const shown = cells.find((cell) => threads.has(cell.threads));
+    return barChart(cellName(shown), measure, lines);
 }
 
-const LEGEND = html`<span class="legend"><span class="key weft">weft, the judged engine</span>
-<span class="key engine">weft's other engines</span>
-<span class="key best">the best peer in the judged figure</span>
-<span class="key other">other peers</span> <span class="key control">controls</span></span>`;
+const ROLES = {
+    weft: "weft, the judged engine",
+    engine: "weft's other engines",
+    best: "the best peer in the judged figure",
+    other: "other peers",
+    control: "controls",
+};
+
+/** The colours that occur; what each line and bar is stands beside it. */
+function legend(charts) {
+    const drawn = htmlOf(charts);
+    const keys = Object.entries(ROLES)
+        .filter(([role]) => drawn.includes(`<g class="${role}">`))
+        .map(([role, words]) => html`<span class="key ${role}">${words}</span> `);
+    return html`<span class="legend">${keys}</span>`;
+}
 
 function pictures(id, title, words, charts) {
     const shown = charts.filter(Boolean);
     return shown.length === 0
         ? ""
-        : html`<section id="${id}"><h2>${title}</h2><p>${words} ${LEGEND}</p><div
+        : html`<section id="${id}"><h2>${title}</h2><p>${words} ${legend(shown)}</p><div
 class="panels">${shown}</div></section>`;
 }
 
 function judgedFigure(result) {
-    const charts = workloads(result).map((cells) =>
+    const charts = byThreads(result.cells).map((cells) =>
         againstThreads(result, cells, {
             unit: cells[0].unit,
             better: cells[0].better,
@@ -76,12 +91,12 @@ function latencyAgainstThreads(result) {
         "Latency: 99 of 100 operations",
         html`The time within which 99 of 100 single operations were done; less is better. Lines
 have a logarithmic scale, bars begin at zero.`,
-        workloads(result).map((cells) => againstThreads(result, cells, measure)),
+        byThreads(firstCells(result)).map((cells) => againstThreads(result, cells, measure)),
     );
 }
 
 function percentiles(result) {
-    const charts = workloads(result).map((cells) => {
+    const charts = byThreads(firstCells(result)).map((cells) => {
         const cell = [...cells].reverse().find((c) => c.results.some((one) => one.latency));
         return (
             cell &&
@@ -103,8 +118,8 @@ function percentiles(result) {
               "Latency: percentile curves",
               html`From the middle operation to
 the slowest one, both scales logarithmic. A flat curve is a map whose slow operations are not
-much slower than its usual ones.
-Every 32nd operation was timed.`,
+much slower than its usual
+ones.${result.kind === "map" ? " Every 32nd operation was timed." : ""}`,
               charts,
           )
         : html`<section id="percentiles"><h2>Latency</h2><p>This run did not measure the
@@ -113,7 +128,7 @@ latency of single operations.</p></section>`;
 
 /** Bars of one quantity for every workload, at its greatest number of threads that has it. */
 function quantity(result, id, measure, title, words) {
-    const charts = workloads(result).map((cells) => {
+    const charts = byThreads(firstCells(result)).map((cells) => {
         const cell = [...cells]
             .reverse()
             .find((c) => c.results.some((one) => readingOf(one, measure)));
@@ -150,6 +165,8 @@ function series(result) {
 
 /* ---- tables of everything ---- */
 
+const LOAD_BOUND = "the load generator was at its limit: the server can do more";
+
 function allFigures(result) {
     const column = (head, measure) => ({
         head,
@@ -159,6 +176,7 @@ function allFigures(result) {
             return reading ? figure(reading.object, reading.key, measure.unit) : "–";
         },
     });
+    const note = {head: "note", cell: ({one}) => (one.client_bound ? LOAD_BOUND : "")};
     const parts = result.cells.map((cell) => {
         const columns = [
             {head: "map", cell: ({one}) => one.peer},
@@ -179,6 +197,7 @@ data-count="${pointers.get(one)}/samples">${one.samples.length}</data>`,
             column("fill", BESIDE[4]),
             column("p99", BESIDE[0]),
             column("p99.9", BESIDE[1]),
+            ...(cell.results.some((one) => one.client_bound) ? [note] : []),
         ];
         return html`<details><summary>${cellName(cell)}${cell.about && `: ${cell.about}`}</summary>
 ${table(
@@ -216,10 +235,14 @@ function gates(result) {
         return "";
     }
     const columns = [
-        {head: "gate", cell: (g) => g.name},
-        {head: "must", numeric: true, cell: (g) => figure(g, "must", g.unit || "number")},
-        {head: "aim", numeric: true, cell: (g) => figure(g, "aim", g.unit || "number")},
-        {head: "measured", numeric: true, cell: (g) => figure(g, "measured", g.unit || "number")},
+        {head: "promise", cell: (g) => html`${g.name} <span class="about">${g.what}</span>`},
+        {
+            head: "must",
+            numeric: true,
+            cell: (g) => html`${g.better === "less" ? "≤" : "≥"} ${figure(g, "must", "number")}`,
+        },
+        {head: "measured", numeric: true, cell: (g) => figure(g, "measured", "number")},
+        {head: "aim", cell: (g) => g.aim},
         {
             head: "held",
             cell: (g) =>
@@ -333,34 +356,45 @@ function peers(result) {
         },
         {head: "note", cell: (p) => p.note || ""},
     ];
-    return html`<section id="peers"><h2>Peers</h2><p>Each map runs in its own process and replays
-the same trace. Before it
-is measured, one thread replays the trace in order, and the ${term("checksum")} of all its
-answers has to be the same for
-all; a peer that differs is named here and gets no figure.</p>
+    const check =
+        result.kind === "serve"
+            ? "Each server runs in its own process; all are driven by the same load generator."
+            : html`Each map runs in its own process and replays the same trace. Before it is
+measured, one thread replays the trace in order, and the ${term("checksum")} of all its answers has
+to be the same for all; a peer that differs is named here and gets no figure.`;
+    return html`<section id="peers"><h2>Peers</h2><p>${check}</p>
 <div class="cards">${table(columns, result.peers, "Maps of this run")}</div></section>`;
 }
+
+/** How figures came about: of maps in processes of their own, or of servers under one load. */
+const METHOD = {
+    map: html`<li>The driver writes a trace: one list of operations per workload. Every map replays
+that list, in a process and language of its own, so that none shares an allocator, a compiler or a
+garbage collector with another.</li>
+<li>All maps of a cell are filled, then take turns, round by round, in an order that rotates.</li>
+<li>Controls show what replaying costs: a map that does nothing, and the language's usual map under
+one mutex. They take no part in the verdict.</li>`,
+    serve: html`<li>One load generator drives every server, through real connections on this
+machine. Generator and server share its processors; where the generator was at its limit, the
+tables
+say so.</li>
+<li>The servers take turns, round by round.</li>
+<li>Processor time is that of the server, divided by the requests it answered.</li>`,
+};
 
 function how(result) {
     const words = Object.entries(GLOSSARY).map(
         ([word, means]) => html`<dt>${word}</dt><dd>${means}.</dd>`,
     );
     return html`<section id="how"><h2>How it was measured</h2>
-<ul><li>The driver writes a trace: one list of operations per workload. Every map replays that
-list, in a process and language
-of its own, so that none shares an allocator, a compiler or a garbage collector with another.</li>
-<li>All maps of a cell are filled, then take turns, round by round, in an order that rotates.
-Figures are medians over rounds;
-a ratio is the median of the ratios within rounds, since what disturbs a round disturbs both.</li>
+<ul>${METHOD[result.kind] || METHOD.map}
+<li>Figures are medians over rounds; a ratio is the median of the ratios within rounds, since what
+disturbs a round disturbs both.</li>
 <li>Processor time that others took is read around each sample; a disturbed sample is
 repeated.</li>
-<li>Controls show what replaying costs: a map that does nothing, and the language's usual map
-under one mutex. They take no part
-in the verdict.</li></ul>
+</ul>
 <p>This run took ${figure(result, "seconds", "number")} seconds${
-        result.command &&
-        html`, with
-<code>${result.command}</code>`
+        result.command && html`, with <code>${result.command}</code>`
     }.</p>
 <h3>Words</h3><dl>${words}</dl>
 </section>`;

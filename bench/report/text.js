@@ -155,7 +155,7 @@ class="${c.numeric ? "n" : ""}">${c.head}</th>`,
         (row) => html`<tr>${columns.map((c, at) =>
             at === 0
                 ? html`<th scope="row">${c.cell(row)}</th>`
-                : html`<td class="${c.numeric ? "n" : ""}"
+                : html`<td class="${c.numeric ? "n" : c.nowrap ? "nowrap" : ""}"
 data-label="${c.label || c.head}"><div>${c.cell(row)}</div></td>`,
         )}</tr>
 `,

@@ -38,13 +38,42 @@ function outcome(cell) {
         : {key: "level", words: "no clear winner"};
 }
 
-const missesMust = (cell) => isNumber(cell.must) && isNumber(cell.ratio) && cell.ratio < cell.must;
+const missesMust = (result, cell) =>
+    isNumber(cell.ratio) && cell.ratio < (promiseOf(result, cell) || {}).must;
 
 const resultOf = (cell, id) => cell.results.find((one) => one.peer === id);
 
 const unitOf = (cell) => cell.unit;
 
-const cellName = (cell) => `${cell.workload}, ${plural(cell.threads, "thread")}`;
+/** How a cell was driven: by threads of a map's process, or through connections to a server. */
+function settingOf(cell) {
+    if (isNumber(cell.threads)) {
+        return html`${figure(cell, "threads", "count")}
+${cell.threads === 1 ? "thread" : "threads"}`;
+    }
+    return isNumber(cell.connections)
+        ? html`${figure(cell, "connections", "count")} connections, pipeline
+${figure(cell, "pipeline", "count")}`
+        : "–";
+}
+
+const cellName = (cell) =>
+    isNumber(cell.threads) ? `${cell.workload}, ${plural(cell.threads, "thread")}` : cell.id;
+
+/** One cell of each workload and number of threads: what stands beside the judged figure is the
+ * same in all of them. */
+function firstCells(result) {
+    const found = new Map();
+    for (const cell of result.cells) {
+        const key = `${cell.workload} ${cell.threads}`;
+        found.set(key, found.get(key) || cell);
+    }
+    return [...found.values()];
+}
+
+/** The promise about a cell's ratio, if the run judged one. */
+const promiseOf = (result, cell) =>
+    (result.gates || []).find((g) => g.name === cell.id && g.measured === cell.ratio);
 
 const judged = (result) => result.cells.filter((cell) => isNumber(cell.ratio));
 
@@ -139,13 +168,23 @@ function warnings(result) {
     }
     const wrong = result.peers.filter((peer) => peer.status === "wrong");
     if (wrong.length) {
-        notes.push(`${listed(wrong.map(nameOf))} gave wrong answers and got no figures.`);
+        notes.push(
+            `${plural(wrong.length, "peer")} failed a check and got no figures: ` +
+                `${wrong.map(nameOf).join("; ")}. What was wrong stands under “Peers”.`,
+        );
     }
     const missing = result.peers.filter((peer) => ["missing", "failed"].includes(peer.status));
     if (missing.length) {
         notes.push(
             `${plural(missing.length, "peer")} could not be measured: ` +
-                `${listed(missing.map(nameOf))}. The reasons stand under “Peers”.`,
+                `${missing.map(nameOf).join("; ")}. The reasons stand under “Peers”.`,
+        );
+    }
+    const without = result.cells.filter((cell) => !resultOf(cell, cell.weft));
+    if (without.length) {
+        notes.push(
+            `weft itself has no figure in ${plural(without.length, "cell")}: ` +
+                `${without.map((cell) => cell.id).join(", ")}. Nothing is judged there.`,
         );
     }
     return notes.map((note) => html`<p class="note bad"><strong>Note.</strong> ${note}</p>`);
@@ -164,18 +203,18 @@ function verdictTable(result) {
     const most = Math.max(1.5, ...all.map((r) => Math.max(r, 1 / r)));
     const columns = [
         {head: "workload", cell: (c) => html`${c.workload} <span class="about">${c.about}</span>`},
-        {head: "threads", numeric: true, cell: (c) => figure(c, "threads", "count")},
+        {head: "with", nowrap: true, cell: settingOf},
         {
             head: "weft",
             numeric: true,
             cell: (c) => html`${figure(resultOf(c, c.weft), "median", unitOf(c))}
-<span class="about">${c.weft}</span>`,
+<span class="about id">${c.weft}</span>`,
         },
         {
             head: "best peer",
             numeric: true,
             cell: (c) => html`${figure(resultOf(c, c.best_peer), "median", unitOf(c))}
-<span class="about">${c.best_peer}</span>`,
+<span class="about id">${c.best_peer}</span>`,
         },
         {
             head: term("ratio"),
@@ -236,7 +275,7 @@ function readingOf(one, measure) {
 /** Where weft is behind in one of the quantities beside: {cell, measure, weft, peer, ratio}. */
 function lossesBeside(result) {
     const losses = [];
-    for (const cell of result.cells) {
+    for (const cell of firstCells(result)) {
         for (const measure of BESIDE) {
             const weft = readingOf(resultOf(cell, cell.weft), measure);
             const others = cell.results
@@ -247,23 +286,24 @@ function lossesBeside(result) {
                 measure.better === "less" ? peer.value / weft?.value : weft?.value / peer.value,
             );
             const least = Math.min(...ratios);
+            const peer = others[ratios.indexOf(least)];
             if (weft && least < 1) {
-                losses.push({
-                    cell,
-                    measure,
-                    weft,
-                    peer: others[ratios.indexOf(least)],
-                    ratio: least,
-                });
+                losses.push({cell, measure, weft, peer, ratio: least});
             }
         }
     }
-    return losses.sort((a, b) => a.ratio - b.ratio);
+    // A map is filled once for all numbers of threads: what the fill tells is told once.
+    const told = (loss) =>
+        [loss.cell.workload, loss.measure.name, loss.weft.value, loss.peer.value].join(" ");
+    const first = new Map([...losses].reverse().map((loss) => [told(loss), loss]));
+    return losses
+        .filter((loss) => first.get(told(loss)) === loss)
+        .sort((a, b) => a.ratio - b.ratio);
 }
 
 function lossTable(result) {
     const losses = judged(result)
-        .filter((cell) => cell.ratio < 1 || missesMust(cell))
+        .filter((cell) => cell.ratio < 1 || missesMust(result, cell))
         .sort((a, b) => a.ratio - b.ratio);
     if (losses.length === 0) {
         return html`<p>${
@@ -274,7 +314,7 @@ function lossTable(result) {
     }
     const columns = [
         {head: "workload", cell: (c) => html`${c.workload} <span class="about">${c.about}</span>`},
-        {head: "threads", numeric: true, cell: (c) => figure(c, "threads", "count")},
+        {head: "with", nowrap: true, cell: settingOf},
         {
             head: "weft",
             numeric: true,
@@ -292,7 +332,7 @@ function lossTable(result) {
             cell: (c) => html`<strong>${figure(c, "ratio", "ratio")}</strong>
 ${range(c, "ratio_low", "ratio_high", "number")}`,
         },
-        {head: "what that means", cell: (c) => lossWords(c)},
+        {head: "what that means", cell: (c) => lossWords(result, c)},
     ];
     return html`<div
 class="cards">${table(columns, losses, "Cells in which weft is behind, the worst first")}</div>`;
@@ -306,17 +346,18 @@ function aheadBy(ratio) {
         : html`does ${computed(times, "number")} times as well`;
 }
 
-function lossWords(cell) {
+function lossWords(result, cell) {
     if (cell.ratio >= 1) {
-        return html`Ahead, but not by the ${figure(cell, "must", "number")} times that are
+        return html`Ahead, but not by the ${figure(promiseOf(result, cell), "must", "number")}
+times that are
 promised.`;
     }
     const certain =
         outcome(cell).key === "behind"
             ? "in every round"
             : "in the median round, though not in all";
-    const must = missesMust(cell)
-        ? html` ${figure(cell, "must", "number")} times were promised.`
+    const must = missesMust(result, cell)
+        ? html` ${figure(promiseOf(result, cell), "must", "number")} times were promised.`
         : "";
     return html`The peer ${aheadBy(cell.ratio)} ${certain}.${must}`;
 }

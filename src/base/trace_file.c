@@ -66,13 +66,18 @@ int weft_trace_create(weft_trace_writer **writer, const char *path,
     if (*writer == NULL) {
         return -ENOMEM;
     }
-    (*writer)->fd = weft_file_open(path, O_CREAT | O_TRUNC | O_WRONLY, 0644);
-    if ((*writer)->fd < 0) {
-        int error = (*writer)->fd;
-        free_writer(*writer);
-        return error;
+    static const weft_trace_header unfinished;
+    int error = weft_file_open(path, O_CREAT | O_TRUNC | O_WRONLY, 0644);
+    if (error >= 0) {
+        (*writer)->fd = error;
+        error = weft_file_pwrite((*writer)->fd, &unfinished, sizeof unfinished, 0);
+        if (error == 0) {
+            return 0;
+        }
+        (void)weft_file_close((*writer)->fd);
     }
-    return 0;
+    free_writer(*writer);
+    return error;
 }
 
 /* The next piece of the present chunk: its CRC, and its place in the file. */

@@ -62,7 +62,8 @@ static inline size_t weft_trace_padded(size_t size) {
 typedef struct weft_trace_writer weft_trace_writer;
 
 /* Begin a file. Of `header` the fields shape, value_bytes, distinct, seed and name count. 0 or a
- * negated errno; -EINVAL: the header is not allowed. The file is no trace until it is finished. */
+ * negated errno; -EINVAL: the header is not allowed. Until the file is finished it begins with
+ * zeros, and is no trace. */
 int weft_trace_create(weft_trace_writer **writer, const char *path,
                       const weft_trace_header *header);
 
@@ -76,7 +77,8 @@ int weft_trace_append(weft_trace_writer *writer, weft_trace_op op, const void *k
 /* Say how many distinct keys there are, if that is only known at the end. */
 void weft_trace_set_distinct(weft_trace_writer *writer, uint64_t distinct);
 
-/* The same for the size of values; shape bytes only. What is not allowed becomes what is nearest. */
+/* The same for the size of values; shape bytes only. What is not allowed becomes the nearest size
+ * that is. */
 void weft_trace_set_value_bytes(weft_trace_writer *writer, uint64_t bytes);
 
 /* The size that the file would have if it were finished now. */

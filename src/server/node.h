@@ -20,10 +20,12 @@ typedef struct weft_node_options {
     const char *directory; /* ./weft-data; NULL: --memory */
     uint32_t threads;
     weft_sync_policy sync;
-    const char *auth_file; /* NULL: no password */
-    uint16_t http_port;    /* 7380; 0: none */
-    uint64_t max_memory;   /* bytes; 0: no limit */
-    uint32_t max_clients;  /* 10000 */
+    const char *auth_file;   /* NULL: no password */
+    uint16_t http_port;      /* 7380; 0: none */
+    uint64_t max_memory;     /* bytes; 0: no limit */
+    uint32_t max_clients;    /* 10000 */
+    const char *record_file; /* a trace of what is done with the keys; NULL: none */
+    uint64_t record_sample;  /* of 1 key in so many; 0: all */
 } weft_node_options;
 
 /* Counters of one loop, on lines of its own; INFO and /metrics sum them. The loop writes them. */
@@ -46,9 +48,10 @@ typedef struct weft_node {
     weft_node_options options;
     weft_map map; /* the keys: value = server/keyspace.h encoding */
     struct weft_gate *gate;
-    struct weft_log *log; /* NULL: --memory (weft/log.h) */
-    char password[512];   /* "" if none */
-    int64_t started_ms;   /* wall clock */
+    struct weft_log *log;             /* NULL: --memory (weft/log.h) */
+    struct weft_recording *recording; /* NULL: none (weft/record.h) */
+    char password[512];               /* "" if none */
+    int64_t started_ms;               /* wall clock */
     char run_id[41];
     weft_loop_stats loops[WEFT_LOOPS_MAX];
     uint64_t changes_since_save; /* atomic */

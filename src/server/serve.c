@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <weft/record.h>
 
 enum { DESCRIPTORS_BESIDE_CLIENTS = 128, CLIENTS_MIN = 16 };
 
@@ -231,6 +232,39 @@ static void greet(const weft_node *node) {
     fprintf(stderr, "weft: ready\n");
 }
 
+static bool start_recording(weft_node *node) {
+    weft_recording_options options = {.size = sizeof options,
+                                      .file = node->options.record_file,
+                                      .sample = node->options.record_sample,
+                                      .prefill = true};
+    if (options.file == NULL) {
+        return true;
+    }
+    if (weft_recording_start(&node->map, &node->recording, &options) != WEFT_OK) {
+        fprintf(stderr, "weft: cannot record: %s\n", options.error_text);
+        return false;
+    }
+    fprintf(stderr, "weft: accesses to %s are recorded in %s\n",
+            options.sample <= 1 ? "all keys" : "a sample of the keys", options.file);
+    return true;
+}
+
+static int stop_recording(weft_node *node) {
+    weft_recording_stats stats;
+    if (node->recording == NULL) {
+        return WEFT_EXIT_FINE;
+    }
+    if (weft_recording_stop(node->recording, &stats) != WEFT_OK) {
+        fprintf(stderr, "weft: the recording in %s is of no use: %s\n", node->options.record_file,
+                stats.error_text);
+        return WEFT_EXIT_ENVIRONMENT;
+    }
+    fprintf(stderr, "weft: recorded %llu operations in %s, dropped %llu\n",
+            (unsigned long long)stats.recorded, node->options.record_file,
+            (unsigned long long)stats.dropped);
+    return WEFT_EXIT_FINE;
+}
+
 /* All there is before the first thread; false after a line on stderr. */
 static bool open_node(weft_node *node) {
     raise_descriptors(node);
@@ -246,11 +280,11 @@ static bool open_node(weft_node *node) {
         return false;
     }
     return (node->options.directory == NULL || weft_recovery_run(node)) &&
-           weft_listen_open(node->runtime);
+           weft_listen_open(node->runtime) && start_recording(node);
 }
 
 static int close_node(weft_node *node) {
-    int code = WEFT_EXIT_FINE;
+    int code = stop_recording(node);
     if (node->log != NULL) {
         int status = weft_log_close(node->log);
         if (status != WEFT_OK) {

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""`weft bench report`: the page is whole and well-formed, says what the result says, and every figure
-on it is the result's. The page's script runs in node; in Chromium too, where that is installed."""
+"""`weft bench report`: the page is whole and well-formed, says what the result says, and every
+figure on it is the result's. The page's script runs in node; in Chromium too, where that is."""
 import copy
 import html.parser
 import json
@@ -221,12 +221,13 @@ class Report(unittest.TestCase):
         """(workloads of the first table, (quantity, cell) of the second) of "Where we lose"."""
         page = self.drawn(result)
         section = page.section("lose")
-        tables = [[e for e in page.within(t, "tr")[1:]] for t in page.within(section, "table")]
         cells, beside = [], []
-        for rows in tables:
-            for row in rows:
+        for found in page.within(section, "table"):
+            rows = page.within(found, "tr")
+            is_beside = "quantity" in rows[0]["text"]
+            for row in rows[1:]:
                 parts = page.within(row, "th") + page.within(row, "td")
-                if "thread" in parts[1]["text"]:
+                if is_beside:
                     beside.append((words(parts[0]), words(parts[1])))
                 else:
                     cells.append(words(parts[0]).split()[0])
@@ -255,7 +256,9 @@ class Report(unittest.TestCase):
 
     def test_a_must_that_is_missed(self):
         result = data("won.json")
-        result["cells"][0]["must"] = 3
+        result["gates"] = [{"name": result["cells"][0]["id"], "must": 3, "better": "more",
+                            "aim": "5", "what": "against the best peer", "ok": False,
+                            "measured": result["cells"][0]["ratio"]}]
         cells, _, text = self.losing(result)
         self.assertEqual(cells, ["test-reads"])
         self.assertIn("Ahead, but not by the 3.00 times that are promised", text)
@@ -266,11 +269,29 @@ class Report(unittest.TestCase):
         self.assertIn("Other work disturbed this run", text)
         self.assertIn("did not measure the latency", text)
         text = words(self.drawn(data("full.json")).all("main")[0])
-        self.assertIn("Peer D gave wrong answers and got no figures", text)
+        self.assertIn("1 peer failed a check and got no figures: Peer D", text)
         self.assertIn("1 peer could not be measured: Peer C", text)
         self.assertIn("cargo is not installed", text)
         self.assertIn("expected 00000000000000bb", text)
         self.assertNotIn("stopped before its end", text)
+
+    def test_without_weft(self):
+        result = data("won.json")
+        del result["cells"][0]["results"][0]
+        result["cells"][0].update(ratio=None, ratio_low=None, ratio_high=None)
+        text = words(self.drawn(result).all("main")[0])
+        self.assertIn("weft itself has no figure in 1 cell: test-reads/1", text)
+        self.assertNotIn("nowhere in this run", text)
+
+    def test_filled_once(self):
+        """What the fill tells is the same for all numbers of threads, and told once."""
+        result = data("full.json")
+        for cell in result["cells"][:2]:
+            cell["results"][0]["bytes_per_entry"] = 90.5
+            cell["results"][2]["bytes_per_entry"] = 30.25
+        _, beside, _ = self.losing(result)
+        self.assertEqual([cell for quantity, cell in beside if quantity == "memory per entry"],
+                         ["test-reads, 1 thread"])
 
     def test_pictures(self):
         page = self.drawn(data("full.json"))

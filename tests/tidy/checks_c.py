@@ -171,8 +171,9 @@ def check_columns(t):
         if file.is_c or file.is_script or file.path.endswith(".def"):
             for number, line in enumerate(file.lines, 1):
                 # The banner of a public header may draw beyond; nothing else may.
-                if len(line) > COLUMNS:
-                    yield Finding("columns", file.path, number, "%d columns" % len(line))
+                columns = len(line.expandtabs(4))
+                if columns > COLUMNS:
+                    yield Finding("columns", file.path, number, "%d columns" % columns)
 
 
 def prototypes(file):

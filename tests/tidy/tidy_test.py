@@ -98,7 +98,10 @@ PLANTED = {
     ],
     "function-length": [("src/base/b.c", MIT + LONG)],
     "file-length": [("src/base/b.c", MIT + "int weft_b(void);\n" * 800)],
-    "columns": [("src/base/b.c", MIT + "/* " + "x" * 100 + " */\n")],
+    "columns": [
+        ("src/base/b.c", MIT + "/* " + "x" * 100 + " */\n"),
+        ("bench/peers/b/b.go", "// SPDX-License-Identifier: MIT\n\t// " + "x" * 94 + "\n"),
+    ],
     "parameters": [
         ("src/base/b.c", MIT + "static int f(int a, int b, int c, int d, int e) {\n}\n"),
         ("src/base/b.h", MIT + "int weft_f(int a, int b, int c, int d,\n           int e);\n"),
@@ -119,6 +122,7 @@ PLANTED = {
     "spdx": [
         ("src/base/b.c", "int weft_b(void);\n"),
         ("scripts/b.sh", "#!/bin/sh\ntrue\n"),
+        ("bench/peers/b/b.rs", "fn main() {}\n"),
     ],
     "readme": [("src/base/README.md", None)],
     "unfinished": [

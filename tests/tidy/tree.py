@@ -10,6 +10,9 @@ Function = namedtuple("Function", "name parameters first last head body")
 
 RULES = []
 
+# Languages in which only peers of the bench are written.
+PEER_SOURCES = (".cc", ".cpp", ".go", ".java", ".rs")
+
 
 def rule(name, says):
     """Registers a check: a generator of findings over a tree."""
@@ -38,7 +41,7 @@ class File:
 
     @property
     def is_script(self):
-        return self.path.endswith((".py", ".sh", ".cmake", ".js")) or self.name in (
+        return self.path.endswith((".py", ".sh", ".cmake", ".js") + PEER_SOURCES) or self.name in (
             "Makefile", "CMakeLists.txt") or self.text.startswith("#!")
 
     def is_in(self, *folders):

@@ -124,6 +124,18 @@ static bool take_max_clients(weft_node_options *options, const char *text) {
     return true;
 }
 
+static bool take_record(weft_node_options *options, const char *text) {
+    options->record_file = text;
+    return *text != '\0';
+}
+
+static bool take_record_sample(weft_node_options *options, const char *text) {
+    unsigned long long number;
+    bool good = read_number(text, UINT32_MAX, &number) && number != 0;
+    options->record_sample = good ? number : 0;
+    return good;
+}
+
 static const serve_option table[] = {
     {"port", "PORT", "TCP port (7379)", "0 (none) to 65535", take_port},
     {"bind", "ADDRESS", "address to listen on (127.0.0.1)", "an address of this machine",
@@ -140,6 +152,9 @@ static const serve_option table[] = {
     {"max-memory", "SIZE", "refuse writes above this size of keys (no limit)",
      "bytes, or a number with k, m or g", take_max_memory},
     {"max-clients", "N", "clients at once (10000)", "1 to 1000000", take_max_clients},
+    {"record", "FILE", "write a trace of what is done with the keys to a new file", any_path,
+     take_record},
+    {"record-sample", "N", "record 1 key in N (every key)", "1 to 4294967295", take_record_sample},
 };
 
 enum { OPTIONS = sizeof table / sizeof *table, HELP = OPTIONS };
@@ -204,6 +219,9 @@ static int take_arguments(weft_node_options *options, int argc, char **argv) {
     }
     if (options->port == 0 && options->unix_path == NULL) {
         return refuse("--port 0 leaves no way to reach it without %s", "--unix");
+    }
+    if (options->record_sample != 0 && options->record_file == NULL) {
+        return refuse("--record-sample says how, but not where to, without %s", "--record");
     }
     return -1;
 }

@@ -83,6 +83,8 @@ type options struct {
 	latency bool
 }
 
+const commandNames = "hello, verify, prefill, run, once, clear, quit"
+
 // required names the options that a command must have, then those that it may have.
 var required = map[string][2][]string{
 	"hello":   {},
@@ -129,8 +131,7 @@ func parseCommand(line string) (string, options, error) {
 	}
 	names, known := required[words[0]]
 	if !known {
-		return "", o, fmt.Errorf("unknown command '%s', allowed: hello, verify, prefill, run, once, clear, quit",
-			words[0])
+		return "", o, fmt.Errorf("unknown command '%s', allowed: %s", words[0], commandNames)
 	}
 	allowed := append(append([]string{}, names[0]...), names[1]...)
 	given := map[string]bool{}
@@ -158,7 +159,8 @@ func (p *peer) prefill(o options) any {
 	before := residentAfterCollection()
 	j := job{chunks: p.trace.prefill, threads: o.threads}
 	done := j.start(p.tables())
-	return filled{done.ops, done.wall.Seconds(), p.present.entries(), before, residentAfterCollection()}
+	entries, after := p.present.entries(), residentAfterCollection()
+	return filled{done.ops, done.wall.Seconds(), entries, before, after}
 }
 
 func (p *peer) replay(j job) any {
@@ -168,7 +170,8 @@ func (p *peer) replay(j job) any {
 	t := p.tables()
 	before := t.entries()
 	done := j.start(t)
-	answer := replayed{Ops: done.ops, Seconds: done.wall.Seconds(), CPUSeconds: done.processor.Seconds(),
+	answer := replayed{
+		Ops: done.ops, Seconds: done.wall.Seconds(), CPUSeconds: done.processor.Seconds(),
 		Hits: done.hits, Misses: done.misses, Inserted: done.inserted, Removed: done.removed,
 		EntriesBefore: before, Entries: t.entries(), Sum: done.sum}
 	if h := done.latency; h != nil {

@@ -44,8 +44,8 @@ func (t *tables) entries() uint64 {
 	return t.bytes.entries()
 }
 
-// replay does the operations from … to-1 of a chunk. tableU64 and tableBytes are concrete types that a
-// build tag chooses, so that the calls in the loops are static, and small methods are inlined.
+// replay does the operations from … to-1 of a chunk. tableU64 and tableBytes are concrete types
+// that a build tag chooses, so that calls in the loops are static, and small methods inlined.
 func (w *worker) replay(t *tables, c *chunk, from, to int) {
 	done := counters{answer: w.answer}
 	if t.u64 != nil {

@@ -127,18 +127,24 @@ func fnv1a(key string) uint64 {
 	return h
 }
 
-func (t *tables) content() uint64 {
-	sum := uint64(0)
+// content walks the map: what its entries contribute to the checksum, and how many there are.
+func (t *tables) content() (sum, entries uint64) {
 	if t.u64 != nil {
-		t.u64.each(func(key, value uint64) { sum += mix(mix(key) ^ value) })
+		t.u64.each(func(key, value uint64) {
+			sum += mix(mix(key) ^ value)
+			entries++
+		})
 	} else {
-		t.bytes.each(func(key string, value uint64) { sum += mix(mix(fnv1a(key)) ^ value) })
+		t.bytes.each(func(key string, value uint64) {
+			sum += mix(mix(fnv1a(key)) ^ value)
+			entries++
+		})
 	}
-	return sum
+	return sum, entries
 }
 
 // verify is the deterministic pass: one thread, a fresh map, every answer in the checksum.
-func (p *peer) verify() verified {
+func (p *peer) verify() any {
 	start := time.Now()
 	t := newTables(p.trace)
 	var w worker
@@ -153,7 +159,10 @@ func (p *peer) verify() verified {
 			h = (bits.RotateLeft64(h, 5) ^ w.answer) * 0x9e3779b97f4a7c15
 		}
 	}
-	entries := t.entries()
-	checksum := h ^ mix(t.content()+entries)
+	sum, entries := t.content()
+	if said := t.entries(); said != entries {
+		return failure{fmt.Sprintf("the map says %d entries, a walk finds %d", said, entries)}
+	}
+	checksum := h ^ mix(sum+entries)
 	return verified{fmt.Sprintf("%016x", checksum), entries, time.Since(start).Seconds()}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// residentAfterCollection is VmRSS in bytes, after a collection whose pages went back to the system.
+// residentAfterCollection is VmRSS in bytes, after a collection that gave free pages back.
 func residentAfterCollection() uint64 {
 	debug.FreeOSMemory()
 	text, err := os.ReadFile("/proc/self/status")

@@ -11,8 +11,8 @@ const (
 	isControl = true
 )
 
-// empty answers without a map: what remains of a run is the harness. Its methods are not inlined, so
-// that the key is read and the call is made, as a map needs both.
+// empty answers without a map: what remains of a run is the harness. Its methods are not inlined,
+// so that the key is read and the call is made, as a map needs both.
 type empty[K uint64 | string] struct{}
 
 type (

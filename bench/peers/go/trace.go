@@ -73,7 +73,8 @@ func openTrace(path string) (*trace, error) {
 		return nil, err
 	}
 	if info.Size() < headerBytes {
-		return nil, fmt.Errorf("%s: %d bytes, a trace has %d at least", path, info.Size(), headerBytes)
+		return nil, fmt.Errorf("%s: %d bytes, a trace has %d at least",
+			path, info.Size(), headerBytes)
 	}
 	// Populated at once, so that the file's pages are not mistaken for memory of the map.
 	flags := syscall.MAP_PRIVATE | syscall.MAP_POPULATE
@@ -90,7 +91,8 @@ func openTrace(path string) (*trace, error) {
 
 func parseTrace(data []byte) (*trace, error) {
 	if string(data[:8]) != magicWithVersion {
-		return nil, fmt.Errorf("begins with %q, a trace of this version with %q", data[:8], magicWithVersion)
+		return nil, fmt.Errorf("begins with %q, a trace of this version with %q",
+			data[:8], magicWithVersion)
 	}
 	little := binary.LittleEndian
 	if size := little.Uint64(data[56:]); size != uint64(len(data)) {
@@ -105,7 +107,8 @@ func parseTrace(data []byte) (*trace, error) {
 		greatest = leastValue
 	}
 	if t.valueBytes < leastValue || t.valueBytes > greatest {
-		return nil, fmt.Errorf("values of %d bytes, allowed: %d to %d", t.valueBytes, leastValue, greatest)
+		return nil, fmt.Errorf("values of %d bytes, allowed: %d to %d",
+			t.valueBytes, leastValue, greatest)
 	}
 	count, at := little.Uint64(data[32:]), headerBytes
 	for n := uint64(0); n < count; n++ {
@@ -117,8 +120,8 @@ func parseTrace(data []byte) (*trace, error) {
 	}
 	prefill, ops := little.Uint64(data[16:]), little.Uint64(data[24:])
 	if at != len(data) || prefill != t.prefillOps || ops != t.ops {
-		return nil, fmt.Errorf("its header says %d + %d operations in %d bytes, its chunks %d + %d in %d",
-			prefill, ops, len(data), t.prefillOps, t.ops, at)
+		return nil, fmt.Errorf("its header says %d + %d operations in %d bytes, "+
+			"its chunks %d + %d in %d", prefill, ops, len(data), t.prefillOps, t.ops, at)
 	}
 	return t, nil
 }
@@ -126,14 +129,15 @@ func parseTrace(data []byte) (*trace, error) {
 // addChunk appends the chunk that data begins with, and returns its size.
 func (t *trace) addChunk(data []byte) (int, error) {
 	if len(data) < chunkHeaderBytes {
-		return 0, fmt.Errorf("%d bytes are left, a chunk's header has %d", len(data), chunkHeaderBytes)
+		return 0, fmt.Errorf("%d bytes are left, a chunk's header has %d",
+			len(data), chunkHeaderBytes)
 	}
 	little := binary.LittleEndian
 	count, size := int(little.Uint32(data)), int(little.Uint32(data[4:]))
 	kind := little.Uint32(data[8:])
 	if count < 1 || count > chunkOperations || kind > 1 || (kind == 0 && t.ops > 0) {
-		return 0, fmt.Errorf("%d operations of kind %d, allowed: 1 to %d, prefill (0) before operations (1)",
-			count, kind, chunkOperations)
+		return 0, fmt.Errorf("%d operations of kind %d, allowed: 1 to %d, "+
+			"prefill (0) before operations (1)", count, kind, chunkOperations)
 	}
 	keysAt := chunkHeaderBytes + padded(count)
 	bodyAt := keysAt + 8*count
@@ -143,7 +147,8 @@ func (t *trace) addChunk(data []byte) (int, error) {
 	if size%8 != 0 || size < bodyAt || size > len(data) {
 		return 0, fmt.Errorf("%d bytes for %d operations, %d are left", size, count, len(data))
 	}
-	c := chunk{first: 1 + t.prefillOps + t.ops, codes: data[chunkHeaderBytes : chunkHeaderBytes+count]}
+	codes := data[chunkHeaderBytes : chunkHeaderBytes+count]
+	c := chunk{first: 1 + t.prefillOps + t.ops, codes: codes}
 	if t.shape == shapeU64 {
 		c.keys = unsafe.Slice((*uint64)(unsafe.Pointer(&data[keysAt])), count)
 	} else {

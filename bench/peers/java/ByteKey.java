@@ -7,8 +7,8 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
- * A key of shape bytes; its hash is computed once, eight bytes at a time. A thread has one that it looks up with and
- * that is loaded anew for each operation; a copy is what a map keeps.
+ * A key of shape bytes; its hash is computed once, eight bytes at a time. A thread has one that it
+ * looks up with and that is loaded anew for each operation; a copy is what a map keeps.
  */
 final class ByteKey {
     static final VarHandle WORDS =

@@ -114,14 +114,16 @@ struct Session<S: Shape, T: Table<S>> {
 impl<S: Shape, T: Table<S>> Session<S, T> {
     fn hello(&self) -> String {
         let About { id, map, version, control } = self.about;
-        format!(
-            r#"{{"peer":"{id}","map":"{map}","language":"rust","version":"{version}","control":{control}}}"#
-        )
+        let who = format!(r#""peer":"{id}","map":"{map}","language":"rust""#);
+        format!(r#"{{{who},"version":"{version}","control":{control}}}"#)
     }
 
     fn verify(&self) -> String {
         let start = Instant::now();
-        let (checksum, entries) = verify::<S, T>(&self.trace);
+        let (checksum, entries) = match verify::<S, T>(&self.trace) {
+            Ok(found) => found,
+            Err(message) => return failure(&message),
+        };
         let seconds = start.elapsed().as_secs_f64();
         format!(r#"{{"checksum":"{checksum:016x}","entries":{entries},"seconds":{seconds:.9}}}"#)
     }
@@ -139,9 +141,8 @@ impl<S: Shape, T: Table<S>> Session<S, T> {
         };
         let Outcome { counters, seconds, .. } = job.run(table);
         let (ops, entries, after) = (counters.ops, table.entries(), resident());
-        format!(
-            r#"{{"ops":{ops},"seconds":{seconds:.9},"entries":{entries},"rss_before":{before},"rss_after":{after}}}"#
-        )
+        let filled = format!(r#""ops":{ops},"seconds":{seconds:.9},"entries":{entries}"#);
+        format!(r#"{{{filled},"rss_before":{before},"rss_after":{after}}}"#)
     }
 
     fn replay(&mut self, options: &Options, pause: Option<Duration>) -> String {

@@ -120,7 +120,7 @@ fn mix(mut x: u64) -> u64 {
 }
 
 /// The deterministic pass: one thread, a fresh map; the checksum, and the entries.
-pub fn verify<S: Shape, T: Table<S>>(trace: &Trace) -> (u64, u64) {
+pub fn verify<S: Shape, T: Table<S>>(trace: &Trace) -> Result<(u64, u64), String> {
     let table = T::new(S::new(trace.value_bytes));
     for chunk in &trace.prefill {
         replay(&table, chunk, 0..chunk.codes.len());
@@ -132,10 +132,13 @@ pub fn verify<S: Shape, T: Table<S>>(trace: &Trace) -> (u64, u64) {
             hash = (hash.rotate_left(5) ^ answer).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
     }
-    let mut content = table.entries();
-    let entries = content;
+    let (mut content, mut entries) = (0_u64, 0_u64);
     table.each(&mut |key, number| {
         content = content.wrapping_add(mix(mix(S::digest(key)) ^ number));
+        entries += 1;
     });
-    (hash ^ mix(content), entries)
+    if table.entries() != entries {
+        return Err(format!("the map says {} entries, a walk finds {entries}", table.entries()));
+    }
+    Ok((hash ^ mix(content.wrapping_add(entries)), entries))
 }

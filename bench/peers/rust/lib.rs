@@ -25,7 +25,7 @@ pub struct About {
     pub control: bool,
 }
 
-/// A map under test. `Pin` is what it wants to be held over several operations: a guard, or nothing.
+/// A map under test. `Pin` is what it wants to be held over several operations: a guard, say.
 pub trait Table<S: Shape>: Send + Sync {
     type Pin<'a>
     where

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+#include "single.h"
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/thread.h"
+#include "bench.h"
+#include "draw.h"
+#include "peer.h"
+#include "stats.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <weft/u64map.h>
+
+enum { SAMPLES = 15, OPENED = 1000, COLD = 100, BATCH = 32 };
+
+/* What a cell says beside its figures. */
+typedef struct cell_text {
+    const char *id;
+    const char *about;
+    const char *shape;
+    const char *measure;
+    const char *unit;
+    const char *better;
+    uint64_t entries;
+} cell_text;
+
+typedef struct figure {
+    const char *peer;
+    double values[SAMPLES];
+    size_t count;
+} figure;
+
+static double median_of(const figure *f) {
+    weft_bench_samples samples = {f->values, f->count};
+    return weft_bench_median(samples);
+}
+
+static json_t *figure_json(const figure *f) {
+    json_t *samples = json_array();
+    double low = f->values[0];
+    double high = f->values[0];
+    for (size_t i = 0; i < f->count; i++) {
+        json_array_append_new(samples, json_real(f->values[i]));
+        low = f->values[i] < low ? f->values[i] : low;
+        high = f->values[i] > high ? f->values[i] : high;
+    }
+    return json_pack("{s:s,s:o,s:f,s:f,s:f}", "peer", f->peer, "samples", samples, "median",
+                     median_of(f), "low", low, "high", high);
+}
+
+/* `other` may be NULL. */
+static void add_cell(const weft_single *how, const cell_text *text, const figure *own,
+                     const figure *other) {
+    json_t *results = json_array();
+    json_array_append_new(results, figure_json(own));
+    json_t *cell =
+        json_pack("{s:s,s:o,s:s,s:s,s:i,s:I,s:s,s:s,s:s,s:s}", "id", text->id, "workload",
+                  json_stringn(text->id, strlen(text->id) - 2), "about", text->about, "shape",
+                  text->shape, "threads", 1, "entries", (json_int_t)text->entries, "measure",
+                  text->measure, "unit", text->unit, "better", text->better, "weft", own->peer);
+    if (other != NULL) {
+        double ratio = median_of(own) / median_of(other);
+        json_array_append_new(results, figure_json(other));
+        json_object_set_new(cell, "best_peer", json_string(other->peer));
+        json_object_set_new(cell, "ratio",
+                            json_real(strcmp(text->better, "less") == 0 ? 1 / ratio : ratio));
+    }
+    json_object_set_new(cell, "results", results);
+    json_array_append_new(how->cells, cell);
+}
+
+/* Something that is compared with and is no peer. */
+static void add_control(const weft_single *how, const char *id, const char *name) {
+    json_array_append_new(how->peers,
+                          json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "id", id, "name", name,
+                                    "language", "c", "version", "", "licence", "MIT", "status",
+                                    "ok", "note", "", "control", 1));
+}
+
+static double elapsed_ns(uint64_t since) {
+    return (double)(weft_clock_monotonic_ns() - since);
+}
+
+void weft_single_open(const weft_single *how) {
+    static weft_u64map maps[OPENED];
+    static const cell_text text = {
+        "open-empty/1", "open an empty map", "u64", "open", "ns", "less", 0};
+    figure own = {.peer = WEFT_PEER_OWN};
+    for (; own.count < SAMPLES; own.count++) {
+        uint64_t began = weft_clock_monotonic_ns();
+        for (int i = 0; i < OPENED; i++) {
+            weft_u64map_open(&maps[i], NULL);
+        }
+        own.values[own.count] = elapsed_ns(began) / OPENED;
+        for (int i = 0; i < OPENED; i++) {
+            weft_u64map_close(&maps[i]);
+        }
+    }
+    add_cell(how, &text, &own, NULL);
+}
+
+/* The plain table that a cold start is compared with: linear probing at up to half full, doubling,
+ * under a reader-writer lock. Key 0 is a free place. */
+typedef struct plain {
+    weft_rwlock lock;
+    uint64_t (*table)[2];
+    size_t mask;
+    size_t used;
+} plain;
+
+static void plain_place(plain *p, uint64_t key, uint64_t value) {
+    size_t at = weft_draw_mix(key) & p->mask;
+    while (p->table[at][0] != 0 && p->table[at][0] != key) {
+        at = (at + 1) & p->mask;
+    }
+    p->used += p->table[at][0] == 0;
+    p->table[at][0] = key;
+    p->table[at][1] = value;
+}
+
+static void plain_insert(plain *p, uint64_t key, uint64_t value) {
+    weft_rwlock_write_lock(&p->lock);
+    if (2 * (p->used + 1) > p->mask + 1) {
+        plain old = *p;
+        p->mask = p->mask * 2 + 1;
+        p->used = 0;
+        p->table = calloc(p->mask + 1, sizeof *p->table);
+        for (size_t i = 0; i <= old.mask; i++) {
+            if (old.table[i][0] != 0) {
+                plain_place(p, old.table[i][0], old.table[i][1]);
+            }
+        }
+        free(old.table);
+    }
+    plain_place(p, key, value);
+    weft_rwlock_write_unlock(&p->lock);
+}
+
+static double plain_cold(void) {
+    plain p = {.mask = 7};
+    uint64_t began = weft_clock_monotonic_ns();
+    weft_rwlock_init(&p.lock);
+    p.table = calloc(p.mask + 1, sizeof *p.table);
+    for (uint64_t i = 1; i <= COLD; i++) {
+        plain_insert(&p, i, i);
+    }
+    double taken = elapsed_ns(began);
+    free(p.table);
+    weft_rwlock_destroy(&p.lock);
+    return taken;
+}
+
+static double own_cold(void) {
+    weft_u64map map;
+    uint64_t began = weft_clock_monotonic_ns();
+    weft_u64map_open(&map, NULL);
+    for (uint64_t i = 1; i <= COLD; i++) {
+        weft_u64map_insert(&map, i, i);
+    }
+    double taken = elapsed_ns(began);
+    weft_u64map_close(&map);
+    return taken;
+}
+
+void weft_single_cold(const weft_single *how) {
+    static const cell_text text = {"cold-start/1",
+                                   "open a map, and insert 100 entries",
+                                   "u64",
+                                   "cold start",
+                                   "ns",
+                                   "less",
+                                   COLD};
+    figure own = {.peer = WEFT_PEER_OWN};
+    figure other = {.peer = "plain-rwlock"};
+    for (; own.count < SAMPLES; own.count++, other.count++) {
+        enum { TURNS = 50 };
+        for (int i = 0; i < TURNS; i++) {
+            own.values[own.count] += own_cold() / TURNS;
+            other.values[other.count] += plain_cold() / TURNS;
+        }
+    }
+    add_control(how, other.peer, "plain table under a reader-writer lock");
+    add_cell(how, &text, &own, &other);
+}
+
+/* A thread that only reads the clock, beside the one that is measured. */
+typedef struct idle {
+    weft_thread thread;
+    uint32_t stop;
+    uint64_t worst;
+} idle;
+
+static void *stay_idle(void *ctx) {
+    idle *i = ctx;
+    uint64_t last = weft_clock_monotonic_ns();
+    while (!weft_load_relaxed(&i->stop)) {
+        uint64_t now = weft_clock_monotonic_ns();
+        i->worst = now - last > i->worst ? now - last : i->worst;
+        last = now;
+    }
+    return NULL;
+}
+
+/* Entries that fit into half of the free memory at 64 bytes each. */
+static uint64_t entries_that_fit(uint64_t wanted) {
+    uint64_t free_bytes = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t most = free_bytes / 2 / 64;
+    return wanted < most ? wanted : most;
+}
+
+static uint64_t grow(uint64_t entries) {
+    weft_u64map map;
+    uint64_t worst = 0;
+    weft_u64map_open(&map, NULL);
+    uint64_t last = weft_clock_monotonic_ns();
+    for (uint64_t i = 1; i <= entries && !weft_bench_stopped(); i++) {
+        weft_u64map_insert(&map, weft_draw_mix(i), i);
+        uint64_t now = weft_clock_monotonic_ns();
+        worst = now - last > worst ? now - last : worst;
+        last = now;
+        if ((i & 0xfffff) == 0) {
+            weft_bench_progress("worst operation while growing: %llu of %llu entries",
+                                (unsigned long long)i, (unsigned long long)entries);
+            last = weft_clock_monotonic_ns();
+        }
+    }
+    weft_u64map_close(&map);
+    return worst;
+}
+
+void weft_single_worst(const weft_single *how) {
+    cell_text text = {.id = "growth-worst/1",
+                      .about = "the worst single insert while growing from empty, beside the worst "
+                               "gap of an idle thread",
+                      .shape = "u64",
+                      .measure = "worst operation",
+                      .unit = "ns",
+                      .better = "less",
+                      .entries = entries_that_fit(how->quick ? 2000000 : 50000000)};
+    figure own = {.peer = WEFT_PEER_OWN};
+    figure other = {.peer = "idle-thread"};
+    for (int turn = 0; turn < (how->quick ? 1 : 3) && !weft_bench_stopped(); turn++) {
+        idle beside = {.stop = 0};
+        bool started = weft_thread_start(&beside.thread, stay_idle, &beside);
+        own.values[own.count++] = (double)grow(text.entries);
+        weft_store_relaxed(&beside.stop, 1);
+        if (started) {
+            weft_thread_join(&beside.thread);
+            other.values[other.count++] = (double)beside.worst;
+        }
+    }
+    if (own.count != 0 && other.count != 0) {
+        add_control(how, other.peer, "a thread that only reads the clock");
+        add_cell(how, &text, &own, &other);
+    }
+}
+
+/* Bytes of table an entry, averaged over one whole cycle of growth. */
+void weft_single_bytes_of_u64(const weft_single *how) {
+    enum { FROM = 1 << 18, TO = 1 << 20, STEP = 1 << 12 };
+    static const cell_text text = {"bytes-per-entry-u64/1",
+                                   "table bytes an entry over two doublings",
+                                   "u64",
+                                   "memory",
+                                   "bytes",
+                                   "less",
+                                   TO};
+    figure own = {.peer = WEFT_PEER_OWN, .count = 1};
+    weft_u64map map;
+    weft_u64map_open(&map, NULL);
+    for (uint64_t i = 1; i <= TO; i++) {
+        weft_map_stats stats;
+        weft_u64map_insert(&map, weft_draw_mix(i), i);
+        if (i > FROM && i % STEP == 0) {
+            weft_u64map_stats_get(&map, &stats);
+            own.values[0] += (double)stats.table_bytes / (double)i * STEP / (TO - FROM);
+        }
+    }
+    weft_u64map_close(&map);
+    add_cell(how, &text, &own, NULL);
+}
+
+void weft_single_bytes_of_bytes(const weft_single *how) {
+    enum { FROM = 1 << 18, TO = 1 << 20, STEP = 1 << 12 };
+    static const cell_text text = {"bytes-per-entry-bytes/1",
+                                   "table bytes an entry over two doublings, 16-byte keys",
+                                   "bytes",
+                                   "memory",
+                                   "bytes",
+                                   "less",
+                                   TO};
+    figure own = {.peer = WEFT_PEER_OWN, .count = 1};
+    weft_map map;
+    weft_map_open(&map, NULL);
+    for (uint64_t i = 1; i <= TO; i++) {
+        uint64_t key[2] = {weft_draw_mix(i), i};
+        weft_map_stats stats;
+        weft_map_insert(&map, weft_bytes_of(key, sizeof key), weft_bytes_of(key, sizeof key));
+        if (i > FROM && i % STEP == 0) {
+            weft_map_stats_get(&map, &stats);
+            own.values[0] += (double)stats.table_bytes / (double)i * STEP / (TO - FROM);
+        }
+    }
+    weft_map_close(&map);
+    add_cell(how, &text, &own, NULL);
+}
+
+/* Gets a second, one at a time or in batches. */
+static double get_for(weft_u64map *map, uint64_t entries, double seconds, bool batched) {
+    weft_draw draw = {.state = entries};
+    uint64_t keys[BATCH];
+    weft_u64found found[BATCH];
+    uint64_t done = 0;
+    uint64_t began = weft_clock_monotonic_ns();
+    while (elapsed_ns(began) < seconds * 1e9) {
+        for (int turn = 0; turn < 64; turn++) {
+            for (int i = 0; i < BATCH; i++) {
+                keys[i] = weft_draw_mix(1 + weft_draw_below(&draw, entries));
+            }
+            if (batched) {
+                weft_u64map_get_many(map, keys, BATCH, found);
+            }
+            for (int i = 0; i < BATCH && !batched; i++) {
+                weft_u64map_get(map, keys[i], &found[i].value);
+            }
+            done += BATCH;
+        }
+    }
+    return (double)done * 1e9 / elapsed_ns(began);
+}
+
+static void compare_with_prefetching(const weft_single *how, const figure *own) {
+    static const char name[] = "line reads with prefetch, 512 MiB";
+    json_t *cell = json_array_get(how->cells, json_array_size(how->cells) - 1);
+    size_t i;
+    json_t *ceiling;
+    json_array_foreach((json_t *)how->ceilings, i, ceiling) {
+        if (strcmp(json_string_value(json_object_get(ceiling, "name")), name) == 0 &&
+            json_integer_value(json_object_get(ceiling, "threads")) == 1) {
+            double most = json_number_value(json_object_get(ceiling, "median"));
+            json_object_set_new(cell, "ceiling", json_string(name));
+            json_object_set_new(cell, "ceiling_share", json_real(median_of(own) / most));
+        }
+    }
+}
+
+void weft_single_batch(const weft_single *how) {
+    enum { ROUNDS = 5 };
+    cell_text text = {.id = "batch-get/1",
+                      .about = "get_many of 32 keys, against single gets",
+                      .shape = "u64",
+                      .measure = "operations",
+                      .unit = "1/s",
+                      .better = "more",
+                      .entries = entries_that_fit(how->quick ? 1000000 : 10000000)};
+    figure own = {.peer = WEFT_PEER_OWN};
+    figure other = {.peer = "single-get"};
+    weft_u64map map;
+    weft_u64map_open(&map, NULL);
+    for (uint64_t i = 1; i <= text.entries; i++) {
+        weft_u64map_insert(&map, weft_draw_mix(i), i);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        double seconds = how->quick ? 0.05 : 0.3;
+        own.values[own.count++] = get_for(&map, text.entries, seconds, true);
+        other.values[other.count++] = get_for(&map, text.entries, seconds, false);
+    }
+    weft_u64map_close(&map);
+    add_control(how, other.peer, "weft, one get at a time");
+    add_cell(how, &text, &own, &other);
+    compare_with_prefetching(how, &own);
+}

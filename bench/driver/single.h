@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Figures of single calls, which no stream of operations shows: the driver takes them itself, through
+ * the public headers. Each function appends one cell to an array of the result. */
+#ifndef WEFT_BENCH_DRIVER_SINGLE_H
+#define WEFT_BENCH_DRIVER_SINGLE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+/* How much is done; and where the cells go. */
+typedef struct weft_single {
+    json_t *cells;
+    json_t *peers; /* gets what a cell compares with, if it is no peer */
+    const json_t *ceilings;
+    bool quick;
+} weft_single;
+
+void weft_single_open(const weft_single *how);           /* open-empty/1 */
+void weft_single_cold(const weft_single *how);           /* cold-start/1 */
+void weft_single_worst(const weft_single *how);          /* growth-worst/1 */
+void weft_single_bytes_of_u64(const weft_single *how);   /* bytes-per-entry-u64/1 */
+void weft_single_bytes_of_bytes(const weft_single *how); /* bytes-per-entry-bytes/1 */
+void weft_single_batch(const weft_single *how);          /* batch-get/1 */
+
+#endif
