@@ -12,7 +12,7 @@ function(weft_mutant number file engine shape)
     # Its own object of the file goes before the one in the library.
     target_sources(lin_${name} PRIVATE "${CMAKE_SOURCE_DIR}/${file}")
     target_compile_definitions(lin_${name} PRIVATE WEFT_MUTANT=${number})
-    weft_register(lin ${name} lin_${name} --find ${engine} ${shape} 400000)
+    weft_register(lin ${name} lin_${name} --find ${engine} ${shape} 1500000)
 endfunction()
 
 weft_mutant(1 src/engine/lockfree.c LOCKFREE bytes) # loses updates

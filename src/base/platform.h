@@ -14,6 +14,7 @@
 #define WEFT_LINE_ALIGNED __attribute__((aligned(WEFT_CACHE_LINE)))
 #define WEFT_HOT __attribute__((hot))
 #define WEFT_COLD __attribute__((cold, noinline))
+#define WEFT_ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* The structure that holds `field` at `pointer`. */
 #define WEFT_CONTAINER(pointer, type, field) ((type *)((char *)(pointer)-offsetof(type, field)))

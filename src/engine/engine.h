@@ -18,12 +18,12 @@
 
 typedef enum weft_shape { WEFT_SHAPE_BYTES = 0, WEFT_SHAPE_U64 = 1 } weft_shape;
 
-/* Counters that are written often, one line per stripe. */
+/* Counters that are written often, one line per stripe. The first stripe_count threads have one
+ * each, which nobody else writes; all other threads share as many more. */
 typedef struct weft_core_stripe {
     int64_t entries;     /* inserted minus removed */
     int64_t entry_bytes; /* likewise, bytes shape */
     uint64_t retries;
-    uint64_t stamps; /* for engines: numbers that are given out once */
 } WEFT_LINE_ALIGNED weft_core_stripe;
 
 /* One era of a map: what clear replaces as a whole. Made by src/map, used by the engine. */
@@ -32,8 +32,8 @@ typedef struct weft_core {
     void *table; /* the engine's own */
     weft_shape shape;
     bool grow_only;
-    uint32_t stripe_count; /* a power of two */
-    weft_core_stripe *stripes;
+    uint32_t stripe_count;     /* a power of two */
+    weft_core_stripe *stripes; /* twice as many */
     uint64_t expected_entries;
     uint64_t era;
     weft_allocator allocator;
@@ -90,7 +90,10 @@ typedef struct weft_engine {
      * each cell; true when all is freed and core->table is gone. */
     bool (*close)(weft_core *core, size_t budget, void (*drop)(weft_core *core, uint64_t cell));
 
-    void (*find)(weft_core *core, const weft_key *key, weft_position *position);
+    /* Both by shape, which every caller knows. What finds a position begins a write; what only looks
+     * fills *cell if the key is present. */
+    void (*find[2])(weft_core *core, const weft_key *key, weft_position *position);
+    bool (*look[2])(weft_core *core, const weft_key *key, uint64_t *cell);
     /* Change the cell found at `position` to `desired` (keep = true), or remove it (keep = false).
      *   WEFT_OK        done; in the bytes shape the entry has got its version before it became
      *                  visible, greater than position->at_least and than every version of this key
@@ -122,8 +125,7 @@ uint64_t weft_core_entries(const weft_core *core);
 
 /* The hash of an entry's key, as src/map computed it when the key came in. (src/map/core.c) */
 uint64_t weft_core_hash_bytes(const weft_core *core, weft_bytes key);
-/* The bijection of the u64 shape, and its inverse. */
-uint64_t weft_core_hash_u64(const weft_core *core, uint64_t key);
+/* The key of the u64 shape that has this hash. */
 uint64_t weft_core_unhash_u64(const weft_core *core, uint64_t hash);
 
 /* Memory for an engine's objects, through the map's allocator. Blocks are retired with
@@ -141,9 +143,34 @@ void *weft_core_alloc_table(weft_core *core, size_t size);
 void weft_core_free_table(weft_core *core, void *memory, size_t size);
 void weft_core_retire_block(weft_core *core, weft_block *block);
 
-/* This thread's stripe. */
-static inline weft_core_stripe *weft_core_my_stripe(weft_core *core) {
-    return &core->stripes[weft_epoch_thread_number() & (core->stripe_count - 1)];
+/* This thread's stripe; *own says whether others write it too. */
+static inline weft_core_stripe *weft_core_my_stripe(weft_core *core, bool *own) {
+    uint32_t thread = weft_epoch_thread_number() - 1;
+    *own = thread < core->stripe_count;
+    return &core->stripes[*own ? thread : core->stripe_count + (thread & (core->stripe_count - 1))];
+}
+
+/* Count a change of one key. */
+static inline void weft_core_count(weft_core *core, int entries, int64_t bytes) {
+    bool own;
+    weft_core_stripe *stripe = weft_core_my_stripe(core, &own);
+    if (WEFT_LIKELY(own)) {
+        weft_store_relaxed(&stripe->entries, weft_load_relaxed(&stripe->entries) + entries);
+        weft_store_relaxed(&stripe->entry_bytes, weft_load_relaxed(&stripe->entry_bytes) + bytes);
+        return;
+    }
+    if (entries != 0) {
+        weft_fetch_add_relaxed(&stripe->entries, entries);
+    }
+    if (bytes != 0) {
+        weft_fetch_add_relaxed(&stripe->entry_bytes, bytes);
+    }
+}
+
+/* Count a write that has to look again. */
+static inline void weft_core_count_retry(weft_core *core) {
+    bool own;
+    weft_fetch_add_relaxed(&weft_core_my_stripe(core, &own)->retries, 1);
 }
 
 #endif

@@ -544,6 +544,15 @@ static void consider_shrink(weft_core *core) {
     }
 }
 
+/* A removal asks now and then whether the table has become too large. */
+static void sometimes_shrink(weft_core *core) {
+    bool own;
+    weft_core_stripe *stripe = weft_core_my_stripe(core, &own);
+    if ((weft_load_relaxed(&stripe->entries) & SHRINK_ASK_MASK) == 0) {
+        consider_shrink(core);
+    }
+}
+
 /* ---- find ------------------------------------------------------------------------------------ */
 
 static void found(weft_position *position, unsigned slot, uint64_t word, uint64_t value) {
@@ -554,27 +563,41 @@ static void found(weft_position *position, unsigned slot, uint64_t word, uint64_
     position->words[AT_VALUE] = value;
 }
 
-/* Looks through the slots that the state at the position calls valid. */
-static inline void find_in_slots(weft_core *core, const weft_key *key, weft_position *position) {
-    WEFT_ASSERT(position->words[AT_BUCKET] != 0);
-    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
-    uint64_t state = position->words[AT_STATE];
-    if (core->shape == WEFT_SHAPE_U64) {
-        uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
-        for (unsigned i = 0; i < PAIRS; i++) {
-            uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with swing's CAS */
-            if ((state >> i & 1) == 0 || (first & ~(PAIR_FROZEN | PAIR_CLAIMED)) != wanted) {
-                continue;
-            }
-            uint64_t value = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
-            found(position, i, first, value);
-            position->present = (first & PAIR_CLAIMED) == 0;
-            return;
-        }
+/* The pairs that hold the key, as a set of slots. All are compared before the one branch: in which
+ * slot a key is, nobody can predict. */
+static WEFT_ALWAYS_INLINE uint64_t match_pairs(bucket *at, uint64_t wanted) {
+    uint64_t mask = ~(PAIR_FROZEN | PAIR_CLAIMED);
+    _Static_assert(PAIRS == 3, "one term a slot");
+    return (uint64_t)((weft_load_relaxed(&at->pairs[0].first) & mask) == wanted) |
+           (uint64_t)((weft_load_relaxed(&at->pairs[1].first) & mask) == wanted) << 1 |
+           (uint64_t)((weft_load_relaxed(&at->pairs[2].first) & mask) == wanted) << 2;
+}
+
+/* Looks through the pairs that the state calls valid. */
+static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position *position) {
+    uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
+    uint64_t match = match_pairs(at, wanted) & position->words[AT_STATE];
+    if (match == 0) {
         return;
     }
-    for (uint64_t valid = state & VALID_MASK; valid != 0; valid &= valid - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(valid);
+    unsigned i = (unsigned)__builtin_ctzll(match);
+    uint64_t first = weft_load_acquire(&at->pairs[i].first);  /* pairs with swing's CAS */
+    uint64_t value = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
+    if (WEFT_LIKELY((first & ~(PAIR_FROZEN | PAIR_CLAIMED)) == wanted)) {
+        found(position, i, first, value);
+        position->present = (first & PAIR_CLAIMED) == 0;
+    }
+}
+
+/* Looks through the words that the state calls valid and whose tag is the key's. */
+static inline void find_in_words(bucket *at, const weft_key *key, weft_position *position) {
+    uint64_t match = 0;
+    for (unsigned i = 0; i < WORDS; i++) {
+        uint64_t word = weft_load_relaxed(&at->words[i]);
+        match |= (uint64_t)(((word ^ key->hash) & WORD_TAG) == 0) << i;
+    }
+    for (match &= position->words[AT_STATE]; match != 0; match &= match - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(match);
         uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with swing's CAS: the entry */
         if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 &&
             weft_entry_has_key(word_entry(word), key->bytes)) {
@@ -596,8 +619,10 @@ static void find_in_overflow(weft_core *core, uint64_t link, const weft_key *key
     }
 }
 
-/* One consistent look at a bucket. False if it changed meanwhile, in a way that matters. */
-static inline bool look(weft_core *core, bucket *at, const weft_key *key, weft_position *position) {
+/* One consistent look at a bucket. False if it changed meanwhile, in a way that matters. The shape
+ * is core's, known to the compiler. */
+static WEFT_ALWAYS_INLINE bool look(weft_core *core, bucket *at, const weft_key *key,
+                                    weft_position *position, weft_shape shape) {
     WEFT_ASSERT(((uintptr_t)at & (sizeof *at - 1)) == 0);
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     uint64_t link = weft_load_acquire(&at->head.second); /* likewise: the block */
@@ -606,7 +631,11 @@ static inline bool look(weft_core *core, bucket *at, const weft_key *key, weft_p
     position->words[AT_STATE] = state;
     position->words[AT_LINK] = link;
     position->words[AT_SLOT] = SLOT_NONE;
-    find_in_slots(core, key, position);
+    if (shape == WEFT_SHAPE_U64) {
+        find_in_pairs(at, key, position);
+    } else {
+        find_in_words(at, key, position);
+    }
     if (WEFT_UNLIKELY(link != 0) && !position->present) {
         /* The block belongs to the state only if that has not changed. Pairs with the CAS of
          * head. */
@@ -635,7 +664,8 @@ static bool follow(generation **gen, uint64_t hash) {
     return true;
 }
 
-static WEFT_HOT void lockfree_find(weft_core *core, const weft_key *key, weft_position *position) {
+static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_position *position,
+                                    weft_shape shape) {
     WEFT_ASSERT(table_of(core) != NULL);
     generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
     if (WEFT_UNLIKELY(gen == NULL)) {
@@ -650,7 +680,7 @@ static WEFT_HOT void lockfree_find(weft_core *core, const weft_key *key, weft_po
         if (WEFT_UNLIKELY(frozen) && follow(&gen, key->hash)) {
             continue;
         }
-        if (WEFT_UNLIKELY(!look(core, at, key, position))) {
+        if (WEFT_UNLIKELY(!look(core, at, key, position, shape))) {
             continue;
         }
         if (WEFT_LIKELY((position->words[AT_STATE] & FROZEN) == 0)) {
@@ -661,6 +691,60 @@ static WEFT_HOT void lockfree_find(weft_core *core, const weft_key *key, weft_po
             return;
         }
     }
+}
+
+static WEFT_HOT void lockfree_find_bytes(weft_core *core, const weft_key *key,
+                                         weft_position *position) {
+    find(core, key, position, WEFT_SHAPE_BYTES);
+}
+
+static WEFT_HOT void lockfree_find_u64(weft_core *core, const weft_key *key,
+                                       weft_position *position) {
+    find(core, key, position, WEFT_SHAPE_U64);
+}
+
+static WEFT_ALWAYS_INLINE bool look_up(weft_core *core, const weft_key *key, uint64_t *out,
+                                       weft_shape shape) {
+    weft_position position;
+    find(core, key, &position, shape);
+    if (position.present) {
+        *out = position.cell;
+    }
+    return position.present;
+}
+
+static WEFT_HOT bool lockfree_look_bytes(weft_core *core, const weft_key *key, uint64_t *out) {
+    return look_up(core, key, out, WEFT_SHAPE_BYTES);
+}
+
+/* Nearly always the key is in a slot of the root's bucket, or the bucket has no overflow: then this
+ * is all there is to do. */
+static WEFT_HOT bool lockfree_look_u64(weft_core *core, const weft_key *key, uint64_t *out) {
+    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    if (WEFT_UNLIKELY(gen == NULL)) {
+        return false;
+    }
+    bucket *at = bucket_at(gen, key->hash);
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
+    uint64_t match = match_pairs(at, wanted) & state & VALID_MASK;
+    uint64_t value = 0;
+    bool sure;
+    if (match != 0) {
+        unsigned i = (unsigned)__builtin_ctzll(match);
+        sure = weft_load_acquire(&at->pairs[i].first) == wanted; /* pairs with swing's CAS */
+        value = weft_load_acquire(&at->pairs[i].second);         /* pairs with it too */
+    } else {
+        sure = weft_load_acquire(&at->head.second) == 0; /* pairs with the CAS of head */
+    }
+    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
+    if (WEFT_LIKELY(sure && (state & FROZEN) == 0 && weft_load_acquire(&at->head.first) == state)) {
+        if (match != 0) {
+            *out = value;
+        }
+        return match != 0;
+    }
+    return look_up(core, key, out, WEFT_SHAPE_U64);
 }
 
 /* Looks at the first generation only; while keys move it may bring lines that nobody needs. */
@@ -755,14 +839,6 @@ static uint64_t old_version(const weft_core *core, const weft_position *position
     return weft_load_relaxed(&((const weft_entry *)(uintptr_t)position->cell)->version);
 }
 
-/* A number that is given out once, for pairs that hold no value: what an insert or a removal saw of
- * a slot must not come back while it is not looking. */
-static uint64_t fresh_stamp(weft_core *core) {
-    weft_core_stripe *stripe = weft_core_my_stripe(core);
-    uint64_t turn = weft_fetch_add_relaxed(&stripe->stamps, 1) + 1;
-    return turn * core->stripe_count + (uint64_t)(stripe - core->stripes);
-}
-
 /* Change or remove a key that is in a slot. */
 static int slot_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                       uint64_t desired) {
@@ -775,7 +851,7 @@ static int slot_swing(weft_core *core, const weft_key *key, weft_position *posit
     if (core->shape == WEFT_SHAPE_U64) {
         weft_pair was = {word, position->words[AT_VALUE]};
         weft_pair becomes = keep ? (weft_pair){word, desired}
-                                 : (weft_pair){fresh_stamp(core) << 6 | PAIR_USED | PAIR_GONE,
+                                 : (weft_pair){weft_epoch_stamp() << 6 | PAIR_USED | PAIR_GONE,
                                                position->words[AT_VALUE]};
         done = (word & PAIR_FROZEN) == 0 && weft_cas_pair_seq_cst(&at->pairs[i], was, becomes);
     } else {
@@ -784,7 +860,7 @@ static int slot_swing(weft_core *core, const weft_key *key, weft_position *posit
         weft_store_release(&at->words[i], becomes);
         done = true;
 #else
-        /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_slots.
+        /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_words.
          * Sequentially consistent: comes before the epoch that the old entry is retired with. */
         done = (word & WORD_FROZEN) == 0 && weft_cas_seq_cst(&at->words[i], &word, becomes);
 #endif
@@ -892,10 +968,11 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
     weft_pair filled = {0, 0};
     bool reserved;
     if (core->shape == WEFT_SHAPE_U64) {
-        filled = (weft_pair){(key->hash & PAIR_HASH) | PAIR_USED | PAIR_CLAIMED, fresh_stamp(core)};
+        filled =
+            (weft_pair){(key->hash & PAIR_HASH) | PAIR_USED | PAIR_CLAIMED, weft_epoch_stamp()};
         reserved = weft_cas_pair_seq_cst(&at->pairs[i], content, filled);
     } else {
-        /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_slots. */
+        /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_words. */
         uint64_t word = word_of(desired, key->hash);
         reserved = weft_cas_acq_rel(&at->words[i], &content.first, word);
     }
@@ -990,9 +1067,8 @@ static WEFT_HOT int lockfree_swing(weft_core *core, const weft_key *key, weft_po
         status = slot_swing(core, key, position, keep, desired);
     }
     help_move(core);
-    if (status == WEFT_OK && !keep &&
-        (weft_load_relaxed(&weft_core_my_stripe(core)->entries) & SHRINK_ASK_MASK) == 0) {
-        consider_shrink(core);
+    if (status == WEFT_OK && !keep) {
+        sometimes_shrink(core);
     }
     return status;
 }
@@ -1125,7 +1201,8 @@ const weft_engine weft_engine_lockfree = {
     .do_not_choose = "one thread only, or a few hundred entries that hardly change",
     .open = lockfree_open,
     .close = lockfree_close,
-    .find = lockfree_find,
+    .find = {lockfree_find_bytes, lockfree_find_u64},
+    .look = {lockfree_look_bytes, lockfree_look_u64},
     .swing = lockfree_swing,
     .prefetch = lockfree_prefetch,
     .walk = weft_lockfree_walk,

@@ -133,6 +133,15 @@ static void rwlock_find(weft_core *core, const weft_key *key, weft_position *pos
     weft_rwlock_read_unlock(&table->lock);
 }
 
+static bool rwlock_look(weft_core *core, const weft_key *key, uint64_t *cell) {
+    weft_position position;
+    rwlock_find(core, key, &position);
+    if (position.present) {
+        *cell = position.cell;
+    }
+    return position.present;
+}
+
 /* Bytes shape: the write's version, greater than all that the key had; desired 0: a removal. */
 static void stamp(const weft_core *core, weft_position *position, uint64_t floor,
                   uint64_t desired) {
@@ -380,7 +389,8 @@ const weft_engine weft_engine_rwlock = {
     .do_not_choose = "several writers, many cores, or tail latency: growing is O(n) under the lock",
     .open = rwlock_open,
     .close = rwlock_close,
-    .find = rwlock_find,
+    .find = {rwlock_find, rwlock_find},
+    .look = {rwlock_look, rwlock_look},
     .swing = rwlock_swing,
     .walk = rwlock_walk,
     .reserve = rwlock_reserve,

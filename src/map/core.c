@@ -79,20 +79,10 @@ static size_t release_retired(void *ctx, uint64_t link) {
 
 uint64_t weft_core_entries(const weft_core *core) {
     int64_t sum = 0;
-    for (uint32_t i = 0; i < core->stripe_count; i++) {
+    for (uint32_t i = 0; i < 2 * core->stripe_count; i++) {
         sum += weft_load_relaxed(&core->stripes[i].entries);
     }
     return sum < 0 ? 0 : (uint64_t)sum;
-}
-
-void weft_core_count(weft_core *core, int entries, int64_t bytes) {
-    weft_core_stripe *stripe = weft_core_my_stripe(core);
-    if (entries != 0) {
-        weft_fetch_add_relaxed(&stripe->entries, entries);
-    }
-    if (bytes != 0) {
-        weft_fetch_add_relaxed(&stripe->entry_bytes, bytes);
-    }
 }
 
 uint64_t weft_core_hash_bytes(const weft_core *core, weft_bytes key) {
@@ -101,10 +91,6 @@ uint64_t weft_core_hash_bytes(const weft_core *core, weft_bytes key) {
         return weft_mix_u64(core->hash(core->hash_ctx, key, core->hash_seed), core->hash_seed);
     }
     return weft_hash_bytes(key.data, key.size, core->secret);
-}
-
-uint64_t weft_core_hash_u64(const weft_core *core, uint64_t key) {
-    return weft_mix_u64(key, core->hash_seed);
 }
 
 uint64_t weft_core_unhash_u64(const weft_core *core, uint64_t hash) {
@@ -129,7 +115,7 @@ static void era_is_unreachable(weft_core *core, weft_block *block);
 
 static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
     size_t bytes = sizeof(weft_era) + WEFT_CACHE_LINE +
-                   stripes * (sizeof(weft_core_stripe) + sizeof(weft_limbo_stripe));
+                   stripes * (2 * sizeof(weft_core_stripe) + sizeof(weft_limbo_stripe));
     weft_era *era = weft_memory_alloc(&map->allocator, bytes, WEFT_CACHE_LINE);
     if (era == NULL) {
         return NULL;
@@ -138,7 +124,7 @@ static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
     uintptr_t behind =
         ((uintptr_t)(era + 1) + WEFT_CACHE_LINE - 1) & ~(uintptr_t)(WEFT_CACHE_LINE - 1);
     era->core.stripes = (weft_core_stripe *)behind;
-    era->core.limbo.stripes = (weft_limbo_stripe *)(era->core.stripes + stripes);
+    era->core.limbo.stripes = (weft_limbo_stripe *)(era->core.stripes + 2 * stripes);
     era->core.stripe_count = stripes;
     era->core.limbo.stripe_count = stripes;
     era->map = map;

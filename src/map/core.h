@@ -3,6 +3,7 @@
 #ifndef WEFT_MAP_CORE_H
 #define WEFT_MAP_CORE_H
 
+#include "base/hash.h"
 #include "base/lock.h"
 #include "engine/engine.h"
 
@@ -57,9 +58,6 @@ int weft_map_clear_impl(weft_map_impl *map);
 
 /* Free some of what earlier eras left; true if nothing is left. */
 bool weft_map_bury(weft_map_impl *map, size_t budget);
-
-/* Count a change of one key. */
-void weft_core_count(weft_core *core, int entries, int64_t bytes);
 
 /* Claims (claim.c): one thread at a time works on a key. WEFT_OK or WEFT_E_REENTRANT. */
 int weft_claim_take(weft_map_impl *map, weft_claim *claim, const weft_key *key);
@@ -125,7 +123,7 @@ static inline weft_key weft_key_of_bytes(const weft_core *core, weft_bytes bytes
 }
 
 static inline weft_key weft_key_of_u64(const weft_core *core, uint64_t number) {
-    return (weft_key){.hash = weft_core_hash_u64(core, number), .number = number};
+    return (weft_key){.hash = weft_mix_u64(number, core->hash_seed), .number = number};
 }
 
 #endif

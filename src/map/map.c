@@ -28,12 +28,12 @@ static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes, weft_view 
     }
     weft_core *core = weft_map_core(impl);
     weft_key key = weft_key_of_bytes(core, bytes);
-    weft_position position;
     weft_entry *entry;
     weft_recording_note_get(impl, &key);
     do {
-        core->engine->find(core, &key, &position);
-        entry = position.present ? (weft_entry *)(uintptr_t)position.cell : NULL;
+        uint64_t cell;
+        bool present = core->engine->look[WEFT_SHAPE_BYTES](core, &key, &cell);
+        entry = present ? (weft_entry *)(uintptr_t)cell : NULL;
         /* Another round if it left after it was found. */
     } while (entry != NULL && WEFT_UNLIKELY(!weft_entry_look(entry, view)));
     return entry;
@@ -60,19 +60,19 @@ static int get_guarded(weft_map *map, weft_bytes key, weft_buffer *out) {
 
 WEFT_HOT int weft_map_get(weft_map *map, weft_bytes key, weft_buffer *out) {
     weft_guard guard;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     int status = get_guarded(map, key, out);
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return status;
 }
 
 int weft_map_get_many(weft_map *map, const weft_bytes *keys, size_t count, weft_buffer *out) {
     weft_guard guard;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     for (size_t i = 0; i < count; i++) {
         out[i].status = get_guarded(map, keys[i], &out[i]);
     }
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return WEFT_OK;
 }
 
@@ -85,7 +85,7 @@ WEFT_HOT void weft_map_prefetch(weft_map *map, const weft_bytes *keys, size_t co
     }
     weft_key found[PREFETCH_MAX];
     weft_guard guard;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     weft_core *core = weft_map_core(impl);
     count = core->engine->prefetch == NULL ? 0 : count < PREFETCH_MAX ? count : PREFETCH_MAX;
     for (size_t i = 0; i < count; i++) {
@@ -95,7 +95,7 @@ WEFT_HOT void weft_map_prefetch(weft_map *map, const weft_bytes *keys, size_t co
     for (size_t i = 0; i < count; i++) {
         core->engine->prefetch(core, &found[i], true);
     }
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
 }
 
 WEFT_HOT int weft_map_peek(weft_map *map, weft_bytes key, const weft_guard *guard,
@@ -112,9 +112,9 @@ WEFT_HOT int weft_map_peek(weft_map *map, weft_bytes key, const weft_guard *guar
 int weft_map_contains(weft_map *map, weft_bytes key) {
     weft_guard guard;
     weft_view view;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     int status = weft_map_peek(map, key, &guard, &view);
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return status;
 }
 
@@ -127,7 +127,7 @@ int weft_map_acquire(weft_map *map, weft_bytes key, weft_ref *ref) {
         return WEFT_E_TOOBIG;
     }
     weft_guard guard;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     weft_view view;
     weft_entry *entry = find_entry(map, key, &view);
     if (entry != NULL) {
@@ -135,7 +135,7 @@ int weft_map_acquire(weft_map *map, weft_bytes key, weft_ref *ref) {
         *ref = (weft_ref){view, entry, impl};
         weft_fetch_add_relaxed(&impl->references, 1);
     }
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return entry != NULL ? WEFT_OK : WEFT_NOT_FOUND;
 }
 

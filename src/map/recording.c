@@ -282,7 +282,7 @@ static bool take_entry(void *ctx, uint64_t number, uint64_t cell) {
     uint64_t hash = 0;
     uint32_t value_size = 0;
     if (core->shape == WEFT_SHAPE_U64) {
-        hash = weft_core_hash_u64(core, number);
+        hash = weft_key_of_u64(core, number).hash;
     } else {
         const weft_entry *entry = (const weft_entry *)(uintptr_t)cell;
         bytes = weft_entry_key_bytes(entry);

@@ -34,14 +34,8 @@ static weft_map_impl *existing(weft_u64map *map) {
 static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
     weft_core *core = weft_map_core(impl);
     weft_key key = weft_key_of_u64(core, number);
-    weft_position position;
     weft_recording_note_get(impl, &key);
-    core->engine->find(core, &key, &position);
-    if (!position.present) {
-        return WEFT_NOT_FOUND;
-    }
-    *value = position.cell;
-    return WEFT_OK;
+    return core->engine->look[WEFT_SHAPE_U64](core, &key, value) ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
 WEFT_HOT int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
@@ -50,9 +44,9 @@ WEFT_HOT int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
         return WEFT_NOT_FOUND;
     }
     weft_guard guard;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     int status = get_guarded(impl, key, value);
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return status;
 }
 
@@ -64,18 +58,17 @@ int weft_u64map_contains(weft_u64map *map, uint64_t key) {
 int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t count,
                          weft_u64found *found) {
     weft_guard guard;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     for (size_t i = 0; i < count; i++) {
         found[i].status = weft_u64map_get(map, keys[i], &found[i].value);
     }
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return WEFT_OK;
 }
 
 /* ---- the loop of writes ---------------------------------------------------------------------- */
 
 typedef struct change {
-    weft_u64compute_fn decide;
     void *ctx;
     uint64_t key;
     weft_trace_op op; /* what a recording calls it, if it stores */
@@ -87,13 +80,14 @@ typedef struct change {
     uint64_t era;
 } change;
 
-static int attempt(weft_core *core, const weft_key *key, change *c) {
+static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
+                                      weft_u64compute_fn decide, change *c) {
     weft_position position;
-    core->engine->find(core, key, &position);
+    core->engine->find[WEFT_SHAPE_U64](core, key, &position);
     c->existed = position.present;
     c->old = position.present ? position.cell : 0;
     uint64_t seen = c->old;
-    c->verdict = c->decide(c->ctx, c->existed ? &seen : NULL, &c->fresh);
+    c->verdict = decide(c->ctx, c->existed ? &seen : NULL, &c->fresh);
     if (c->verdict == WEFT_DEL && !c->existed) {
         c->verdict = WEFT_KEEP;
     }
@@ -109,7 +103,9 @@ static int attempt(weft_core *core, const weft_key *key, change *c) {
     return status;
 }
 
-static WEFT_HOT int run(weft_u64map *map, uint64_t number, change *c) {
+/* Inlined, so that the compiler knows the decision. */
+static WEFT_ALWAYS_INLINE int run(weft_u64map *map, uint64_t number, weft_u64compute_fn decide,
+                                  change *c) {
     weft_map_impl *impl = existing(map);
     if (WEFT_UNLIKELY(impl == NULL)) {
         if (c->removes) {
@@ -121,14 +117,14 @@ static WEFT_HOT int run(weft_u64map *map, uint64_t number, change *c) {
         }
     }
     weft_guard guard;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     weft_core *core = weft_map_core(impl);
     weft_key key = weft_key_of_u64(core, number);
     c->key = number;
     c->era = core->era;
     int status;
-    while ((status = attempt(core, &key, c)) == WEFT_MISMATCH) {
-        weft_fetch_add_relaxed(&weft_core_my_stripe(core)->retries, 1);
+    while ((status = attempt(core, &key, decide, c)) == WEFT_MISMATCH) {
+        weft_core_count_retry(core);
     }
     weft_recording_filter *recording = weft_recording_for(impl, &key);
     if (WEFT_UNLIKELY(recording != NULL)) {
@@ -136,7 +132,7 @@ static WEFT_HOT int run(weft_u64map *map, uint64_t number, change *c) {
         weft_recording_note_write(recording, &key, &write);
     }
     weft_map_bury(impl, BURY_AT_ONCE);
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return status;
 }
 
@@ -188,9 +184,10 @@ static weft_verdict decide_remove_eq(void *ctx, const uint64_t *old, uint64_t *f
     return decide_remove(ctx, old, fresh);
 }
 
-static int run_given(weft_u64map *map, uint64_t key, change *c, given *g) {
-    c->ctx = g;
-    int status = run(map, key, c);
+static WEFT_ALWAYS_INLINE int run_given(weft_u64map *map, uint64_t key, weft_u64compute_fn decide,
+                                        change *c) {
+    given *g = c->ctx;
+    int status = run(map, key, decide, c);
     return status == WEFT_ABORTED ? g->refusal : status;
 }
 
@@ -198,14 +195,14 @@ static int run_given(weft_u64map *map, uint64_t key, change *c, given *g) {
 
 WEFT_HOT int weft_u64map_put(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.decide = decide_put, .op = WEFT_TRACE_PUT};
-    return run_given(map, key, &c, &g);
+    change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
+    return run_given(map, key, decide_put, &c);
 }
 
 int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *old) {
     given g = {.value = value};
-    change c = {.decide = decide_put, .op = WEFT_TRACE_PUT};
-    int status = run_given(map, key, &c, &g);
+    change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
+    int status = run_given(map, key, decide_put, &c);
     if (status == WEFT_OK && c.existed) {
         *old = c.old;
     }
@@ -214,14 +211,14 @@ int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *o
 
 int weft_u64map_insert(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.decide = decide_insert, .op = WEFT_TRACE_INSERT};
-    return run_given(map, key, &c, &g);
+    change c = {.ctx = &g, .op = WEFT_TRACE_INSERT};
+    return run_given(map, key, decide_insert, &c);
 }
 
 int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *out) {
     given g = {.value = value};
-    change c = {.decide = decide_insert, .op = WEFT_TRACE_INSERT};
-    int status = run_given(map, key, &c, &g);
+    change c = {.ctx = &g, .op = WEFT_TRACE_INSERT};
+    int status = run_given(map, key, decide_insert, &c);
     if (status == WEFT_OK || status == WEFT_EXISTS) {
         *out = status == WEFT_OK ? value : c.old;
     }
@@ -230,14 +227,14 @@ int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value, ui
 
 int weft_u64map_replace(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.decide = decide_replace, .op = WEFT_TRACE_PUT};
-    return run_given(map, key, &c, &g);
+    change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
+    return run_given(map, key, decide_replace, &c);
 }
 
 int weft_u64map_cas(weft_u64map *map, uint64_t key, uint64_t expected, uint64_t desired) {
     given g = {.value = desired, .expected = expected};
-    change c = {.decide = decide_cas, .op = WEFT_TRACE_RMW};
-    return run_given(map, key, &c, &g);
+    change c = {.ctx = &g, .op = WEFT_TRACE_RMW};
+    return run_given(map, key, decide_cas, &c);
 }
 
 int weft_u64map_remove(weft_u64map *map, uint64_t key) {
@@ -247,8 +244,8 @@ int weft_u64map_remove(weft_u64map *map, uint64_t key) {
 
 int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
     given g = {.refusal = WEFT_OK};
-    change c = {.decide = decide_remove, .op = WEFT_TRACE_REMOVE, .removes = true};
-    int status = run_given(map, key, &c, &g);
+    change c = {.ctx = &g, .op = WEFT_TRACE_REMOVE, .removes = true};
+    int status = run_given(map, key, decide_remove, &c);
     if (status == WEFT_OK) {
         *value = c.old;
     }
@@ -257,8 +254,8 @@ int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
 
 int weft_u64map_remove_eq(weft_u64map *map, uint64_t key, uint64_t expected) {
     given g = {.expected = expected};
-    change c = {.decide = decide_remove_eq, .op = WEFT_TRACE_REMOVE, .removes = true};
-    return run_given(map, key, &c, &g);
+    change c = {.ctx = &g, .op = WEFT_TRACE_REMOVE, .removes = true};
+    return run_given(map, key, decide_remove_eq, &c);
 }
 
 typedef struct remove_if {
@@ -278,8 +275,8 @@ static weft_verdict decide_remove_if(void *ctx, const uint64_t *old, uint64_t *f
 
 int weft_u64map_remove_if(weft_u64map *map, uint64_t key, weft_u64visit_fn fn, void *ctx) {
     remove_if r = {.key = key, .fn = fn, .ctx = ctx};
-    change c = {.decide = decide_remove_if, .ctx = &r, .op = WEFT_TRACE_REMOVE, .removes = true};
-    int status = run(map, key, &c);
+    change c = {.ctx = &r, .op = WEFT_TRACE_REMOVE, .removes = true};
+    int status = run(map, key, decide_remove_if, &c);
     return status == WEFT_ABORTED ? r.base.refusal : status;
 }
 
@@ -295,8 +292,8 @@ int weft_u64map_fetch(weft_u64map *map, uint64_t key, weft_fetch fetch, int64_t 
         return WEFT_E_INVALID;
     }
     weft_trace_op op = fetch.op == WEFT_FETCH_ADD ? WEFT_TRACE_ADD : WEFT_TRACE_RMW;
-    change c = {.decide = decide_fetch, .ctx = &fetch, .op = op};
-    int status = run(map, key, &c);
+    change c = {.ctx = &fetch, .op = op};
+    int status = run(map, key, decide_fetch, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = (int64_t)c.old;
     }
@@ -321,8 +318,8 @@ static weft_verdict decide_merge(void *ctx, const uint64_t *old, uint64_t *fresh
 int weft_u64map_merge(weft_u64map *map, uint64_t key, uint64_t operand,
                       const weft_u64merge *merge) {
     merging m = {merge, operand};
-    change c = {.decide = decide_merge, .ctx = &m, .op = WEFT_TRACE_RMW};
-    return run(map, key, &c);
+    change c = {.ctx = &m, .op = WEFT_TRACE_RMW};
+    return run(map, key, decide_merge, &c);
 }
 
 /* ---- compute and build ----------------------------------------------------------------------- */
@@ -364,18 +361,17 @@ static int compute_exclusive(weft_u64map *map, uint64_t number, const weft_u64co
     if (status != WEFT_OK) {
         return status;
     }
-    c->decide = decide_once;
     c->ctx = &d;
-    status = run(map, number, c);
+    status = run(map, number, decide_once, c);
     weft_claim_give_back(impl, &claim);
     return d.overtaken ? WEFT_MISMATCH : status;
 }
 
 int weft_u64map_compute(weft_u64map *map, uint64_t key, const weft_u64compute *compute,
                         weft_outcome *outcome) {
-    change c = {.decide = compute->fn, .ctx = compute->ctx, .op = WEFT_TRACE_RMW};
+    change c = {.ctx = compute->ctx, .op = WEFT_TRACE_RMW};
     int status = compute->mode == WEFT_EXCLUSIVE ? compute_exclusive(map, key, compute, &c)
-                                                 : run(map, key, &c);
+                                                 : run(map, key, compute->fn, &c);
     if (outcome != NULL) {
         *outcome = (weft_outcome){c.verdict, c.existed, 0, c.era};
     }
@@ -421,22 +417,22 @@ int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const uint64_t 
                          size_t count) {
     weft_guard guard;
     int status = WEFT_OK;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     for (size_t i = 0; i < count && status == WEFT_OK; i++) {
         status = weft_u64map_put(map, keys[i], values[i]);
     }
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return status;
 }
 
 int weft_u64map_remove_many(weft_u64map *map, const uint64_t *keys, size_t count, size_t *removed) {
     weft_guard guard;
     size_t gone = 0;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     for (size_t i = 0; i < count; i++) {
         gone += weft_u64map_remove(map, keys[i]) == WEFT_OK;
     }
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     if (removed != NULL) {
         *removed = gone;
     }

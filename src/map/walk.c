@@ -26,7 +26,7 @@ typedef struct batch {
 static uint64_t point_of(const weft_core *core, uint64_t number, uint64_t cell) {
     return weft_reverse_bits(
         core->shape == WEFT_SHAPE_U64
-            ? weft_core_hash_u64(core, number)
+            ? weft_key_of_u64(core, number).hash
             : weft_core_hash_bytes(core,
                                    weft_entry_key_bytes((const weft_entry *)(uintptr_t)cell)));
 }

@@ -96,7 +96,7 @@ static int make(site *at, const change *c, const weft_fresh *fresh) {
 /* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round
  * again. */
 static int attempt(site *at, change *c) {
-    at->core->engine->find(at->core, &at->key, &at->position);
+    at->core->engine->find[WEFT_SHAPE_BYTES](at->core, &at->key, &at->position);
     at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
     weft_view view = {.version = 0};
     if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
@@ -170,7 +170,7 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
         }
     }
     weft_guard guard;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     site at;
     at.map = impl;
     at.core = weft_map_core(impl);
@@ -179,7 +179,7 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
     at.stored = 0;
     int status;
     while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
-        weft_fetch_add_relaxed(&weft_core_my_stripe(at.core)->retries, 1);
+        weft_core_count_retry(at.core);
         if (!c->constant) {
             weft_entry_discard(impl, at.made);
             at.made = NULL;
@@ -193,7 +193,7 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
         weft_recording_note_write(recording, &at.key, &write);
     }
     weft_map_bury(impl, BURY_AT_ONCE);
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return status;
 }
 
@@ -625,11 +625,11 @@ int weft_map_put_many(weft_map *map, const weft_bytes *keys, const weft_bytes *v
                       size_t count) {
     weft_guard guard;
     int status = WEFT_OK;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     for (size_t i = 0; i < count && status == WEFT_OK; i++) {
         status = weft_map_put(map, keys[i], values[i]);
     }
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     return status;
 }
 
@@ -637,12 +637,12 @@ int weft_map_remove_many(weft_map *map, const weft_bytes *keys, size_t count, si
     weft_guard guard;
     int status = WEFT_OK;
     size_t gone = 0;
-    weft_guard_enter(&guard);
+    weft_epoch_enter(&guard);
     for (size_t i = 0; i < count && status >= 0; i++) {
         status = weft_map_remove(map, keys[i]);
         gone += status == WEFT_OK;
     }
-    weft_guard_leave(&guard);
+    weft_epoch_leave(&guard);
     if (removed != NULL) {
         *removed = gone;
     }

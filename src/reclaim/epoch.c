@@ -45,18 +45,6 @@ enum {
     SHARED_NUMBER = 0,
 };
 
-typedef struct weft_record {
-    uint64_t pinned; /* 0: outside; else the epoch seen on entry */
-    uint32_t nest;   /* guards entered and not left; the owner's */
-    uint32_t number;
-    uint32_t taken;           /* 1: a thread or a movable guard owns it */
-    uint32_t freeing;         /* inside a release callback: do not start another */
-    uint64_t retired_objects; /* counted by the owner; sums are read by anyone */
-    uint64_t retired_bytes;
-    uint64_t freed_objects;
-    uint64_t freed_bytes;
-} WEFT_LINE_ALIGNED weft_record;
-
 typedef struct weft_record_chunk {
     weft_record records[CHUNK_RECORDS];
     struct weft_record_chunk *next;
@@ -64,9 +52,10 @@ typedef struct weft_record_chunk {
 
 _Static_assert(sizeof(weft_record) == WEFT_CACHE_LINE, "a record has its line for itself");
 
+uint64_t weft_epoch_now WEFT_LINE_ALIGNED = WEFT_LIMBO_BAGS;
+
 static struct {
-    uint64_t epoch WEFT_LINE_ALIGNED;
-    uint64_t advances;
+    uint64_t advances WEFT_LINE_ALIGNED;
     uint64_t stalled_record; /* the record that held the epoch back at the last attempt; 0 none */
     uint64_t stalled_epoch;
     uint64_t stalled_since_ns;
@@ -74,9 +63,10 @@ static struct {
         shared_pins[WEFT_LIMBO_BAGS] WEFT_LINE_ALIGNED; /* threads without a record, by epoch */
     weft_record_chunk *chunks WEFT_LINE_ALIGNED;
     uint32_t records;   /* made so far, for numbers */
+    uint64_t stamps;    /* given to threads without a record, and to those beyond numbering */
     weft_record shared; /* counters of threads without a record */
     weft_record first[STATIC_RECORDS];
-} global = {.epoch = WEFT_LIMBO_BAGS};
+} global;
 
 /* ---- records --------------------------------------------------------------------------------- */
 
@@ -195,14 +185,13 @@ static inline weft_record *my_record(void) {
     return WEFT_LIKELY(record != NULL) ? record : my_record_slow();
 }
 
-uint32_t weft_epoch_thread_number(void) {
+uint32_t weft_epoch_thread_number_slow(void) {
     weft_record *record = my_record();
     return record != NULL ? record->number : SHARED_NUMBER;
 }
 
-bool weft_epoch_inside(void) {
-    weft_record *record = *weft_thread_slot();
-    return record != NULL && record->nest != 0;
+uint64_t weft_epoch_stamp_shared(void) {
+    return weft_fetch_add_relaxed(&global.stamps, (uint64_t)1 << 16) & (UINT64_MAX >> 6);
 }
 
 /* ---- guards ---------------------------------------------------------------------------------- */
@@ -212,11 +201,11 @@ bool weft_epoch_inside(void) {
 static void *shared_enter(void) {
     WEFT_ASSERT(*weft_thread_slot() == NULL);
     for (;;) {
-        uint64_t epoch = weft_load_seq_cst(&global.epoch);
+        uint64_t epoch = weft_load_seq_cst(&weft_epoch_now);
         unsigned bag = epoch % WEFT_LIMBO_BAGS;
         weft_fetch_add_seq_cst(&global.shared_pins[bag], 1);
         /* Counted before the epoch could move on from it, or try again. */
-        if (weft_load_seq_cst(&global.epoch) == epoch) {
+        if (weft_load_seq_cst(&weft_epoch_now) == epoch) {
             return (void *)(uintptr_t)(bag << 1 | 1);
         }
         weft_fetch_add_seq_cst(&global.shared_pins[bag], (uint64_t)-1);
@@ -227,29 +216,18 @@ static void shared_leave(uintptr_t mark) {
     weft_fetch_add_seq_cst(&global.shared_pins[mark >> 1], (uint64_t)-1);
 }
 
-static inline void pin(weft_record *record) {
-    WEFT_ASSERT(record->nest == 1 && weft_load_relaxed(&record->pinned) == 0);
-    /* Acquire: keeps the caller's reads behind the epoch that stands for them. Pairs with
-     * advance. */
-    uint64_t epoch = weft_load_acquire(&global.epoch);
-#if WEFT_BARRIER_ASYMMETRIC
-    weft_store_relaxed(&record->pinned, epoch);
-    weft_barrier_light(); /* pairs with weft_barrier_heavy in advance */
-#else
-    weft_store_seq_cst(&record->pinned, epoch);
-#endif
+WEFT_COLD void weft_epoch_enter_slow(weft_guard *guard) {
+    weft_record *record = my_record();
+    guard->record = record;
+    if (record == NULL) {
+        guard->record = shared_enter();
+    } else if (record->nest++ == 0) {
+        weft_epoch_pin(record);
+    }
 }
 
 void weft_guard_enter(weft_guard *guard) {
-    weft_record *record = my_record();
-    if (WEFT_UNLIKELY(record == NULL)) {
-        guard->record = shared_enter();
-        return;
-    }
-    guard->record = record;
-    if (record->nest++ == 0) {
-        pin(record);
-    }
+    weft_epoch_enter(guard);
 }
 
 void weft_guard_enter_movable(weft_guard *guard) {
@@ -260,7 +238,7 @@ void weft_guard_enter_movable(weft_guard *guard) {
     }
     guard->record = record;
     record->nest = 1;
-    pin(record);
+    weft_epoch_pin(record);
 }
 
 void weft_guard_leave(weft_guard *guard) {
@@ -303,8 +281,8 @@ static bool scan_record(weft_record *record, void *ctx) {
 
 /* Moves the epoch on if every record that is inside has seen it. */
 static bool advance(void) {
-    WEFT_ASSERT(weft_load_relaxed(&global.epoch) >= WEFT_LIMBO_BAGS);
-    uint64_t epoch = weft_load_seq_cst(&global.epoch);
+    WEFT_ASSERT(weft_load_relaxed(&weft_epoch_now) >= WEFT_LIMBO_BAGS);
+    uint64_t epoch = weft_load_seq_cst(&weft_epoch_now);
     if (!weft_barrier_heavy()) { /* pairs with weft_barrier_light in pin */
         return false;
     }
@@ -312,7 +290,7 @@ static bool advance(void) {
         !each_record(scan_record, &epoch)) {
         return false;
     }
-    if (weft_cas_seq_cst(&global.epoch, &epoch, epoch + 1)) {
+    if (weft_cas_seq_cst(&weft_epoch_now, &epoch, epoch + 1)) {
         weft_store_relaxed(&global.stalled_record, 0);
         weft_fetch_add_relaxed(&global.advances, 1);
     }
@@ -320,12 +298,12 @@ static bool advance(void) {
 }
 
 bool weft_epoch_synchronize(void) {
-    WEFT_ASSERT(weft_load_relaxed(&global.epoch) >= WEFT_LIMBO_BAGS);
+    WEFT_ASSERT(weft_load_relaxed(&weft_epoch_now) >= WEFT_LIMBO_BAGS);
     if (weft_epoch_inside()) {
         return false;
     }
-    uint64_t goal = weft_load_seq_cst(&global.epoch) + 2;
-    for (unsigned turn = 0; weft_load_seq_cst(&global.epoch) < goal; turn++) {
+    uint64_t goal = weft_load_seq_cst(&weft_epoch_now) + 2;
+    for (unsigned turn = 0; weft_load_seq_cst(&weft_epoch_now) < goal; turn++) {
         if (!advance()) {
             weft_pause();
             if (turn > 16) {
@@ -390,7 +368,7 @@ static uint64_t free_chain(weft_limbo *limbo, weft_limbo_stripe *stripe, uint64_
 /* Takes the bag that has become free. The caller is inside a guard. */
 static uint64_t take_bag(weft_limbo_stripe *stripe) {
     WEFT_ASSERT(stripe != NULL);
-    uint64_t epoch = weft_load_seq_cst(&global.epoch);
+    uint64_t epoch = weft_load_seq_cst(&weft_epoch_now);
 #if WEFT_MUTANT == 2 /* frees one epoch early */
     uint64_t *head = &stripe->heads[(epoch + 3) % WEFT_LIMBO_BAGS];
 #else
@@ -423,7 +401,7 @@ void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
 
     /* Sequentially consistent: behind the caller's unlinking, so that the bag is not too old a
      * one. */
-    uint64_t epoch = weft_load_seq_cst(&global.epoch);
+    uint64_t epoch = weft_load_seq_cst(&weft_epoch_now);
     push(&stripe->heads[epoch % WEFT_LIMBO_BAGS], link);
     weft_fetch_add_relaxed(&stripe->objects, 1);
     weft_fetch_add_relaxed(&stripe->bytes, bytes);
@@ -506,7 +484,7 @@ void weft_reclaim_stats_get(weft_reclaim_stats *stats) {
     for (int i = 0; i < WEFT_LIMBO_BAGS; i++) {
         stats->guards += weft_load_relaxed(&global.shared_pins[i]);
     }
-    stats->epoch = weft_load_relaxed(&global.epoch);
+    stats->epoch = weft_load_relaxed(&weft_epoch_now);
     stats->advances = weft_load_relaxed(&global.advances);
     weft_record *stalled = (weft_record *)(uintptr_t)weft_load_relaxed(&global.stalled_record);
     if (stalled != NULL &&
@@ -530,7 +508,7 @@ static bool forget_record(weft_record *record, void *ctx) {
 void weft_epoch_reset(void) {
     each_record(forget_record, NULL);
     memset(global.shared_pins, 0, sizeof global.shared_pins);
-    global.epoch = WEFT_LIMBO_BAGS;
+    weft_epoch_now = WEFT_LIMBO_BAGS;
     *weft_thread_slot() = NULL;
 }
 #endif

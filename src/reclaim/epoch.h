@@ -8,14 +8,17 @@
 #ifndef WEFT_RECLAIM_EPOCH_H
 #define WEFT_RECLAIM_EPOCH_H
 
-#include "base/platform.h"
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "base/barrier.h"
+#include "base/thread.h"
 #include <weft/guard.h>
 
 /* The word in a retired object through which a limbo links it. A reader may still look at the word
  * while it becomes a link: the owner reads it with an atomic load and tolerates either value. */
 typedef uint64_t weft_limbo_link;
 
-enum { WEFT_LIMBO_BAGS = 4, WEFT_LIMBO_STRIPES_MAX = 64 };
+enum { WEFT_LIMBO_BAGS = 4, WEFT_LIMBO_STRIPES_MAX = 64, WEFT_STAMP_THREADS = 0xffff };
 
 typedef struct weft_limbo_stripe {
     uint64_t heads[WEFT_LIMBO_BAGS]; /* tagged addresses of links; bag = epoch mod 4 */
@@ -55,11 +58,91 @@ void weft_limbo_pending(const weft_limbo *limbo, uint64_t *objects, uint64_t *by
  * False at once if this thread is inside a guard itself. */
 bool weft_epoch_synchronize(void);
 
-/* Is the calling thread inside a guard? */
-bool weft_epoch_inside(void);
+/* ---- guards, for callers within the library --------------------------------------------------- */
 
-/* A small number of this thread, for choosing stripes. Dense, reused after a thread's exit. */
-uint32_t weft_epoch_thread_number(void);
+typedef struct weft_record {
+    uint64_t pinned; /* 0: outside; else the epoch seen on entry */
+    uint32_t nest;   /* guards entered and not left; the owner's */
+    uint32_t number;
+    uint32_t taken;           /* 1: a thread or a movable guard owns it */
+    uint32_t freeing;         /* inside a release callback: do not start another */
+    uint64_t retired_objects; /* counted by the owner; sums are read by anyone */
+    uint64_t retired_bytes;
+    uint64_t freed_objects;
+    uint64_t freed_bytes;
+    uint64_t stamps; /* given out; goes on when the record gets another owner */
+} WEFT_LINE_ALIGNED weft_record;
+
+extern uint64_t weft_epoch_now __attribute__((visibility("hidden"))); /* the global epoch */
+
+static inline void weft_epoch_pin(weft_record *record) {
+    WEFT_ASSERT(record->nest == 1 && weft_load_relaxed(&record->pinned) == 0);
+    /* Acquire: keeps the caller's reads behind the epoch that stands for them. Pairs with
+     * advance. */
+    uint64_t epoch = weft_load_acquire(&weft_epoch_now);
+#if WEFT_BARRIER_ASYMMETRIC
+    weft_store_relaxed(&record->pinned, epoch);
+    weft_barrier_light(); /* pairs with weft_barrier_heavy in advance */
+#else
+    weft_store_seq_cst(&record->pinned, epoch);
+#endif
+}
+
+/* A thread's first guard, or one without memory for a record. */
+void weft_epoch_enter_slow(weft_guard *guard);
+
+uint32_t weft_epoch_thread_number_slow(void);
+uint64_t weft_epoch_stamp_shared(void);
+
+/* weft_guard_enter. */
+static inline void weft_epoch_enter(weft_guard *guard) {
+    weft_record *record = *weft_thread_slot();
+    if (WEFT_UNLIKELY(record == NULL)) {
+        weft_epoch_enter_slow(guard);
+        return;
+    }
+    guard->record = record;
+    if (record->nest++ == 0) {
+        weft_epoch_pin(record);
+    }
+}
+
+/* weft_guard_leave, for a guard that is not movable. */
+static inline void weft_epoch_leave(weft_guard *guard) {
+    weft_record *record = guard->record;
+    if (WEFT_UNLIKELY(((uintptr_t)record & 1) != 0)) {
+        weft_guard_leave(guard);
+        return;
+    }
+    WEFT_ASSERT(record == *weft_thread_slot() && record->nest > 0);
+    if (--record->nest == 0) {
+        /* Release: pairs with the acquire in scan_record; the stretch's reads come before
+         * freeing. */
+        weft_store_release(&record->pinned, 0);
+    }
+}
+
+/* A small number of this thread, for choosing stripes: from 1 on, dense, reused after a thread's
+ * exit. 0 without memory for a record. No other thread that lives has the same, but for 0. */
+static inline uint32_t weft_epoch_thread_number(void) {
+    weft_record *record = *weft_thread_slot();
+    return WEFT_LIKELY(record != NULL) ? record->number : weft_epoch_thread_number_slow();
+}
+
+/* A number that is given out once, by any thread; below 2^58. */
+static inline uint64_t weft_epoch_stamp(void) {
+    weft_record *record = *weft_thread_slot();
+    if (WEFT_UNLIKELY(record == NULL || record->number > WEFT_STAMP_THREADS)) {
+        return weft_epoch_stamp_shared();
+    }
+    return (++record->stamps << 16 | record->number) & (UINT64_MAX >> 6);
+}
+
+/* Is the calling thread inside a guard? */
+static inline bool weft_epoch_inside(void) {
+    weft_record *record = *weft_thread_slot();
+    return record != NULL && record->nest != 0;
+}
 
 #if defined(WEFT_SCHED) && WEFT_SCHED
 /* Between schedules, with no guard entered and every limbo empty: back to the initial state. */

@@ -38,7 +38,7 @@ static inline void read_and_unlink(tape *t, const char *path) {
 static inline inline bool is_chosen(weft_u64map *map, const weft_recording_filter *filter,
                                     uint64_t key) {
     weft_core *core = weft_map_core(map->impl);
-    return weft_recording_chooses(filter, weft_core_hash_u64(core, key));
+    return weft_recording_chooses(filter, weft_key_of_u64(core, key).hash);
 }
 
 static inline inline bool find_in_replay(void *ctx, const weft_view *entry) {
