@@ -48,8 +48,8 @@ const unitOf = (cell) => cell.unit;
 /** How a cell was driven: by threads of a map's process, or through connections to a server. */
 function settingOf(cell) {
     if (isNumber(cell.connections)) {
-        return html`${figure(cell, "connections", "count")} connections, pipeline
-${figure(cell, "pipeline", "count")}`;
+        return html`${figure(cell, "connections", "count")} connections <span
+class="about id">pipeline ${figure(cell, "pipeline", "count")}</span>`;
     }
     const words = cell.threads === 1 ? "thread" : "threads";
     return isNumber(cell.threads) ? html`${figure(cell, "threads", "count")} ${words}` : "–";
@@ -234,15 +234,17 @@ ahead`,
             head: "verdict",
             cell: (c) => html`<span class="chip ${outcome(c).key}">${outcome(c).words}</span>`,
         },
-        {
+    ];
+    if (cells.some((c) => isNumber(c.ceiling_share))) {
+        columns.push({
             head: html`share of the ${term("ceiling")}`,
             label: "share of the ceiling",
             numeric: true,
             cell: (c) =>
                 html`${figure(c, "ceiling_share", "share")} <span
 class="about">${c.ceiling}</span>`,
-        },
-    ];
+        });
+    }
     return html`<section id="verdict"><h2>Verdict</h2>
 <p>One row a ${term("cell")}: the ${term("median")} over all rounds. The dot is the
 ${term("ratio")}, the bar through it

@@ -283,6 +283,21 @@ class Report(unittest.TestCase):
         self.assertIn("weft itself has no figure in 1 cell: test-reads/1", text)
         self.assertNotIn("nowhere in this run", text)
 
+    def test_servers(self):
+        """A run of servers: connections instead of threads, and its own words."""
+        result = data("won.json")
+        result["kind"] = "serve"
+        result["cells"][0].update(connections=50, pipeline=16, ceiling=None, ceiling_share=None)
+        result["cells"][0]["results"][2]["client_bound"] = True
+        page = self.drawn(result)
+        verdict = words(page.section("verdict"))
+        self.assertIn("50 connections pipeline 16", verdict)
+        self.assertNotIn("1 thread", verdict)
+        self.assertNotIn("share of the", verdict)
+        self.assertIn("One load generator drives every server", words(page.section("how")))
+        self.assertIn("the load generator was at its limit", words(page.section("figures")))
+        self.assertNotIn("32nd", words(page.section("percentiles")))
+
     def test_filled_once(self):
         """What the fill tells is the same for all numbers of threads, and told once."""
         result = data("full.json")
