@@ -2,7 +2,11 @@
 /* liburcu's cds_lfht, the lock-free resizable table under RCU, in the flavour that its
  * documentation names as the fastest for readers: quiescent states. The kit's pause is the
  * quiescent state; a reader's lock and unlock are nothing. Writers replace nodes, and free the old
- * ones by call_rcu. */
+ * ones by call_rcu.
+ *
+ * The table does not resize by itself here: its worker looks at the count only when that is a power
+ * of two, and at the length of chains only in small tables, so that a fast fill can leave it behind
+ * for good, a thousand entries a chain. Writers count, and call cds_lfht_resize in the pause. */
 #define _LGPL_SOURCE
 #include <urcu/urcu-qsbr.h>
 #include <urcu/rculfhash.h>
@@ -13,8 +17,13 @@
 
 static const replay_identity peer_identities[] = {{"liburcu", "lfht"}};
 
+enum { FIRST_BUCKETS = 1024 };
+
 typedef struct peer_map {
     struct cds_lfht *table;
+    uint64_t entries; /* nearly; exact after settle */
+    uint64_t buckets;
+    int growing; /* one thread is about to resize */
 } peer_map;
 
 typedef peer_map peer_u64_map;
@@ -37,22 +46,57 @@ typedef struct text_node {
     replay_text text;
 } text_node;
 
+/* What a thread has inserted and not told its map yet. */
+static __thread struct {
+    peer_map *map;
+    uint64_t inserted; /* less what was removed, modulo 2^64 */
+} untold;
+
+static inline void count_entry(peer_map *map, uint64_t difference) {
+    untold.map = map;
+    untold.inserted += difference;
+}
+
+static void map_grow(peer_map *map, uint64_t entries) {
+    if (uatomic_cmpxchg(&map->growing, 0, 1) != 0)
+        return;
+    uint64_t buckets = map->buckets;
+    while (buckets < entries)
+        buckets *= 2;
+    cds_lfht_resize(map->table, buckets);
+    uatomic_set(&map->buckets, buckets);
+    uatomic_set(&map->growing, 0);
+}
+
+static void tell(void) {
+    peer_map *map = untold.map;
+    uint64_t entries = uatomic_add_return(&map->entries, untold.inserted);
+    untold.inserted = 0;
+    if (entries > uatomic_read(&map->buckets) && entries < UINT64_MAX / 2)
+        map_grow(map, entries);
+}
+
 static inline void peer_enter(void) {
     urcu_qsbr_register_thread();
 }
 
-static inline void peer_leave(void) {
-    urcu_qsbr_unregister_thread();
+static inline void peer_pause(void) {
+    if (untold.inserted != 0)
+        tell();
+    urcu_qsbr_quiescent_state();
 }
 
-static inline void peer_pause(void) {
-    urcu_qsbr_quiescent_state();
+static inline void peer_leave(void) {
+    peer_pause();
+    urcu_qsbr_unregister_thread();
 }
 
 static peer_map *map_open(void) {
     peer_map *map = (peer_map *)replay_new(sizeof *map);
-    map->table = cds_lfht_new_flavor(1, 1, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING,
-                                     &urcu_qsbr_flavor, NULL);
+    map->table = cds_lfht_new_flavor(FIRST_BUCKETS, FIRST_BUCKETS, 0, 0, &urcu_qsbr_flavor, NULL);
+    map->entries = 0;
+    map->buckets = FIRST_BUCKETS;
+    map->growing = 0;
     if (map->table == NULL)
         replay_fail("out of memory");
     return map;
@@ -80,13 +124,15 @@ static inline void free_later(struct cds_lfht_node *old) {
     urcu_qsbr_call_rcu(&caa_container_of(old, node, link)->head, free_node);
 }
 
-static uint64_t map_count(peer_map *map) {
+/* Frees what waits to be freed, and counts. */
+static void map_settle(peer_map *map) {
     long before, after;
     unsigned long count;
+    urcu_qsbr_barrier();
     urcu_qsbr_register_thread();
     cds_lfht_count_nodes(map->table, &before, &count, &after);
     urcu_qsbr_unregister_thread();
-    return count;
+    map->entries = count;
 }
 
 /* What a lookup needs to know. */
@@ -98,8 +144,10 @@ typedef struct search {
 
 /* Puts a node in unless its key is there; then the node is freed. */
 static inline bool insert_node(peer_map *map, node *fresh, search by) {
-    if (cds_lfht_add_unique(map->table, by.hash, by.match, by.key, &fresh->link) == &fresh->link)
+    if (cds_lfht_add_unique(map->table, by.hash, by.match, by.key, &fresh->link) == &fresh->link) {
+        count_entry(map, 1);
         return true;
+    }
     free(fresh);
     return false;
 }
@@ -110,6 +158,8 @@ static inline void replace_node(peer_map *map, node *fresh, search by) {
         cds_lfht_add_replace(map->table, by.hash, by.match, by.key, &fresh->link);
     if (old != NULL)
         free_later(old);
+    else
+        count_entry(map, 1);
 }
 
 static inline bool remove_node(peer_map *map, search by) {
@@ -119,6 +169,7 @@ static inline bool remove_node(peer_map *map, search by) {
     if (found == NULL || cds_lfht_del(map->table, found) != 0)
         return false;
     free_later(found);
+    count_entry(map, UINT64_MAX);
     return true;
 }
 
@@ -203,12 +254,11 @@ static inline uint64_t peer_u64_add(peer_map *map, uint64_t key) {
 }
 
 static uint64_t peer_u64_count(peer_map *map) {
-    return map_count(map);
+    return map->entries;
 }
 
 static void peer_u64_settle(peer_map *map) {
-    (void)map;
-    urcu_qsbr_barrier();
+    map_settle(map);
 }
 
 static void peer_u64_walk(peer_map *map, replay_content *content) {
@@ -249,11 +299,11 @@ static inline bool peer_bytes_remove(peer_map *map, replay_bytes key) {
 }
 
 static uint64_t peer_bytes_count(peer_map *map) {
-    return map_count(map);
+    return map->entries;
 }
 
 static void peer_bytes_settle(peer_map *map) {
-    peer_u64_settle(map);
+    map_settle(map);
 }
 
 static void peer_bytes_walk(peer_map *map, replay_content *content) {
