@@ -31,7 +31,7 @@ mv "$output/.$id/new" "$output/.$id/classes"
 cat >"$output/.$id/start" <<END
 #!/bin/sh
 here=\$(dirname "\$(readlink -f "\$0")")
-exec java -XX:+UseParallelGC -Xms256m -Xmx8g -XX:-UsePerfData -cp "\$here/.$id/classes" \\
+exec java -XX:+UseParallelGC -Xms512m -Xmn256m -Xmx8g -XX:-UsePerfData -cp "\$here/.$id/classes" \\
     Peer $kind "\$@"
 END
 chmod +x "$output/.$id/start"
