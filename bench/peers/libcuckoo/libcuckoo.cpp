@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// libcuckoo's cuckoohash_map, at its default size; values are read and changed in place by functions.
+// libcuckoo's cuckoohash_map, at its default size; functions read and change values in place.
 #include "replay_cpp.hpp"
 #include <libcuckoo/cuckoohash_map.hh>
 

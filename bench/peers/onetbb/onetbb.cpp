@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// oneTBB's concurrent_hash_map. Reads hold a const_accessor; inserts without a look at the entry use
-// the overload without accessor, which takes no lock on it. Memory comes from its own default.
+// oneTBB's concurrent_hash_map. Reads hold a const_accessor; inserts use the overload without
+// accessor, which takes no lock on the entry. Memory comes from its own default.
 #include "replay_cpp.hpp"
 #include <tbb/concurrent_hash_map.h>
 #include <tbb/version.h>
