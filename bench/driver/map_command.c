@@ -8,6 +8,7 @@
 
 #define VERDICT_SECONDS 110.0 /* the promise is two minutes */
 #define QUICK_SECONDS 20.0
+#define VERDICT_PATIENCE 10.0 /* a peer that hangs must not eat up the two minutes */
 
 /* The cells of these workloads, delivered. */
 static int measure(weft_run *run, const weft_workload *list, size_t count) {
@@ -45,6 +46,9 @@ int weft_bench_verdict(int argc, char **argv) {
     run.budget = run.options.quick ? QUICK_SECONDS : VERDICT_SECONDS;
     if (run.options.seconds > 0) {
         run.budget = 0;
+    }
+    if (run.options.patience == 0) {
+        run.options.patience = VERDICT_PATIENCE;
     }
     run.rounds = run.options.rounds != 0 ? run.options.rounds : 5;
     run.seconds = run.options.seconds > 0 ? run.options.seconds : 1;

@@ -2,6 +2,7 @@
 #include "process.h"
 #include "base/clock.h"
 #include "base/lock.h"
+#include "bench.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -109,33 +110,37 @@ bool weft_process_send(weft_process *process, const char *line) {
     return false;
 }
 
-/* Bytes that came; 0: the end or a problem, which is said. */
-static size_t fill(weft_process *process, int milliseconds) {
+static const uint64_t slice_ns = 200000000;      /* how soon a wish for the end is noticed */
+static const uint64_t last_wait_ns = 5000000000; /* how long is waited after it */
+
+/* Wait for bytes. False: the end or a problem, which is said. */
+static bool fill(weft_process *process, int milliseconds) {
     struct pollfd wait = {.fd = process->from, .events = POLLIN};
     if (process->used == WEFT_PROCESS_LINE) {
         snprintf(process->problem, sizeof process->problem, "a line of more than %d bytes",
                  WEFT_PROCESS_LINE);
-        return 0;
+        return false;
     }
     int ready = poll(&wait, 1, milliseconds);
     if (ready <= 0) {
-        return ready < 0 && errno == EINTR ? SIZE_MAX : 0;
+        return ready == 0 || errno == EINTR; /* nothing yet */
     }
     ssize_t got =
         read(process->from, process->line + process->used, WEFT_PROCESS_LINE - process->used);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return SIZE_MAX;
+        return true;
     }
     if (got <= 0) {
         say_end(process);
-        return 0;
+        return false;
     }
     process->used += (size_t)got;
-    return (size_t)got;
+    return true;
 }
 
 const char *weft_process_receive(weft_process *process, double seconds) {
     uint64_t deadline = weft_clock_monotonic_ns() + (uint64_t)(seconds * 1e9);
+    bool stopping = false;
     if (process->pid == 0) {
         return NULL;
     }
@@ -151,7 +156,13 @@ const char *weft_process_receive(weft_process *process, double seconds) {
             return process->line;
         }
         uint64_t now = weft_clock_monotonic_ns();
-        if (now >= deadline || fill(process, (int)((deadline - now) / 1000000) + 1) == 0) {
+        if (weft_bench_stopped() && deadline > now + last_wait_ns && !stopping) {
+            deadline = now + last_wait_ns; /* whoever asked for the end need not wait for long */
+            stopping = true;
+        }
+        uint64_t left = now < deadline ? deadline - now : 0;
+        uint64_t slice = left < slice_ns ? left : slice_ns;
+        if (left == 0 || !fill(process, (int)(slice / 1000000) + 1)) {
             return NULL;
         }
     }

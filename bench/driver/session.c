@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define HELLO_SECONDS 20.0
-#define LONG_SECONDS 600.0
+#define LONG_SECONDS 180.0
 
 static bool fail(weft_session *session, weft_peer_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -156,7 +156,7 @@ bool weft_session_send_verify(weft_session *session) {
 bool weft_session_take_verify(weft_session *session, uint64_t checksum, uint64_t entries) {
     char expected[24];
     uint64_t found = 0;
-    json_t *answer = receive(session, LONG_SECONDS / 10);
+    json_t *answer = receive(session, LONG_SECONDS / 6);
     if (answer == NULL || !count(session, answer, "entries", &found)) {
         json_decref(answer);
         return false;

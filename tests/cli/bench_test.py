@@ -188,6 +188,15 @@ class EarlyEnd(Bench):
         self.assertIn("PARTIAL", out)
 
 
+    def test_an_end_that_is_asked_for_does_not_wait_for_a_peer_that_hangs(self):
+        self.add_peer("hangs")
+        with self.start("map", "--workload", "small", "--noisy", "--threads", "1", "--patience",
+                        "60") as process:
+            time.sleep(5)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=15)
+
+
 class Noise(Bench):
     def test_a_disturbed_run_is_refused_and_marked(self):
         busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"])
