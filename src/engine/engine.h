@@ -90,8 +90,8 @@ typedef struct weft_engine {
      * each cell; true when all is freed and core->table is gone. */
     bool (*close)(weft_core *core, size_t budget, void (*drop)(weft_core *core, uint64_t cell));
 
-    /* Both by shape, which every caller knows. What finds a position begins a write; what only looks
-     * fills *cell if the key is present. */
+    /* Both by shape, which every caller knows. What finds a position begins a write; what only
+     * looks fills *cell if the key is present. */
     void (*find[2])(weft_core *core, const weft_key *key, weft_position *position);
     bool (*look[2])(weft_core *core, const weft_key *key, uint64_t *cell);
     /* Change the cell found at `position` to `desired` (keep = true), or remove it (keep = false).

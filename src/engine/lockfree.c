@@ -94,14 +94,6 @@ static void overflow_bury(weft_core *core, bucket *at, uint64_t state, uint64_t 
 
 /* ---- generations ----------------------------------------------------------------------------- */
 
-static void generation_free(weft_core *core, generation *gen) {
-    weft_core_free_table(core, gen->buckets, (gen->mask + 1) * sizeof(bucket));
-    if (gen->chunks != 0) {
-        weft_core_free_table(core, gen->flags, gen->chunks);
-    }
-    weft_core_free(core, gen, sizeof *gen, WEFT_CACHE_LINE);
-}
-
 static void generation_destroy(weft_core *core, weft_block *block) {
     generation_free(core, WEFT_CONTAINER(block, generation, block));
 }
@@ -575,6 +567,7 @@ static WEFT_ALWAYS_INLINE uint64_t match_pairs(bucket *at, uint64_t wanted) {
 
 /* Looks through the pairs that the state calls valid. */
 static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position *position) {
+    WEFT_ASSERT(position->words[AT_BUCKET] == (uintptr_t)at && !position->present);
     uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
     uint64_t match = match_pairs(at, wanted) & position->words[AT_STATE];
     if (match == 0) {
@@ -591,6 +584,7 @@ static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position 
 
 /* Looks through the words that the state calls valid and whose tag is the key's. */
 static inline void find_in_words(bucket *at, const weft_key *key, weft_position *position) {
+    WEFT_ASSERT(position->words[AT_BUCKET] == (uintptr_t)at && !position->present);
     uint64_t match = 0;
     for (unsigned i = 0; i < WORDS; i++) {
         uint64_t word = weft_load_relaxed(&at->words[i]);
@@ -621,13 +615,13 @@ static void find_in_overflow(weft_core *core, uint64_t link, const weft_key *key
 
 /* One consistent look at a bucket. False if it changed meanwhile, in a way that matters. The shape
  * is core's, known to the compiler. */
-static WEFT_ALWAYS_INLINE bool look(weft_core *core, bucket *at, const weft_key *key,
-                                    weft_position *position, weft_shape shape) {
+static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, weft_position *position,
+                                    weft_shape shape) {
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     WEFT_ASSERT(((uintptr_t)at & (sizeof *at - 1)) == 0);
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     uint64_t link = weft_load_acquire(&at->head.second); /* likewise: the block */
     position->present = false;
-    position->words[AT_BUCKET] = (uintptr_t)at;
     position->words[AT_STATE] = state;
     position->words[AT_LINK] = link;
     position->words[AT_SLOT] = SLOT_NONE;
@@ -680,7 +674,8 @@ static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_p
         if (WEFT_UNLIKELY(frozen) && follow(&gen, key->hash)) {
             continue;
         }
-        if (WEFT_UNLIKELY(!look(core, at, key, position, shape))) {
+        position->words[AT_BUCKET] = (uintptr_t)at;
+        if (WEFT_UNLIKELY(!look(core, key, position, shape))) {
             continue;
         }
         if (WEFT_LIKELY((position->words[AT_STATE] & FROZEN) == 0)) {
@@ -720,6 +715,7 @@ static WEFT_HOT bool lockfree_look_bytes(weft_core *core, const weft_key *key, u
 /* Nearly always the key is in a slot of the root's bucket, or the bucket has no overflow: then this
  * is all there is to do. */
 static WEFT_HOT bool lockfree_look_u64(weft_core *core, const weft_key *key, uint64_t *out) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && weft_epoch_inside());
     generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
     if (WEFT_UNLIKELY(gen == NULL)) {
         return false;
@@ -1086,51 +1082,6 @@ static int lockfree_open(weft_core *core) {
     return WEFT_OK;
 }
 
-/* Free a bucket that no thread can reach; `moved` says which of its cells live elsewhere. */
-static void close_bucket(weft_core *core, generation *gen, uint64_t index,
-                         void (*drop)(weft_core *core, uint64_t cell)) {
-    WEFT_ASSERT(index <= gen->mask);
-    bucket *at = &gen->buckets[index];
-    generation *next = (at->head.first & FROZEN) != 0 ? gen->next : NULL;
-    const overflow *block = overflow_of(at->head.second);
-    uint32_t more = block == NULL ? 0 : block->count;
-    for (uint32_t i = 0; i < slots_of(core->shape) + more; i++) {
-        cell what = {.hash = index};
-        bool slot = i < slots_of(core->shape);
-        uint32_t k = slot ? 0 : i - slots_of(core->shape);
-        if (slot ? (at->head.first >> i & 1) == 0 || !live_slot(core, at, i, &what)
-                 : overflow_is_dead(block, at->head.second, k)) {
-            continue;
-        }
-        what = slot ? what : block->cells[k];
-        if (next == NULL || next->buckets[cell_target(core, gen, index, &what)].head.first == 0) {
-            drop(core,
-                 core->shape == WEFT_SHAPE_U64 ? what.value : (uintptr_t)word_entry(what.value));
-        }
-    }
-    overflow_drop(core, overflow_of(at->head.second));
-}
-
-static bool lockfree_close(weft_core *core, size_t budget,
-                           void (*drop)(weft_core *core, uint64_t cell)) {
-    WEFT_ASSERT(drop != NULL);
-    lockfree_table *table = table_of(core);
-    for (generation *gen = table->root; gen != NULL; gen = table->root) {
-        for (; table->closing <= gen->mask; table->closing++, budget--) {
-            if (budget == 0) {
-                return false;
-            }
-            close_bucket(core, gen, table->closing, drop);
-        }
-        table->root = gen->next;
-        table->closing = 0;
-        generation_free(core, gen);
-    }
-    weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
-    core->table = NULL;
-    return true;
-}
-
 /* Move what is being moved, to the end or until memory is short. */
 static bool finish_move(weft_core *core, size_t budget) {
     WEFT_ASSERT(weft_epoch_inside());
@@ -1200,7 +1151,7 @@ const weft_engine weft_engine_lockfree = {
     .choose = "many threads, any mix of reads and writes, any size, tail latency that matters",
     .do_not_choose = "one thread only, or a few hundred entries that hardly change",
     .open = lockfree_open,
-    .close = lockfree_close,
+    .close = weft_lockfree_close,
     .find = {lockfree_find_bytes, lockfree_find_u64},
     .look = {lockfree_look_bytes, lockfree_look_u64},
     .swing = lockfree_swing,

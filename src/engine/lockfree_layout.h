@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The layout of engine "lockfree": what its files share: lockfree.c (the
- * protocol), lockfree_walk.c and lockfree_inspect.c (readers of it). The
+ * protocol), lockfree_walk.c and lockfree_inspect.c (readers of it),
+ * lockfree_close.c (the end of a table). The
  * drawing is in the essay of lockfree.c. */
 #ifndef WEFT_ENGINE_LOCKFREE_LAYOUT_H
 #define WEFT_ENGINE_LOCKFREE_LAYOUT_H
@@ -161,6 +162,18 @@ static inline uint64_t cell_target(const weft_core *core, const generation *gen,
     }
     return cell_hash(core, what) & next->mask;
 }
+
+static inline void generation_free(weft_core *core, generation *gen) {
+    weft_core_free_table(core, gen->buckets, (gen->mask + 1) * sizeof(bucket));
+    if (gen->chunks != 0) {
+        weft_core_free_table(core, gen->flags, gen->chunks);
+    }
+    weft_core_free(core, gen, sizeof *gen, WEFT_CACHE_LINE);
+}
+
+/* lockfree_close.c */
+bool weft_lockfree_close(weft_core *core, size_t budget,
+                         void (*drop)(weft_core *core, uint64_t cell));
 
 /* lockfree_walk.c */
 void weft_lockfree_walk(weft_core *core, weft_step *step);

@@ -58,7 +58,7 @@ void weft_limbo_pending(const weft_limbo *limbo, uint64_t *objects, uint64_t *by
  * False at once if this thread is inside a guard itself. */
 bool weft_epoch_synchronize(void);
 
-/* ---- guards, for callers within the library --------------------------------------------------- */
+/* ---- guards, for callers within the library -------------------------------------------------- */
 
 typedef struct weft_record {
     uint64_t pinned; /* 0: outside; else the epoch seen on entry */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Engine "lockfree": freeing a table that no thread can reach any more, a few buckets at a time. */
+#include "engine/lockfree_layout.h"
+#include "engine/lockfree_overflow.h"
+
+/* Free a bucket that no thread can reach; `moved` says which of its cells live elsewhere. */
+static void close_bucket(weft_core *core, generation *gen, uint64_t index,
+                         void (*drop)(weft_core *core, uint64_t cell)) {
+    WEFT_ASSERT(index <= gen->mask);
+    bucket *at = &gen->buckets[index];
+    generation *next = (at->head.first & FROZEN) != 0 ? gen->next : NULL;
+    const overflow *block = overflow_of(at->head.second);
+    uint32_t more = block == NULL ? 0 : block->count;
+    for (uint32_t i = 0; i < slots_of(core->shape) + more; i++) {
+        cell what = {.hash = index};
+        bool slot = i < slots_of(core->shape);
+        uint32_t k = slot ? 0 : i - slots_of(core->shape);
+        if (slot ? (at->head.first >> i & 1) == 0 || !live_slot(core, at, i, &what)
+                 : overflow_is_dead(block, at->head.second, k)) {
+            continue;
+        }
+        what = slot ? what : block->cells[k];
+        if (next == NULL || next->buckets[cell_target(core, gen, index, &what)].head.first == 0) {
+            drop(core,
+                 core->shape == WEFT_SHAPE_U64 ? what.value : (uintptr_t)word_entry(what.value));
+        }
+    }
+    overflow_drop(core, overflow_of(at->head.second));
+}
+
+bool weft_lockfree_close(weft_core *core, size_t budget,
+                         void (*drop)(weft_core *core, uint64_t cell)) {
+    WEFT_ASSERT(drop != NULL);
+    lockfree_table *table = table_of(core);
+    for (generation *gen = table->root; gen != NULL; gen = table->root) {
+        for (; table->closing <= gen->mask; table->closing++, budget--) {
+            if (budget == 0) {
+                return false;
+            }
+            close_bucket(core, gen, table->closing, drop);
+        }
+        table->root = gen->next;
+        table->closing = 0;
+        generation_free(core, gen);
+    }
+    weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
+    core->table = NULL;
+    return true;
+}
