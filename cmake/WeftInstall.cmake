@@ -9,6 +9,15 @@ install(TARGETS weft weft_static EXPORT weft-targets
 install(DIRECTORY include/weft DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 if(TARGET weft-tool)
     install(TARGETS weft-tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    # What `weft bench` reads and starts.
+    install(DIRECTORY bench/workloads DESTINATION ${CMAKE_INSTALL_DATADIR}/weft/bench
+            FILES_MATCHING PATTERN "*.json")
+    file(GLOB descriptions CONFIGURE_DEPENDS RELATIVE "${CMAKE_SOURCE_DIR}" bench/peers/*/peer.toml)
+    foreach(description IN LISTS descriptions)
+        get_filename_component(folder "${description}" DIRECTORY)
+        install(FILES "${description}" DESTINATION "${CMAKE_INSTALL_DATADIR}/weft/${folder}")
+    endforeach()
+    install(TARGETS weft-peer RUNTIME DESTINATION lib/weft/peers)
 endif()
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/weft)

@@ -13,9 +13,11 @@ destdir=${2:-}
 while IFS= read -r path || [ -n "$path" ]; do
     rm -f "$destdir$path"
     folder=$(dirname "$path")
-    case $folder in
-    */weft) rmdir --ignore-fail-on-non-empty "$destdir$folder" 2>/dev/null || true ;;
-    esac
+    # Folders of weft's own, from the inside out, once they are empty.
+    while case $folder in */weft | */weft/*) true ;; *) false ;; esac; do
+        rmdir "$destdir$folder" 2>/dev/null || break
+        folder=$(dirname "$folder")
+    done
 done <"$manifest"
 echo "removed $(grep -c '' "$manifest") files"
 rm -f "$manifest"

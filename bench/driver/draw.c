@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Zipf's distribution by two published methods: Gray, Sundaresan, Englert, Baclawski and
- * Weinberger, "Quickly Generating Billion-Record Synthetic Databases" (SIGMOD 1994), for exponents below 1; and
- * rejection-inversion, Hörmann and Derflinger (1996), which needs no table and no sum, above. */
+ * Weinberger, "Quickly Generating Billion-Record Synthetic Databases" (SIGMOD 1994), for exponents
+ * below 1; and rejection-inversion, Hörmann and Derflinger (1996), which needs no table and
+ * no sum, above. */
 #include "draw.h"
 #include <math.h>
 
