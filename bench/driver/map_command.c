@@ -5,8 +5,9 @@
 #include "bench.h"
 #include "outcome.h"
 #include <stdio.h>
+#include <string.h>
 
-#define VERDICT_SECONDS 110.0 /* the promise is two minutes */
+#define VERDICT_SECONDS 105.0 /* the promise is two minutes */
 #define QUICK_SECONDS 20.0
 #define VERDICT_PATIENCE 10.0 /* a peer that hangs must not eat up the two minutes */
 
@@ -17,6 +18,21 @@ static int measure(weft_run *run, const weft_workload *list, size_t count) {
         code = weft_run_workload(run, &list[i]);
     }
     return code != 0 ? code : weft_outcome_finish(run);
+}
+
+/* Two minutes are for maps that somebody would use: without --peers neither weft's other engines nor
+ * controls without a map. */
+static void leave_out(weft_peers *peers) {
+    size_t kept = 0;
+    for (size_t i = 0; i < peers->count; i++) {
+        const char *id = peers->list[i].id;
+        const char *empty = strstr(id, "-empty");
+        if (strcmp(id, WEFT_PEER_OWN) == 0 || (!weft_peer_is_own(&peers->list[i]) &&
+                                               (empty == NULL || strcmp(empty, "-empty") != 0))) {
+            peers->list[kept++] = peers->list[i];
+        }
+    }
+    peers->count = kept;
 }
 
 static int run_verdict(weft_run *run) {
@@ -32,6 +48,9 @@ static int run_verdict(weft_run *run) {
     run->options.threads[0] = 2;
     run->options.thread_counts = 1;
     code = code != 0 ? code : weft_run_open(run, "map");
+    if (code == 0 && run->options.peers == NULL) {
+        leave_out(&run->peers);
+    }
     code = code != 0 ? code : measure(run, all.list, kept);
     weft_workloads_free(&all);
     return code;

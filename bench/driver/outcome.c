@@ -234,7 +234,7 @@ int weft_outcome_deliver(const weft_run *run, json_t *result) {
                (unsigned long long)noise->noisy, (unsigned long long)noise->samples);
     }
     if (run->partial) {
-        printf("PARTIAL: stopped before the end\n");
+        printf("PARTIAL: stopped, or out of time, before the end\n");
     }
     if (run->options.json != NULL) {
         code = write_json(result, run->options.json);

@@ -36,7 +36,8 @@ double weft_run_elapsed(const weft_run *run) {
 }
 
 bool weft_run_goes_on(weft_run *run) {
-    run->partial |= weft_bench_stopped();
+    bool late = run->budget > 0 && weft_run_elapsed(run) > run->budget * 1.1;
+    run->partial |= weft_bench_stopped() || late;
     return !run->partial && !run->refused;
 }
 
