@@ -26,9 +26,9 @@ static void leave_out(weft_peers *peers) {
     size_t kept = 0;
     for (size_t i = 0; i < peers->count; i++) {
         const char *id = peers->list[i].id;
-        const char *empty = strstr(id, "-empty");
-        if (strcmp(id, WEFT_PEER_OWN) == 0 || (!weft_peer_is_own(&peers->list[i]) &&
-                                               (empty == NULL || strcmp(empty, "-empty") != 0))) {
+        const char *end = strstr(id, "-empty");
+        bool empty = end != NULL && strcmp(end, "-empty") == 0;
+        if (strcmp(id, WEFT_PEER_OWN) == 0 || (!weft_peer_is_own(&peers->list[i]) && !empty)) {
             peers->list[kept++] = peers->list[i];
         }
     }
