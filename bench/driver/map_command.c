@@ -20,8 +20,8 @@ static int measure(weft_run *run, const weft_workload *list, size_t count) {
     return code != 0 ? code : weft_outcome_finish(run);
 }
 
-/* Two minutes are for maps that somebody would use: without --peers neither weft's other engines nor
- * controls without a map. */
+/* Two minutes are for maps that somebody would use: without --peers neither weft's other engines
+ * nor controls without a map. */
 static void leave_out(weft_peers *peers) {
     size_t kept = 0;
     for (size_t i = 0; i < peers->count; i++) {
