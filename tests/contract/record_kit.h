@@ -35,13 +35,12 @@ static inline void read_and_unlink(tape *t, const char *path) {
     REQUIRE(unlink(path) == 0);
 }
 
-static inline inline bool is_chosen(weft_u64map *map, const weft_recording_filter *filter,
-                                    uint64_t key) {
+static inline bool is_chosen(weft_u64map *map, const weft_recording_filter *filter, uint64_t key) {
     weft_core *core = weft_map_core(map->impl);
     return weft_recording_chooses(filter, weft_key_of_u64(core, key).hash);
 }
 
-static inline inline bool find_in_replay(void *ctx, const weft_view *entry) {
+static inline bool find_in_replay(void *ctx, const weft_view *entry) {
     const bool *present = ctx;
     uint64_t number;
     memcpy(&number, entry->key.data, sizeof number);
@@ -49,7 +48,7 @@ static inline inline bool find_in_replay(void *ctx, const weft_view *entry) {
     return true;
 }
 
-static inline inline void require_same_keys(weft_map *map, const tape *t) {
+static inline void require_same_keys(weft_map *map, const tape *t) {
     bool present[KEYS];
     size_t count = 0;
     tape_replay(t, present, KEYS);
