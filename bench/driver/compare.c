@@ -391,12 +391,9 @@ static int write_json(const comparison *c) {
                   c->paths[0], "b", c->paths[1], "absolute", c->absolute, "least", c->least, "rows",
                   rows, "only_in_a", lone_cells(c, 0), "only_in_b", lone_cells(c, 1), "slower",
                   (int)count_rows(c, SLOWER), "faster", (int)count_rows(c, FASTER));
-    int failed = !whole || json_dump_file(whole, c->json, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+    bool written = whole != NULL && weft_bench_result_write(whole, c->json);
     json_decref(whole);
-    if (failed) {
-        fprintf(stderr, "weft bench compare: %s: cannot be written\n", c->json);
-    }
-    return failed ? -1 : 0;
+    return written ? 0 : -1;
 }
 
 static const char usage[] =

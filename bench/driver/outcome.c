@@ -2,6 +2,7 @@
 #include "outcome.h"
 #include "base/exit.h"
 #include "bench.h"
+#include "result.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -208,14 +209,6 @@ static void print_result(const json_t *result) {
     print_peers(json_object_get(result, "peers"));
 }
 
-static int write_json(const json_t *result, const char *path) {
-    if (json_dump_file(result, path, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) != 0) {
-        fprintf(stderr, "weft bench: %s: cannot be written\n", path);
-        return WEFT_EXIT_ENVIRONMENT;
-    }
-    return 0;
-}
-
 int weft_outcome_deliver(const weft_run *run, json_t *result) {
     const weft_noise *noise = &run->noise;
     bool noisy = run->refused || weft_noise_is_noisy(noise);
@@ -237,7 +230,7 @@ int weft_outcome_deliver(const weft_run *run, json_t *result) {
         printf("PARTIAL: stopped, or out of time, before the end\n");
     }
     if (run->options.json != NULL) {
-        code = write_json(result, run->options.json);
+        code = (weft_bench_result_write(result, run->options.json) ? 0 : WEFT_EXIT_ENVIRONMENT);
     }
     if (code == 0 && run->options.report != NULL) {
         code = weft_bench_report(result, run->options.report);

@@ -4,10 +4,15 @@
 #define WEFT_BENCH_RESULT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 /* The result in a file; the caller frees it with json_decref. NULL, and one line on stderr that
  * says what is wrong and where, if it cannot be read or is no result. */
 json_t *weft_bench_result_read(const char *path);
+
+/* Write a result, or what compares two, to a file; "-": to stdout. False, and one line on stderr,
+ * if that fails. */
+bool weft_bench_result_write(const json_t *result, const char *path);
 
 /* The string of a key, or "" if there is none. */
 const char *weft_bench_text(const json_t *object, const char *key);

@@ -167,3 +167,18 @@ json_t *weft_bench_find(const json_t *array, const char *key, const char *value)
     }
     return NULL;
 }
+
+bool weft_bench_result_write(const json_t *result, const char *path) {
+    bool to_stdout = strcmp(path, "-") == 0;
+    FILE *file = to_stdout ? stdout : fopen(path, "w");
+    bool good = file != NULL &&
+                json_dumpf(result, file, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) == 0 &&
+                fputc('\n', file) != EOF;
+    if (file != NULL && !to_stdout) {
+        good = fclose(file) == 0 && good;
+    }
+    if (!good) {
+        fprintf(stderr, "weft bench: %s: cannot be written\n", path);
+    }
+    return good;
+}

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/exit.h"
 #include "bench.h"
+#include "result.h"
 #include "serve_run.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -403,12 +404,7 @@ static json_t *make_result(const asked *from, time_t started, double seconds) {
 }
 
 static int write_result(const asked *from, const json_t *result) {
-    const size_t flags = JSON_INDENT(1) | JSON_REAL_PRECISION(6);
-    if (from->json != NULL && strcmp(from->json, "-") == 0) {
-        json_dumpf(result, stdout, flags);
-        printf("\n");
-    } else if (from->json != NULL && json_dump_file(result, from->json, flags) != 0) {
-        fprintf(stderr, "weft bench serve: %s: cannot be written\n", from->json);
+    if (from->json != NULL && !weft_bench_result_write(result, from->json)) {
         return WEFT_EXIT_ENVIRONMENT;
     }
     return from->report != NULL ? weft_bench_report(result, from->report) : 0;

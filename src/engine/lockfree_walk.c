@@ -133,9 +133,9 @@ static void look_ahead(weft_core *core, generation *gen, uint64_t from) {
     __builtin_prefetch(bucket_of_point(gen, from + BUCKETS_AHEAD * width));
     bucket *near = bucket_of_point(gen, from + ENTRIES_AHEAD * width);
     for (unsigned i = 0; core->shape == WEFT_SHAPE_BYTES && i < WORDS; i++) {
-        const char *entry = (const char *)word_entry(weft_load_relaxed(&near->words[i]));
-        __builtin_prefetch(entry);
-        __builtin_prefetch(entry + WEFT_CACHE_LINE);
+        uintptr_t entry = (uintptr_t)word_entry(weft_load_relaxed(&near->words[i]));
+        __builtin_prefetch((const void *)entry); /* of an empty slot: of no use, and harmless */
+        __builtin_prefetch((const void *)(entry + WEFT_CACHE_LINE));
     }
 }
 
