@@ -8,8 +8,6 @@ from tree import Finding, rule
 
 UNFINISHED = (r"\b(?:TODO|FIXME|XXX|HACK)\b|"
               r"(?i:\b(?:stub|stubs|stubbed|dummy|dummies|placeholder)\b)")
-WORKPLACE = (r"/work\b|\.\./shared\b|\.library\b|(?i:\bfarm\b)|(?i:\bissue ?#?\d+)|"
-             r"(?i:\bthis session\b)|(?i:\bsubagents?\b)|\bCEO\b|\bLLM\b|(?i:\bclaude\b)")
 # The rules themselves, and the text that explains them, have to spell what they forbid.
 SPELLS = ("tests/tidy/", "docs/STYLE.md", "docs/glossary.md")
 PAGES_WITH_COMMANDS = ("README.md", "CONTRIBUTING.md", "docs/HACKING.md")
@@ -56,11 +54,6 @@ def search_lines(t, name, pattern, says, besides=()):
 @rule("unfinished", "no words of unfinished work")
 def check_unfinished(t):
     yield from search_lines(t, "unfinished", UNFINISHED, "the word %s")
-
-
-@rule("workplace", "the tree speaks of itself alone")
-def check_workplace(t):
-    yield from search_lines(t, "workplace", WORKPLACE, "%s means nothing to a reader of this tree")
 
 
 def names_peers(t, finding):

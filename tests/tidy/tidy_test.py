@@ -134,11 +134,6 @@ PLANTED = {
         ("docs/HACKING.md", "# H\n\nA Dummy value.\n"),
         ("docs/HACKING.md", "# H\n\nA placeholder.\n"),
     ],
-    "workplace": [
-        ("docs/HACKING.md", "# H\n\nSee issue 12.\n"),
-        ("docs/HACKING.md", "# H\n\nIn /work/main.\n"),
-        ("docs/HACKING.md", "# H\n\nThe farm.\n"),
-    ],
     "glossary": [
         ("docs/HACKING.md", "# H\n\nTwo backends.\n"),
         ("docs/glossary.md", None),
