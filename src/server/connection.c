@@ -56,7 +56,7 @@ struct weft_connection {
     bool changed;       /* its commands of this round added records */
     bool doomed;        /* to be closed when it is neither held nor on the round's list */
     size_t size_before; /* bytes of replies that waited before this round */
-    size_t commands;    /* that ran in this round */
+    size_t replies;     /* to the commands of this round */
     weft_connection *ran_next;
     weft_connection *held_next;
     weft_connection *next; /* of the loop */
@@ -321,29 +321,18 @@ static void on_writable(evutil_socket_t fd, short what, void *arg) {
     }
 }
 
-/* What the commands replied is not true: its records did not get into the log. */
-static WEFT_COLD void retract(weft_connection *connection, size_t size_before) {
+/* What the commands of the round replied is not true: its records are not in the log. Each reply
+ * becomes the error, so that a pipeline stays in step. On a full disk they are stored when there is
+ * room. */
+static WEFT_COLD void refuse_round(weft_connection *connection, weft_log_state state) {
     weft_output *out = &connection->session.out;
-    weft_log_state state = weft_log_state_get(connection->loop->node->log);
-    out->size = size_before;
-    out->muted = false;
-    weft_reply_error(out, "%s", weft_journal_refusal(state));
-    connection->session.close_after_reply = true;
-}
-
-/* The round is not durable. On a full disk each of its commands gets the error as its reply, so
- * that a pipeline stays in step; it is stored when there is room. */
-static WEFT_COLD void refuse_round(weft_connection *connection) {
-    weft_log_state state = weft_log_state_get(connection->loop->node->log);
-    weft_output *out = &connection->session.out;
-    if (state != WEFT_LOG_FULL) {
-        retract(connection, connection->size_before);
-        return;
-    }
+    bool muted = out->muted;
     out->size = connection->size_before;
-    for (size_t i = 0; i < connection->commands; i++) {
+    out->muted = false;
+    for (size_t i = 0; i < connection->replies; i++) {
         weft_reply_error(out, "%s", weft_journal_refusal(state));
     }
+    out->muted = muted;
 }
 
 /* Keep the replies back until the log says that their records are durable. Reading rests
@@ -371,7 +360,7 @@ static void release(weft_connection *connection, bool durable) {
         return;
     }
     if (!durable) {
-        refuse_round(connection);
+        refuse_round(connection, weft_log_state_get(connection->loop->node->log));
     }
     event_add(&connection->read_event, NULL);
     flush(connection);
@@ -476,8 +465,9 @@ static size_t run_commands(weft_connection *connection, weft_bytes input) {
         }
         for (size_t i = 0; i < ahead.commands && can_go_on(session); i++) {
             weft_args args = {ahead.count[i], resp->items + ahead.first[i]};
+            size_t before = session->out.size;
             weft_command_run(session, &args);
-            connection->commands++;
+            connection->replies += session->out.size != before;
         }
         weft_resp_release(resp);
     } while (status == WEFT_RESP_COMMAND && can_go_on(session) &&
@@ -501,7 +491,7 @@ static void join_round(weft_connection *connection) {
     connection->ran = true;
     connection->changed = false;
     connection->size_before = connection->session.out.size;
-    connection->commands = 0;
+    connection->replies = 0;
     connection->ran_next = NULL;
     if (loop->ran_first == NULL) {
         loop->ran_first = connection;
@@ -551,7 +541,8 @@ static void send_replies(weft_connection *connection) {
         return;
     }
     if (WEFT_UNLIKELY(connection->changed && loop->round_status != WEFT_OK)) {
-        retract(connection, connection->size_before);
+        refuse_round(connection, loop->round_status == WEFT_E_FULL ? WEFT_LOG_FULL
+                                                                   : weft_log_state_get(node->log));
     } else if (node->options.sync == WEFT_SYNC_ALWAYS && connection->changed &&
                loop->round_lsn > weft_log_durable_lsn(node->log)) {
         hold(connection, loop->round_lsn);
