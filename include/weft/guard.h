@@ -27,7 +27,15 @@ typedef struct weft_reclaim_stats {
     uint64_t advances;        /* how often the epoch moved */
 } weft_reclaim_stats;
 
+/* Private: what every guard reads. Guards that are compiled into the caller do, too. */
+struct weft_guard_clock {
+    uint64_t epoch;
+    int asymmetric; /* entering needs no fence */
+};
+
 WEFT_BEGIN_DECLS
+
+extern WEFT_API struct weft_guard_clock weft_guard_clock;
 
 /* weft_guard_enter — start a guarded stretch on this thread.
  *

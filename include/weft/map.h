@@ -612,15 +612,19 @@ WEFT_API int weft_map_merge(weft_map *map, weft_bytes key, weft_bytes operand,
 WEFT_API int weft_map_compute(weft_map *map, weft_bytes key, const weft_compute *compute,
                               weft_outcome *outcome);
 
+/* No map gets near it by writes of its own: 140 million million to one key. */
+#define WEFT_RESTORE_VERSION_MAX ((uint64_t)1 << 47)
+
 /* weft_map_restore — store a value with a version at least as great as the one given; for recovery.
  *
  * map      the map
  * key      any bytes
  * value    in two pieces
- * version  the version that this write had when it was made
+ * version  the version that this write had when it was made; at most WEFT_RESTORE_VERSION_MAX
  *
  * Returns  WEFT_OK (stored) · WEFT_MISMATCH (the entry present has the same version or a later one)
  *          · WEFT_E_NOMEM · WEFT_E_TOOBIG · WEFT_E_UNSUPPORTED (the map does not copy values)
+ *          · WEFT_E_INVALID (version)
  * Owns     key and value are copied
  * Threads  any
  * Progress as weft_map_put

@@ -114,7 +114,7 @@ WEFT_API int weft_u64map_close(weft_u64map *map);
  *
  * map      the map
  * key      any number
- * value    out; left alone if the key is absent
+ * value    out; 0 if the key is absent
  *
  * Returns  WEFT_OK · WEFT_NOT_FOUND
  * Owns     nothing
@@ -662,5 +662,7 @@ WEFT_API void weft_u64map_dump(weft_u64map *map, void (*print)(void *ctx, const 
                                void *ctx);
 
 WEFT_END_DECLS
+
+#include <weft/u64inline.h>
 
 #endif

@@ -12,6 +12,7 @@
 #ifndef WEFT_ENGINE_ENGINE_H
 #define WEFT_ENGINE_ENGINE_H
 
+#include "base/hash.h"
 #include "engine/entry.h"
 #include "reclaim/epoch.h"
 #include <weft/map.h>
@@ -28,6 +29,10 @@ typedef struct weft_core_stripe {
 
 /* One era of a map: what clear replaces as a whole. Made by src/map, used by the engine. */
 typedef struct weft_core {
+    /* What lookups that are compiled into the caller read (weft/u64inline.h): lockfree's root, or
+     * NULL; and what goes into the mixing of numbers. */
+    void *root;
+    weft_mixer mixer;
     const struct weft_engine *engine;
     void *table; /* the engine's own */
     weft_shape shape;
@@ -152,6 +157,9 @@ static inline weft_core_stripe *weft_core_my_stripe(weft_core *core, bool *own) 
 
 /* Count a change of one key. */
 static inline void weft_core_count(weft_core *core, int entries, int64_t bytes) {
+    if (entries == 0 && bytes == 0) {
+        return;
+    }
     bool own;
     weft_core_stripe *stripe = weft_core_my_stripe(core, &own);
     if (WEFT_LIKELY(own)) {

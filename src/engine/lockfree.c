@@ -18,8 +18,9 @@
  *             +---------+---------+----------------------------------------+
  *             |  state  |  link   |  bytes: 6 words · u64: 3 pairs         |
  *             +---------+---------+----------------------------------------+
- *   state     63                                  8   7     6    5         0
- *             | version, 56 bits                   |FROZEN|LIVE| valid slots|      0 = untouched
+ *   state     63                  16 15           8   7     6    5         0
+ *             | version, 48 bits    | filter       |FROZEN|LIVE| valid slots|      0 = untouched
+ *             a bit of the filter says that the overflow block may have keys of its eighth
  *   link      63      48 47                        0
  *             | dying  | overflow block            |      dying = index + 1 of a cell being removed
  *   word      | 16 bits of hash | address of entry | 000, frozen 001 or 101 (UPPER) |  bytes shape
@@ -31,10 +32,11 @@
  * Concurrency
  *   Lock-free: a failed CAS means that another operation took effect, or that a resize moved on.
  *   insert   CAS slot (reserve, not valid yet) · CAS state (valid: the linearization point);
- *            u64 shape: CAS slot (claim) · CAS state (valid) · CAS slot (value: the linearization
- *            point)
+ *            u64 shape, first attempt (lockfree_u64.h): CAS state (announce) · CAS slot (fill: the
+ *            linearization point); later ones: CAS slot (claim) · CAS state (valid) · CAS slot
+ *            (fill: the linearization point)
  *   update   CAS slot (linearization point)
- *   remove   CAS slot to GONE (linearization point) · CAS state (the slot is free)
+ *   remove   CAS slot to GONE (linearization point) · bytes shape: CAS state (the slot is free)
  *   find     no store; the head is read before and after the slots
  *   overflow every change is one CAS of {state, link}; blocks are immutable but for a dead mark
  *   move     CAS state FROZEN · CAS each valid slot FROZEN · CAS target slots 0 → image · CAS
@@ -53,19 +55,15 @@
  */
 #include "engine/lockfree_layout.h"
 #include "engine/lockfree_overflow.h"
+#include "engine/lockfree_u64.h"
 
 enum {
     BUCKET_BITS_MAX = 44,
     MOVE_FACTOR = 2,      /* a next generation is so much larger or smaller */
     GROUPS_PER_CHUNK = 4, /* what one writer moves in passing */
     CHUNKS_CHECKED = 64,  /* flags one writer looks at when all chunks were handed out */
-    SHRINK_ASK_MASK = 127,
-    SHRINK_DIVISOR = 8, /* shrink below 1/8 of the load at which it grows */
+    SHRINK_DIVISOR = 8,   /* shrink below 1/8 of the load at which it grows */
 };
-
-/* What a find leaves for the swing, in weft_position.words. */
-enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE };
-enum { SLOT_OVERFLOW = 64, SLOT_NONE = 255 };
 
 static bucket *bucket_at(const generation *gen, uint64_t hash) {
     return &gen->buckets[hash & gen->mask];
@@ -86,7 +84,10 @@ static void overflow_bury(weft_core *core, bucket *at, uint64_t state, uint64_t 
         empty = overflow_is_dead(block, link, k);
     }
     weft_pair was = {state, link};
-    weft_pair becomes = {state + ((uint64_t)1 << VERSION_SHIFT), empty ? 0 : link & LINK_ADDRESS};
+    weft_pair becomes = {state + ((uint64_t)1 << VERSION_SHIFT), link & LINK_ADDRESS};
+    if (empty) {
+        becomes = (weft_pair){becomes.first & ~FILTER_MASK, 0};
+    }
     if (weft_cas_pair_seq_cst(&at->head, was, becomes) && empty) {
         overflow_retire(core, block);
     }
@@ -136,17 +137,17 @@ static uint64_t buckets_for(const weft_core *core, uint64_t entries) {
 static generation *first_generation(weft_core *core) {
     WEFT_ASSERT(core->table != NULL);
     lockfree_table *table = table_of(core);
-    generation *none = NULL;
+    void *none = NULL;
     uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
     generation *gen = generation_new(core, floor, NULL);
     if (gen == NULL && floor > BUCKETS_MIN) {
         gen = generation_new(core, BUCKETS_MIN, NULL);
     }
     if (gen == NULL) {
-        return weft_load_acquire(&table->root); /* pairs with the CAS below, of another thread */
+        return root_of(core);
     }
     /* Release: the generation's fields. Pairs with the acquire of root in find and swing. */
-    if (weft_cas_acq_rel(&table->root, &none, gen)) {
+    if (weft_cas_acq_rel(&core->root, &none, (void *)gen)) {
         return gen;
     }
     generation_free(core, gen);
@@ -179,9 +180,10 @@ static bool begin_move(weft_core *core, generation *root, uint64_t buckets) {
 /* ---- moving buckets -------------------------------------------------------------------------- */
 
 /* Most cells that a bucket with this head can hold. */
-static uint32_t cells_at_most(uint64_t state, uint64_t link) {
+static uint32_t cells_at_most(const weft_core *core, uint64_t state, uint64_t link) {
     const overflow *block = overflow_of(link);
-    return (uint32_t)__builtin_popcountll(state & VALID_MASK) + (block == NULL ? 0 : block->count);
+    uint64_t slots = ((uint64_t)1 << slots_of(core->shape)) - 1;
+    return (uint32_t)__builtin_popcountll(state & slots) + (block == NULL ? 0 : block->count);
 }
 
 /* A group of buckets that move together: 1 to T when growing, S to 1 when shrinking. */
@@ -229,8 +231,16 @@ static void freeze_slots(weft_core *core, const group *g, bucket *at, uint64_t s
         for (;;) {
             weft_pair pair = {weft_load_acquire(&at->pairs[i].first), /* pairs with swing's CAS */
                               weft_load_acquire(&at->pairs[i].second)};
-            weft_pair marked = {pair.first | PAIR_FROZEN, pair.second};
-            if ((pair.first & (PAIR_FROZEN | PAIR_GONE)) != 0 ||
+            bool empty = pair_is_empty(pair.first);
+            uint64_t mark = empty ? PAIR_USED | PAIR_GONE | PAIR_FROZEN : PAIR_FROZEN;
+            weft_pair marked = {pair.first | mark, pair.second};
+            /* An empty one can't change, unless an insert is pending. */
+#if WEFT_MUTANT == 7 /* announced inserts slip into buckets that have moved */
+            bool may_fill = false;
+#else
+            bool may_fill = empty && pair_is_pending(state, i, pair.first);
+#endif
+            if ((pair.first & PAIR_FROZEN) != 0 || (empty && !may_fill) ||
                 weft_cas_pair_seq_cst(&at->pairs[i], pair, marked)) {
                 break;
             }
@@ -249,11 +259,11 @@ static weft_pair load_head(bucket *at) {
 }
 
 /* Cells of all sources as they stand; an upper bound until they are frozen. */
-static uint32_t group_cells_at_most(const group *g) {
+static uint32_t group_cells_at_most(const weft_core *core, const group *g) {
     uint32_t cells = 0;
     for (uint64_t i = 0; i < group_sources(g); i++) {
         weft_pair head = load_head(group_source(g, i));
-        cells += cells_at_most(head.first, head.second);
+        cells += cells_at_most(core, head.first, head.second);
     }
     return cells;
 }
@@ -262,7 +272,7 @@ static uint32_t group_cells_at_most(const group *g) {
  * freezes, so that a thread that runs out of memory leaves the bucket as it was. */
 static bool group_spare(weft_core *core, const group *g, overflow **spare) {
     WEFT_ASSERT(group_targets(g) <= MOVE_FACTOR && group_sources(g) <= MOVE_FACTOR);
-    uint32_t cells = group_cells_at_most(g);
+    uint32_t cells = group_cells_at_most(core, g);
     uint32_t slots = slots_of(core->shape);
     uint32_t need = cells > slots ? cells - slots : 0;
     for (uint64_t t = 0; t < group_targets(g) && need != 0; t++) {
@@ -401,6 +411,7 @@ static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **
     bool spilled = into.used > slots;
     weft_pair head = {((uint64_t)1 << in_slots) - 1, spilled ? (uintptr_t)*spare : 0};
     head.first |= LIVE | group_version(core, g) << VERSION_SHIFT;
+    head.first |= spilled ? overflow_filter(*spare) : 0;
     /* Publishes the image: from here on the target is where its keys live. */
     if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head) && spilled) {
         *spare = NULL;
@@ -473,22 +484,13 @@ static void verify_moved(weft_core *core, generation *from, generation *to) {
         return;
     }
     /* Everything is in `to`. Release: pairs with the acquire of root. */
-    generation *expected = from;
-    if (weft_cas_acq_rel(&table_of(core)->root, &expected, to)) {
+    void *expected = from;
+    if (weft_cas_acq_rel(&core->root, &expected, (void *)to)) {
         weft_core_retire_block(core, &from->block);
     }
 }
 
-/* A resize's share of one writer: at most GROUPS_PER_CHUNK groups, twice. True if none is going
- * on. */
-static bool help_move(weft_core *core) {
-    WEFT_ASSERT(weft_epoch_inside());
-    generation *from = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
-    generation *to =
-        from == NULL ? NULL : weft_load_acquire(&from->next); /* pairs with begin_move */
-    if (to == NULL) {
-        return true;
-    }
+static WEFT_COLD void move_some(weft_core *core, generation *from, generation *to) {
     if (weft_load_relaxed(&to->claimed) < to->chunks) {
         uint64_t chunk = weft_fetch_add_relaxed(&to->claimed, 1);
         if (chunk < to->chunks) {
@@ -498,7 +500,17 @@ static bool help_move(weft_core *core) {
     if (weft_load_relaxed(&to->claimed) >= to->chunks) {
         verify_moved(core, from, to);
     }
-    return false;
+}
+
+/* A resize's share of one writer: at most GROUPS_PER_CHUNK groups, twice. */
+static inline void help_move(weft_core *core) {
+    WEFT_ASSERT(weft_epoch_inside());
+    generation *from = root_of(core);
+    generation *to =
+        from == NULL ? NULL : weft_load_acquire(&from->next); /* pairs with begin_move */
+    if (WEFT_UNLIKELY(to != NULL)) {
+        move_some(core, from, to);
+    }
 }
 
 /* ---- resize policy --------------------------------------------------------------------------- */
@@ -511,7 +523,7 @@ static void consider_growth(weft_core *core, uint32_t in_bucket) {
     if (in_bucket > weft_load_relaxed(&table->longest)) {
         weft_store_relaxed(&table->longest, in_bucket);
     }
-    generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+    generation *root = root_of(core);
     if (weft_load_relaxed(&root->next) != NULL) {
         return;
     }
@@ -522,10 +534,10 @@ static void consider_growth(weft_core *core, uint32_t in_bucket) {
     }
 }
 
-static void consider_shrink(weft_core *core) {
+WEFT_COLD void weft_lockfree_consider_shrink(weft_core *core) {
     WEFT_ASSERT(weft_epoch_inside());
     lockfree_table *table = table_of(core);
-    generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+    generation *root = root_of(core);
     uint64_t buckets = root->mask + 1;
     uint64_t least = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
     if (core->grow_only || buckets <= least || weft_load_relaxed(&root->next) != NULL) {
@@ -533,15 +545,6 @@ static void consider_shrink(weft_core *core) {
     }
     if (weft_core_entries(core) * 2 * SHRINK_DIVISOR < buckets * load_in_halves(core)) {
         begin_move(core, root, buckets / MOVE_FACTOR);
-    }
-}
-
-/* A removal asks now and then whether the table has become too large. */
-static void sometimes_shrink(weft_core *core) {
-    bool own;
-    weft_core_stripe *stripe = weft_core_my_stripe(core, &own);
-    if ((weft_load_relaxed(&stripe->entries) & SHRINK_ASK_MASK) == 0) {
-        consider_shrink(core);
     }
 }
 
@@ -555,30 +558,20 @@ static void found(weft_position *position, unsigned slot, uint64_t word, uint64_
     position->words[AT_VALUE] = value;
 }
 
-/* The pairs that hold the key, as a set of slots. All are compared before the one branch: in which
- * slot a key is, nobody can predict. */
-static WEFT_ALWAYS_INLINE uint64_t match_pairs(bucket *at, uint64_t wanted) {
-    uint64_t mask = ~(PAIR_FROZEN | PAIR_CLAIMED);
-    _Static_assert(PAIRS == 3, "one term a slot");
-    return (uint64_t)((weft_load_relaxed(&at->pairs[0].first) & mask) == wanted) |
-           (uint64_t)((weft_load_relaxed(&at->pairs[1].first) & mask) == wanted) << 1 |
-           (uint64_t)((weft_load_relaxed(&at->pairs[2].first) & mask) == wanted) << 2;
-}
-
 /* Looks through the pairs that the state calls valid. */
 static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position *position) {
     WEFT_ASSERT(position->words[AT_BUCKET] == (uintptr_t)at && !position->present);
-    uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
-    uint64_t match = match_pairs(at, wanted) & position->words[AT_STATE];
-    if (match == 0) {
-        return;
-    }
-    unsigned i = (unsigned)__builtin_ctzll(match);
-    uint64_t first = weft_load_acquire(&at->pairs[i].first);  /* pairs with swing's CAS */
-    uint64_t value = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
-    if (WEFT_LIKELY((first & ~(PAIR_FROZEN | PAIR_CLAIMED)) == wanted)) {
-        found(position, i, first, value);
-        position->present = (first & PAIR_CLAIMED) == 0;
+    uint64_t wanted = wanted_pair(key->hash);
+    uint64_t state = position->words[AT_STATE];
+    for (uint64_t match = match_pairs(at, wanted) & state; match != 0; match &= match - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(match);
+        uint64_t first = weft_load_acquire(&at->pairs[i].first);  /* pairs with swing's CAS */
+        uint64_t value = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
+        if ((first & ~PAIR_FLAGS_OF_MOMENT) == wanted && !claim_is_void(state, i, first)) {
+            found(position, i, first, value);
+            position->present = (first & PAIR_CLAIMED) == 0;
+            return;
+        }
     }
 }
 
@@ -630,7 +623,7 @@ static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, weft_p
     } else {
         find_in_words(at, key, position);
     }
-    if (WEFT_UNLIKELY(link != 0) && !position->present) {
+    if (WEFT_UNLIKELY((state & filter_bit(key->hash)) != 0 && link != 0) && !position->present) {
         /* The block belongs to the state only if that has not changed. Pairs with the CAS of
          * head. */
         if (weft_load_acquire(&at->head.first) != state) {
@@ -661,7 +654,7 @@ static bool follow(generation **gen, uint64_t hash) {
 static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_position *position,
                                     weft_shape shape) {
     WEFT_ASSERT(table_of(core) != NULL);
-    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    generation *gen = root_of(core);
     if (WEFT_UNLIKELY(gen == NULL)) {
         position->present = false;
         position->words[AT_BUCKET] = 0;
@@ -712,41 +705,14 @@ static WEFT_HOT bool lockfree_look_bytes(weft_core *core, const weft_key *key, u
     return look_up(core, key, out, WEFT_SHAPE_BYTES);
 }
 
-/* Nearly always the key is in a slot of the root's bucket, or the bucket has no overflow: then this
- * is all there is to do. */
-static WEFT_HOT bool lockfree_look_u64(weft_core *core, const weft_key *key, uint64_t *out) {
-    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && weft_epoch_inside());
-    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
-    if (WEFT_UNLIKELY(gen == NULL)) {
-        return false;
-    }
-    bucket *at = bucket_at(gen, key->hash);
-    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-    uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
-    uint64_t match = match_pairs(at, wanted) & state & VALID_MASK;
-    uint64_t value = 0;
-    bool sure;
-    if (match != 0) {
-        unsigned i = (unsigned)__builtin_ctzll(match);
-        sure = weft_load_acquire(&at->pairs[i].first) == wanted; /* pairs with swing's CAS */
-        value = weft_load_acquire(&at->pairs[i].second);         /* pairs with it too */
-    } else {
-        sure = weft_load_acquire(&at->head.second) == 0; /* pairs with the CAS of head */
-    }
-    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
-    if (WEFT_LIKELY(sure && (state & FROZEN) == 0 && weft_load_acquire(&at->head.first) == state)) {
-        if (match != 0) {
-            *out = value;
-        }
-        return match != 0;
-    }
+static bool lockfree_look_u64(weft_core *core, const weft_key *key, uint64_t *out) {
     return look_up(core, key, out, WEFT_SHAPE_U64);
 }
 
 /* Looks at the first generation only; while keys move it may bring lines that nobody needs. */
 static WEFT_HOT void lockfree_prefetch(weft_core *core, const weft_key *key, bool entry) {
     WEFT_ASSERT(weft_epoch_inside());
-    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    generation *gen = root_of(core);
     if (WEFT_UNLIKELY(gen == NULL)) {
         return;
     }
@@ -770,12 +736,6 @@ static WEFT_HOT void lockfree_prefetch(weft_core *core, const weft_key *key, boo
 
 /* ---- swing ----------------------------------------------------------------------------------- */
 
-/* State with another set of valid slots; the version goes up, to `at_least` at least. */
-static uint64_t next_state(uint64_t state, uint64_t valid, uint64_t at_least) {
-    uint64_t version = max_u64(version_of(state) + 1, at_least);
-    return version << VERSION_SHIFT | LIVE | valid;
-}
-
 /* Slots that are valid in `state` but whose keys are gone; *version rises to that of the
  * removals. */
 static uint64_t gone_slots(const weft_core *core, bucket *at, uint64_t state, uint64_t *version) {
@@ -786,7 +746,9 @@ static uint64_t gone_slots(const weft_core *core, bucket *at, uint64_t state, ui
             continue;
         }
         if (core->shape == WEFT_SHAPE_U64) {
-            gone |= (uint64_t)((weft_load_relaxed(&at->pairs[i].first) & PAIR_GONE) != 0) << i;
+            uint64_t first = weft_load_relaxed(&at->pairs[i].first);
+            bool free = (first & PAIR_GONE) != 0 && !pair_is_pending(state, i, first);
+            gone |= (uint64_t)free << i;
             continue;
         }
         uint64_t word = weft_load_relaxed(&at->words[i]);
@@ -847,7 +809,8 @@ static int slot_swing(weft_core *core, const weft_key *key, weft_position *posit
     if (core->shape == WEFT_SHAPE_U64) {
         weft_pair was = {word, position->words[AT_VALUE]};
         weft_pair becomes = keep ? (weft_pair){word, desired}
-                                 : (weft_pair){weft_epoch_stamp() << 6 | PAIR_USED | PAIR_GONE,
+                                 : (weft_pair){weft_epoch_stamp() << 6 | PAIR_USED | PAIR_GONE |
+                                                   toggle_flag(position->words[AT_STATE], i),
                                                position->words[AT_VALUE]};
         done = (word & PAIR_FROZEN) == 0 && weft_cas_pair_seq_cst(&at->pairs[i], was, becomes);
     } else {
@@ -884,17 +847,21 @@ static unsigned free_slot(const weft_core *core, bucket *at, uint64_t state, wef
         }
         content->first = weft_load_acquire(&at->pairs[i].first);   /* pairs with its writer */
         content->second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
-        if (content->first == 0 || (content->first & PAIR_GONE) != 0) {
+        if (pair_is_empty(content->first)) {
             return i;
         }
     }
     return SLOT_NONE;
 }
 
-/* A reserved slot is this thread's alone, as it is not valid: a store gives it back. */
-static void give_slot_back(weft_core *core, bucket *at, unsigned i) {
+/* The insert was not published. Bytes shape: a reserved slot is this thread's alone, as it is not
+ * valid, and a store gives it back. u64 shape: an announcement may have made it valid, and a move
+ * may have frozen it. The stamp stays in the other half, so the pair is as it never was before. */
+static void give_slot_back(weft_core *core, bucket *at, unsigned i, weft_pair claim) {
     if (core->shape == WEFT_SHAPE_U64) {
-        weft_store_release(&at->pairs[i].first, PAIR_USED | PAIR_GONE); /* pairs with free_slot */
+        uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+        weft_pair empty = {PAIR_USED | PAIR_GONE | toggle_flag(state, i), claim.second};
+        weft_cas_pair_seq_cst(&at->pairs[i], claim, empty);
     } else {
         weft_store_release(&at->words[i], WORD_GONE); /* pairs with free_slot */
     }
@@ -913,6 +880,7 @@ static int insert_overflow(weft_core *core, const weft_key *key, weft_position *
     bool bytes = core->shape == WEFT_SHAPE_BYTES;
     overflow_add(block, (cell){key->hash, bytes ? word_of(desired, key->hash) : desired});
     weft_pair becomes = {next_state(head.first, head.first & VALID_MASK, 0), (uintptr_t)block};
+    becomes.first = (becomes.first & ~FILTER_MASK) | overflow_filter(block);
     uint32_t cells = block->count + slots_of(core->shape);
     if (!weft_cas_pair_seq_cst(&at->head, head, becomes)) {
         overflow_drop(core, block);
@@ -927,8 +895,31 @@ static int insert_overflow(weft_core *core, const weft_key *key, weft_position *
  * it has inserted the key: the linearization point of an insert in the u64 shape. */
 static int fill_claim(bucket *at, unsigned i, weft_pair claim, uint64_t desired) {
     WEFT_ASSERT((claim.first & PAIR_CLAIMED) != 0);
-    weft_pair filled = {claim.first & ~PAIR_CLAIMED, desired};
+    weft_pair filled = {claim.first & ~(PAIR_CLAIMED | PAIR_TOGGLE), desired};
     return weft_cas_pair_seq_cst(&at->pairs[i], claim, filled) ? WEFT_OK : WEFT_MISMATCH;
+}
+
+/* No insert that was announced by this state can fill its slot any more. False: one did meanwhile,
+ * and with this key, or something else changed. */
+static bool stop_pending(bucket *at, uint64_t state, uint64_t hash) {
+    slots_seen seen;
+    see_slots(at, state, hash, &seen);
+#if WEFT_MUTANT == 6 /* lets announced inserts go on */
+    seen.pending = 0;
+#endif
+    for (unsigned i = 0; i < PAIRS && seen.same == 0; i++) {
+        if ((seen.pending >> i & 1) == 0) {
+            continue;
+        }
+        weft_pair was = {seen.first[i], 0};
+        was.second = weft_load_acquire(&at->pairs[i].second); /* pairs with its writer */
+        weft_pair becomes = {
+            weft_epoch_stamp() << 6 | PAIR_USED | PAIR_GONE | toggle_flag(state, i), was.second};
+        if (!weft_cas_pair_seq_cst(&at->pairs[i], was, becomes)) {
+            return false;
+        }
+    }
+    return seen.same == 0;
 }
 
 /* Insert a key that the find did not see; valid only while the head is what it saw. */
@@ -940,6 +931,9 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
     if (position->words[AT_SLOT] != SLOT_NONE) { /* claimed by an insert that has not finished */
         weft_pair claim = {position->words[AT_WORD], position->words[AT_VALUE]};
         return fill_claim(at, (unsigned)position->words[AT_SLOT], claim, desired);
+    }
+    if (core->shape == WEFT_SHAPE_U64 && !stop_pending(at, state, key->hash)) {
+        return WEFT_MISMATCH;
     }
     uint64_t floor = version_of(state);
     uint64_t gone = gone_slots(core, at, state, &floor);
@@ -964,8 +958,8 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
     weft_pair filled = {0, 0};
     bool reserved;
     if (core->shape == WEFT_SHAPE_U64) {
-        filled =
-            (weft_pair){(key->hash & PAIR_HASH) | PAIR_USED | PAIR_CLAIMED, weft_epoch_stamp()};
+        filled = (weft_pair){wanted_pair(key->hash) | PAIR_CLAIMED | toggle_flag(state, i),
+                             weft_epoch_stamp()};
         reserved = weft_cas_pair_seq_cst(&at->pairs[i], content, filled);
     } else {
         /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_words. */
@@ -979,7 +973,7 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
      * in look. */
     if (!weft_cas_acq_rel(&at->head.first, &state,
                           next_state(state, (state & VALID_MASK) | (uint64_t)1 << i, 0))) {
-        give_slot_back(core, at, i);
+        give_slot_back(core, at, i, filled);
         return WEFT_MISMATCH;
     }
     return core->shape == WEFT_SHAPE_U64 ? fill_claim(at, i, filled, desired) : WEFT_OK;
@@ -1010,6 +1004,7 @@ static int overflow_swing(weft_core *core, const weft_key *key, weft_position *p
     bool bytes = core->shape == WEFT_SHAPE_BYTES;
     overflow_add(block, (cell){key->hash, bytes ? word_of(desired, key->hash) : desired});
     weft_pair becomes = {next_state(head.first, valid, 0), (uintptr_t)block};
+    becomes.first = (becomes.first & ~FILTER_MASK) | overflow_filter(block);
     if (!weft_cas_pair_seq_cst(&at->head, head, becomes)) {
         overflow_drop(core, block);
         return WEFT_MISMATCH;
@@ -1031,7 +1026,7 @@ static int prepare(weft_core *core, const weft_key *key, weft_position *position
         overflow_bury(core, at, state, link);
         return WEFT_MISMATCH;
     }
-    generation *from = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    generation *from = root_of(core);
     while (bucket_at(from, key->hash) != at) {
         from = weft_load_acquire(&from->next); /* pairs with begin_move */
         if (from == NULL) {
@@ -1064,7 +1059,7 @@ static WEFT_HOT int lockfree_swing(weft_core *core, const weft_key *key, weft_po
     }
     help_move(core);
     if (status == WEFT_OK && !keep) {
-        sometimes_shrink(core);
+        lockfree_removed(core);
     }
     return status;
 }
@@ -1085,18 +1080,18 @@ static int lockfree_open(weft_core *core) {
 /* Move what is being moved, to the end or until memory is short. */
 static bool finish_move(weft_core *core, size_t budget) {
     WEFT_ASSERT(weft_epoch_inside());
-    lockfree_table *table = table_of(core);
     uint64_t failures_before = 0;
     while (budget-- > 0) {
-        generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
-        generation *to = root == NULL ? NULL : weft_load_acquire(&root->next); /* with begin_move */
+        generation *root = root_of(core);
+        generation *to =
+            root == NULL ? NULL : weft_load_acquire(&root->next); /* pairs with begin_move */
         if (to == NULL) {
             return true;
         }
         uint64_t done = weft_load_relaxed(&to->done) + weft_load_relaxed(&to->claimed);
         help_move(core);
         if (weft_load_relaxed(&to->done) + weft_load_relaxed(&to->claimed) == done &&
-            weft_load_relaxed(&table->root) == root && ++failures_before > 2) {
+            weft_load_relaxed(&core->root) == root && ++failures_before > 2) {
             return false;
         }
     }
@@ -1110,7 +1105,7 @@ static int resize_to(weft_core *core, uint64_t wanted, bool grow) {
     WEFT_ASSERT((wanted & (wanted - 1)) == 0);
     int status = WEFT_UNCHANGED;
     for (unsigned steps = BUCKET_BITS_MAX; steps > 0; steps--, status = WEFT_OK) {
-        generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+        generation *root = root_of(core);
         uint64_t buckets = root == NULL ? wanted : root->mask + 1;
         if (grow ? buckets >= wanted : buckets <= wanted) {
             break;

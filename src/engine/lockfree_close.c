@@ -32,14 +32,14 @@ bool weft_lockfree_close(weft_core *core, size_t budget,
                          void (*drop)(weft_core *core, uint64_t cell)) {
     WEFT_ASSERT(drop != NULL);
     lockfree_table *table = table_of(core);
-    for (generation *gen = table->root; gen != NULL; gen = table->root) {
+    for (generation *gen = core->root; gen != NULL; gen = core->root) {
         for (; table->closing <= gen->mask; table->closing++, budget--) {
             if (budget == 0) {
                 return false;
             }
             close_bucket(core, gen, table->closing, drop);
         }
-        table->root = gen->next;
+        core->root = gen->next;
         table->closing = 0;
         generation_free(core, gen);
     }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Engine "lockfree" looked at from outside: statistics, the invariants, a printout. */
 #include "engine/lockfree_layout.h"
+#include "engine/lockfree_overflow.h"
 #include <stdio.h>
 
 void weft_lockfree_stats(weft_core *core, weft_map_stats *stats) {
     WEFT_ASSERT(weft_epoch_inside());
     lockfree_table *table = table_of(core);
-    generation *root = weft_load_acquire(&table->root); /* pairs with its CAS */
+    generation *root = root_of(core);
     stats->growths += weft_load_relaxed(&table->growths);
     stats->shrinks += weft_load_relaxed(&table->shrinks);
     stats->growth_failures += weft_load_relaxed(&table->failures);
@@ -91,8 +92,9 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
             "L1 a frozen bucket has a next generation", index);
     require(v, (at->head.first & VALID_MASK) == 0 || (at->head.first & LIVE) != 0,
             "L2 a bucket with valid slots is live", index);
-    require(v, (at->head.first & VALID_MASK) >> slots_of(v->core->shape) == 0,
-            "L3 only slots that exist are valid", index);
+    uint64_t filter = overflow_filter(overflow_of(at->head.second));
+    require(v, (filter & ~at->head.first) == 0,
+            "L3 the filter has the bit of every key in the overflow block", index);
     for (uint32_t i = 0; i < count; i++) {
         what.hash = index;
         if (!cell_at(v->core, at, i, &what) || lives_in_target(v->core, gen, index, &what)) {
@@ -117,7 +119,7 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
 int weft_lockfree_check(weft_core *core, char *text, size_t capacity) {
     WEFT_ASSERT(core->table != NULL);
     verdict v = {.core = core, .text = text, .capacity = capacity};
-    generation *gen = table_of(core)->root;
+    generation *gen = core->root;
     for (; gen != NULL && !v.broken; gen = gen->next) {
         for (uint64_t i = 0; i <= gen->mask && !v.broken; i++) {
             check_bucket(&v, gen, i);
@@ -133,7 +135,7 @@ void weft_lockfree_dump(weft_core *core, void (*print)(void *ctx, const char *li
     WEFT_ASSERT(print != NULL && weft_epoch_inside());
     char line[160];
     unsigned number = 0;
-    generation *gen = weft_load_acquire(&table_of(core)->root);          /* pairs with its CAS */
+    generation *gen = root_of(core);
     for (; gen != NULL; gen = weft_load_acquire(&gen->next), number++) { /* pairs with begin_move */
         snprintf(line, sizeof line, "generation %u: %llu buckets", number,
                  (unsigned long long)gen->mask + 1);

@@ -9,14 +9,18 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "engine/engine.h"
+#include <weft/u64map.h>
 #include <string.h>
 
 enum { WORDS = 6, PAIRS = 3, BUCKETS_MIN = 64 };
 
 #define VALID_MASK ((uint64_t)0x3f)
+#define TOGGLE_SHIFT 3 /* u64 shape: of six bits three are valid slots, the others their toggles */
 #define LIVE ((uint64_t)1 << 6)
 #define FROZEN ((uint64_t)1 << 7)
-#define VERSION_SHIFT 8
+#define FILTER_SHIFT 8 /* one bit for each eighth of the hashes: its keys may be in the overflow */
+#define FILTER_MASK ((uint64_t)0xff << FILTER_SHIFT)
+#define VERSION_SHIFT 16
 
 #define WORD_FROZEN ((uint64_t)1)
 #define WORD_GONE ((uint64_t)2)
@@ -28,6 +32,9 @@ enum { WORDS = 6, PAIRS = 3, BUCKETS_MIN = 64 };
 #define PAIR_FROZEN ((uint64_t)2)
 #define PAIR_GONE ((uint64_t)4)
 #define PAIR_CLAIMED ((uint64_t)8)
+#define PAIR_TOGGLE                                                                                \
+    ((uint64_t)16) /* of a pair without value: the slot's toggle that it goes with */
+#define PAIR_FLAGS_OF_MOMENT (PAIR_FROZEN | PAIR_CLAIMED | PAIR_TOGGLE)
 #define PAIR_HASH (~(uint64_t)63)
 
 #define LINK_ADDRESS (((uint64_t)1 << 48) - 1)
@@ -41,6 +48,13 @@ typedef struct bucket {
     };
 } WEFT_LINE_ALIGNED bucket;
 
+#ifndef WEFT_CALLS_ONLY
+_Static_assert(VALID_MASK == WEFT_INLINE_VALID && FROZEN == WEFT_INLINE_FROZEN &&
+                   PAIR_USED == WEFT_INLINE_USED && PAIR_HASH == WEFT_INLINE_HASH &&
+                   (int)PAIRS == (int)WEFT_INLINE_SLOTS && FILTER_SHIFT == WEFT_INLINE_FILTER &&
+                   offsetof(bucket, pairs) == offsetof(struct weft_inline_bucket, pairs),
+               "the header's view of a bucket agrees");
+#endif
 _Static_assert(sizeof(bucket) == WEFT_CACHE_LINE, "a bucket is one cache line");
 _Static_assert(offsetof(bucket, pairs) == 16, "slots follow the head");
 
@@ -62,9 +76,9 @@ typedef struct overflow {
 } overflow;
 
 typedef struct generation {
-    weft_block block;
-    bucket *buckets;
+    bucket *buckets; /* with the mask first, for lookups that are compiled into the caller */
     uint64_t mask;
+    weft_block block;
     uint8_t *flags;  /* one a chunk: its groups have moved here from the generation before */
     uint64_t chunks; /* of the move into this generation; 0 for the first one */
     uint64_t groups;
@@ -74,8 +88,7 @@ typedef struct generation {
 } generation;
 
 typedef struct lockfree_table {
-    generation *root; /* buckets of earlier generations are all moved */
-    uint64_t floor;   /* fewest buckets wanted (reserve) */
+    uint64_t floor; /* fewest buckets wanted (reserve) */
     uint64_t growths;
     uint64_t shrinks;
     uint64_t failures;
@@ -85,6 +98,11 @@ typedef struct lockfree_table {
 
 static inline lockfree_table *table_of(weft_core *core) {
     return core->table;
+}
+
+/* Buckets of earlier generations are all moved. NULL: none yet. */
+static inline generation *root_of(const weft_core *core) {
+    return weft_load_acquire(&core->root); /* pairs with its CAS */
 }
 
 static inline uint64_t max_u64(uint64_t a, uint64_t b) {
@@ -112,6 +130,31 @@ static inline overflow *overflow_of(uint64_t link) {
     return (overflow *)(uintptr_t)(link & LINK_ADDRESS);
 }
 
+/* The flag for a pair that becomes empty. */
+static inline uint64_t toggle_flag(uint64_t state, uint64_t i) {
+    return (state >> (TOGGLE_SHIFT + i) & 1) * PAIR_TOGGLE;
+}
+
+/* Does this content hold no key? It is gone, or never was: that counts as gone under toggle 0. */
+static inline bool pair_is_empty(uint64_t first) {
+    return (first & (PAIR_USED | PAIR_GONE)) != PAIR_USED;
+}
+
+/* Has an insert been announced for the slot that has neither filled it nor been stopped? */
+static inline bool pair_is_pending(uint64_t state, uint64_t i, uint64_t first) {
+    return pair_is_empty(first) && (first & PAIR_TOGGLE) != toggle_flag(state, i);
+}
+
+/* Was the slot announced for another insert while this one reserved it? Then the claim counts for
+ * nothing, though the slot is valid. */
+static inline bool claim_is_void(uint64_t state, uint64_t i, uint64_t first) {
+    return (first & PAIR_CLAIMED) != 0 && (first & PAIR_TOGGLE) != toggle_flag(state, i);
+}
+
+static inline uint64_t filter_bit(uint64_t hash) {
+    return (uint64_t)1 << (FILTER_SHIFT + (hash >> 61));
+}
+
 static inline uint64_t version_of(uint64_t state) {
     return state >> VERSION_SHIFT;
 }
@@ -134,7 +177,7 @@ static inline bool live_slot(const weft_core *core, bucket *at, unsigned i, cell
     uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with the CAS of its writer */
     uint64_t second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
     *what = (cell){(first & PAIR_HASH) | (index & ~PAIR_HASH), second};
-    return (first & (PAIR_GONE | PAIR_CLAIMED)) == 0;
+    return (first & (PAIR_USED | PAIR_GONE | PAIR_CLAIMED)) == PAIR_USED;
 }
 
 /* The hash of a cell's key. Looks at the entry if need be: it must be in the map, or under a guard
@@ -169,6 +212,20 @@ static inline void generation_free(weft_core *core, generation *gen) {
         weft_core_free_table(core, gen->flags, gen->chunks);
     }
     weft_core_free(core, gen, sizeof *gen, WEFT_CACHE_LINE);
+}
+
+/* lockfree.c */
+void weft_lockfree_consider_shrink(weft_core *core);
+
+enum { SHRINK_ASK_MASK = 127 };
+
+/* A removal asks now and then whether the table has become too large. */
+static inline void lockfree_removed(weft_core *core) {
+    bool own;
+    weft_core_stripe *stripe = weft_core_my_stripe(core, &own);
+    if (WEFT_UNLIKELY((weft_load_relaxed(&stripe->entries) & SHRINK_ASK_MASK) == 0)) {
+        weft_lockfree_consider_shrink(core);
+    }
 }
 
 /* lockfree_close.c */

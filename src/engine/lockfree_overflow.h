@@ -49,6 +49,15 @@ static inline void overflow_add(overflow *block, cell what) {
     block->cells[block->count++] = what;
 }
 
+/* The filter that a bucket has beside this block; a cell's hash is its whole one in both shapes. */
+static inline uint64_t overflow_filter(const overflow *block) {
+    uint64_t filter = 0;
+    for (uint32_t i = 0; block != NULL && i < block->count; i++) {
+        filter |= filter_bit(block->cells[i].hash);
+    }
+    return filter;
+}
+
 /* A dead cell's entry may have been freed: look at the mark before the entry. */
 static inline bool overflow_has_key(const weft_core *core, uint64_t link, uint32_t i,
                                     const weft_key *key) {

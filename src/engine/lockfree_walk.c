@@ -141,7 +141,7 @@ static void look_ahead(weft_core *core, generation *gen, uint64_t from) {
 
 void weft_lockfree_walk(weft_core *core, weft_step *step) {
     WEFT_ASSERT(step->emit != NULL); /* the guard may be a movable one, on no thread */
-    generation *gen = weft_load_acquire(&table_of(core)->root); /* pairs with its CAS */
+    generation *gen = root_of(core);
     step->next = 0;
     if (gen == NULL) {
         return;

@@ -88,13 +88,13 @@ uint64_t weft_core_entries(const weft_core *core) {
 uint64_t weft_core_hash_bytes(const weft_core *core, weft_bytes key) {
     if (WEFT_UNLIKELY(core->hash != NULL)) {
         /* Mixed again: users bring identities and truncated hashes. */
-        return weft_mix_u64(core->hash(core->hash_ctx, key, core->hash_seed), core->hash_seed);
+        return weft_mix_with(&core->mixer, core->hash(core->hash_ctx, key, core->hash_seed));
     }
     return weft_hash_bytes(key.data, key.size, core->secret);
 }
 
 uint64_t weft_core_unhash_u64(const weft_core *core, uint64_t hash) {
-    return weft_unmix_u64(hash, core->hash_seed);
+    return weft_unmix_with(&core->mixer, hash);
 }
 
 /* ---- eras ------------------------------------------------------------------------------------ */
@@ -152,6 +152,7 @@ static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
     /* The same in all eras: a walk that a clear overtakes goes on at its point of the hash
      * space. */
     core->hash_seed = map->options.hash_seed;
+    core->mixer = weft_mixer_of(core->hash_seed);
     weft_hash_make_secret(core->secret, core->hash_seed);
     int status = core->engine->open(core);
     if (status != WEFT_OK) {
@@ -209,10 +210,7 @@ static WEFT_COLD void await_grace(weft_map_impl *map) {
     }
 }
 
-bool weft_map_bury(weft_map_impl *map, size_t budget) {
-    if (WEFT_LIKELY(weft_load_relaxed(&map->old_eras) == 0)) {
-        return true;
-    }
+bool weft_map_bury_some(weft_map_impl *map, size_t budget) {
     if (weft_load_relaxed(&map->dying) == NULL) {
         await_grace(map);
         return false;

@@ -57,7 +57,10 @@ static inline weft_core *weft_map_core(weft_map_impl *map) {
 int weft_map_clear_impl(weft_map_impl *map);
 
 /* Free some of what earlier eras left; true if nothing is left. */
-bool weft_map_bury(weft_map_impl *map, size_t budget);
+bool weft_map_bury_some(weft_map_impl *map, size_t budget);
+static inline bool weft_map_bury(weft_map_impl *map, size_t budget) {
+    return WEFT_LIKELY(weft_load_relaxed(&map->old_eras) == 0) || weft_map_bury_some(map, budget);
+}
 
 /* Claims (claim.c): one thread at a time works on a key. WEFT_OK or WEFT_E_REENTRANT. */
 int weft_claim_take(weft_map_impl *map, weft_claim *claim, const weft_key *key);
@@ -123,7 +126,7 @@ static inline weft_key weft_key_of_bytes(const weft_core *core, weft_bytes bytes
 }
 
 static inline weft_key weft_key_of_u64(const weft_core *core, uint64_t number) {
-    return (weft_key){.hash = weft_mix_u64(number, core->hash_seed), .number = number};
+    return (weft_key){.hash = weft_mix_with(&core->mixer, number), .number = number};
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_u64map: operations on one key. As for bytes, all writes are one loop of find, decide, swing;
  * here the cell is the value. */
+#include "engine/lockfree_u64.h"
 #include "map/recording.h"
 
 #include <weft/u64map.h>
@@ -38,8 +39,9 @@ static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *va
     return core->engine->look[WEFT_SHAPE_U64](core, &key, value) ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
-WEFT_HOT int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
+int weft_u64map_get_slow(weft_u64map *map, uint64_t key, uint64_t *value) {
     weft_map_impl *impl = existing(map);
+    *value = 0;
     if (WEFT_UNLIKELY(impl == NULL)) {
         return WEFT_NOT_FOUND;
     }
@@ -49,6 +51,26 @@ WEFT_HOT int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
     weft_epoch_leave(&guard);
     return status;
 }
+
+#ifdef WEFT_CALLS_ONLY
+int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
+    return weft_u64map_get_slow(map, key, value);
+}
+#else
+#undef weft_u64map_get
+/* For callers that cannot compile the header's: other languages. */
+WEFT_HOT int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
+    return weft_inline_u64map_get(map, key, value);
+}
+
+_Static_assert(offsetof(weft_map_impl, era) == offsetof(struct weft_inline_map, era) &&
+                   offsetof(weft_map_impl, recording) ==
+                       offsetof(struct weft_inline_map, recording) &&
+                   offsetof(weft_era, core) == 0 && offsetof(weft_core, root) == 0 &&
+                   offsetof(weft_core, mixer) == offsetof(struct weft_inline_era, mix) &&
+                   offsetof(weft_record, pinned) == offsetof(struct weft_inline_record, pinned),
+               "the header's view of the inside agrees");
+#endif
 
 int weft_u64map_contains(weft_u64map *map, uint64_t key) {
     uint64_t value;
@@ -78,12 +100,18 @@ typedef struct change {
     uint64_t fresh; /* the value stored, if one was */
     weft_verdict verdict;
     uint64_t era;
+    bool plain; /* the attempt is one at the plain case */
 } change;
 
+/* c->plain is known to the compiler: the attempt is inlined, or goes through the engine. */
 static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
                                       weft_u64compute_fn decide, change *c) {
     weft_position position;
-    core->engine->find[WEFT_SHAPE_U64](core, key, &position);
+    if (!c->plain) {
+        core->engine->find[WEFT_SHAPE_U64](core, key, &position);
+    } else if (WEFT_UNLIKELY(!plain_find(core, key->hash, &position))) {
+        return NOT_PLAIN;
+    }
     c->existed = position.present;
     c->old = position.present ? position.cell : 0;
     uint64_t seen = c->old;
@@ -96,10 +124,20 @@ static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
     }
     bool keep = c->verdict == WEFT_SET;
     position.at_least = 0;
-    int status = core->engine->swing(core, key, &position, keep, c->fresh);
+    int status = c->plain ? plain_swing(core, key->hash, &position, keep, c->fresh)
+                          : core->engine->swing(core, key, &position, keep, c->fresh);
     if (status == WEFT_OK) {
         weft_core_count(core, keep - c->existed, 0);
     }
+    return status;
+}
+
+/* An operation announces at most one insert: that keeps it lock-free (docs/design/update.md). */
+static WEFT_ALWAYS_INLINE int attempt_first(weft_core *core, const weft_key *key,
+                                            weft_u64compute_fn decide, change *c) {
+    c->plain = true;
+    int status = attempt(core, key, decide, c);
+    c->plain = false;
     return status;
 }
 
@@ -122,9 +160,12 @@ static WEFT_ALWAYS_INLINE int run(weft_u64map *map, uint64_t number, weft_u64com
     weft_key key = weft_key_of_u64(core, number);
     c->key = number;
     c->era = core->era;
-    int status;
-    while ((status = attempt(core, &key, decide, c)) == WEFT_MISMATCH) {
-        weft_core_count_retry(core);
+    int status = attempt_first(core, &key, decide, c);
+    while (WEFT_UNLIKELY(status == WEFT_MISMATCH || status == NOT_PLAIN)) {
+        status = attempt(core, &key, decide, c);
+        if (status == WEFT_MISMATCH) {
+            weft_core_count_retry(core);
+        }
     }
     weft_recording_filter *recording = weft_recording_for(impl, &key);
     if (WEFT_UNLIKELY(recording != NULL)) {

@@ -392,6 +392,9 @@ int weft_map_restore(weft_map *map, weft_bytes key, const weft_fresh *value, uin
     if (!copies_values(map)) {
         return WEFT_E_UNSUPPORTED;
     }
+    if (version > WEFT_RESTORE_VERSION_MAX) {
+        return WEFT_E_INVALID;
+    }
     given_fresh r = {{.version = version}, value};
     change c = {.decide = decide_restore,
                 .ctx = &r,

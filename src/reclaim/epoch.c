@@ -52,7 +52,7 @@ typedef struct weft_record_chunk {
 
 _Static_assert(sizeof(weft_record) == WEFT_CACHE_LINE, "a record has its line for itself");
 
-uint64_t weft_epoch_now WEFT_LINE_ALIGNED = WEFT_LIMBO_BAGS;
+struct weft_guard_clock weft_guard_clock WEFT_LINE_ALIGNED = {WEFT_LIMBO_BAGS, 0};
 
 static struct {
     uint64_t advances WEFT_LINE_ALIGNED;
@@ -138,6 +138,8 @@ static void after_fork_in_child(void) {
 __attribute__((constructor)) static void install_hooks(void) {
     weft_thread_at_exit(record_release);
     weft_thread_at_fork_child(after_fork_in_child);
+    (void)weft_barrier_heavy(); /* decides on the kind of barrier */
+    weft_guard_clock.asymmetric = weft_barrier_is_asymmetric();
 }
 
 static bool add_chunk(void) {
@@ -201,11 +203,11 @@ uint64_t weft_epoch_stamp_shared(void) {
 static void *shared_enter(void) {
     WEFT_ASSERT(*weft_thread_slot() == NULL);
     for (;;) {
-        uint64_t epoch = weft_load_seq_cst(&weft_epoch_now);
+        uint64_t epoch = weft_load_seq_cst(&weft_guard_clock.epoch);
         unsigned bag = epoch % WEFT_LIMBO_BAGS;
         weft_fetch_add_seq_cst(&global.shared_pins[bag], 1);
         /* Counted before the epoch could move on from it, or try again. */
-        if (weft_load_seq_cst(&weft_epoch_now) == epoch) {
+        if (weft_load_seq_cst(&weft_guard_clock.epoch) == epoch) {
             return (void *)(uintptr_t)(bag << 1 | 1);
         }
         weft_fetch_add_seq_cst(&global.shared_pins[bag], (uint64_t)-1);
@@ -281,8 +283,8 @@ static bool scan_record(weft_record *record, void *ctx) {
 
 /* Moves the epoch on if every record that is inside has seen it. */
 static bool advance(void) {
-    WEFT_ASSERT(weft_load_relaxed(&weft_epoch_now) >= WEFT_LIMBO_BAGS);
-    uint64_t epoch = weft_load_seq_cst(&weft_epoch_now);
+    WEFT_ASSERT(weft_load_relaxed(&weft_guard_clock.epoch) >= WEFT_LIMBO_BAGS);
+    uint64_t epoch = weft_load_seq_cst(&weft_guard_clock.epoch);
     if (!weft_barrier_heavy()) { /* pairs with weft_barrier_light in pin */
         return false;
     }
@@ -290,7 +292,7 @@ static bool advance(void) {
         !each_record(scan_record, &epoch)) {
         return false;
     }
-    if (weft_cas_seq_cst(&weft_epoch_now, &epoch, epoch + 1)) {
+    if (weft_cas_seq_cst(&weft_guard_clock.epoch, &epoch, epoch + 1)) {
         weft_store_relaxed(&global.stalled_record, 0);
         weft_fetch_add_relaxed(&global.advances, 1);
     }
@@ -298,12 +300,12 @@ static bool advance(void) {
 }
 
 bool weft_epoch_synchronize(void) {
-    WEFT_ASSERT(weft_load_relaxed(&weft_epoch_now) >= WEFT_LIMBO_BAGS);
+    WEFT_ASSERT(weft_load_relaxed(&weft_guard_clock.epoch) >= WEFT_LIMBO_BAGS);
     if (weft_epoch_inside()) {
         return false;
     }
-    uint64_t goal = weft_load_seq_cst(&weft_epoch_now) + 2;
-    for (unsigned turn = 0; weft_load_seq_cst(&weft_epoch_now) < goal; turn++) {
+    uint64_t goal = weft_load_seq_cst(&weft_guard_clock.epoch) + 2;
+    for (unsigned turn = 0; weft_load_seq_cst(&weft_guard_clock.epoch) < goal; turn++) {
         if (!advance()) {
             weft_pause();
             if (turn > 16) {
@@ -368,7 +370,7 @@ static uint64_t free_chain(weft_limbo *limbo, weft_limbo_stripe *stripe, uint64_
 /* Takes the bag that has become free. The caller is inside a guard. */
 static uint64_t take_bag(weft_limbo_stripe *stripe) {
     WEFT_ASSERT(stripe != NULL);
-    uint64_t epoch = weft_load_seq_cst(&weft_epoch_now);
+    uint64_t epoch = weft_load_seq_cst(&weft_guard_clock.epoch);
 #if WEFT_MUTANT == 2 /* frees one epoch early */
     uint64_t *head = &stripe->heads[(epoch + 3) % WEFT_LIMBO_BAGS];
 #else
@@ -401,7 +403,7 @@ void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
 
     /* Sequentially consistent: behind the caller's unlinking, so that the bag is not too old a
      * one. */
-    uint64_t epoch = weft_load_seq_cst(&weft_epoch_now);
+    uint64_t epoch = weft_load_seq_cst(&weft_guard_clock.epoch);
     push(&stripe->heads[epoch % WEFT_LIMBO_BAGS], link);
     weft_fetch_add_relaxed(&stripe->objects, 1);
     weft_fetch_add_relaxed(&stripe->bytes, bytes);
@@ -484,7 +486,7 @@ void weft_reclaim_stats_get(weft_reclaim_stats *stats) {
     for (int i = 0; i < WEFT_LIMBO_BAGS; i++) {
         stats->guards += weft_load_relaxed(&global.shared_pins[i]);
     }
-    stats->epoch = weft_load_relaxed(&weft_epoch_now);
+    stats->epoch = weft_load_relaxed(&weft_guard_clock.epoch);
     stats->advances = weft_load_relaxed(&global.advances);
     weft_record *stalled = (weft_record *)(uintptr_t)weft_load_relaxed(&global.stalled_record);
     if (stalled != NULL &&
@@ -508,7 +510,7 @@ static bool forget_record(weft_record *record, void *ctx) {
 void weft_epoch_reset(void) {
     each_record(forget_record, NULL);
     memset(global.shared_pins, 0, sizeof global.shared_pins);
-    weft_epoch_now = WEFT_LIMBO_BAGS;
+    weft_guard_clock.epoch = WEFT_LIMBO_BAGS;
     *weft_thread_slot() = NULL;
 }
 #endif

@@ -73,13 +73,11 @@ typedef struct weft_record {
     uint64_t stamps; /* given out; goes on when the record gets another owner */
 } WEFT_LINE_ALIGNED weft_record;
 
-extern uint64_t weft_epoch_now __attribute__((visibility("hidden"))); /* the global epoch */
-
 static inline void weft_epoch_pin(weft_record *record) {
     WEFT_ASSERT(record->nest == 1 && weft_load_relaxed(&record->pinned) == 0);
     /* Acquire: keeps the caller's reads behind the epoch that stands for them. Pairs with
      * advance. */
-    uint64_t epoch = weft_load_acquire(&weft_epoch_now);
+    uint64_t epoch = weft_load_acquire(&weft_guard_clock.epoch);
 #if WEFT_BARRIER_ASYMMETRIC
     weft_store_relaxed(&record->pinned, epoch);
     weft_barrier_light(); /* pairs with weft_barrier_heavy in advance */
