@@ -77,11 +77,36 @@ int weft_u64map_contains(weft_u64map *map, uint64_t key) {
     return weft_u64map_get(map, key, &value);
 }
 
-int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t count,
-                         weft_u64found *found) {
+/* Inside a guard. So many keys ahead of the one that is worked on, its line is asked for: their
+ * misses overlap. */
+enum { KEYS_AHEAD = 24 };
+
+static inline void fetch_ahead(weft_core *core, const uint64_t *keys, size_t count, size_t at) {
+    if (at < count && core->engine->prefetch != NULL) {
+        weft_key key = weft_key_of_u64(core, keys[at]);
+        core->engine->prefetch(core, &key, false);
+    }
+}
+
+/* The core, with the first keys asked for; NULL if the map was never used. */
+static weft_core *fetch_first(weft_u64map *map, const uint64_t *keys, size_t count) {
+    weft_map_impl *impl = existing(map);
+    weft_core *core = impl == NULL ? NULL : weft_map_core(impl);
+    for (size_t i = 0; core != NULL && i < KEYS_AHEAD && i < count; i++) {
+        fetch_ahead(core, keys, count, i);
+    }
+    return core;
+}
+
+WEFT_HOT int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t count,
+                                  weft_u64found *found) {
     weft_guard guard;
     weft_epoch_enter(&guard);
+    weft_core *core = fetch_first(map, keys, count);
     for (size_t i = 0; i < count; i++) {
+        if (core != NULL) {
+            fetch_ahead(core, keys, count, i + KEYS_AHEAD);
+        }
         found[i].status = weft_u64map_get(map, keys[i], &found[i].value);
     }
     weft_epoch_leave(&guard);
@@ -459,7 +484,11 @@ int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const uint64_t 
     weft_guard guard;
     int status = WEFT_OK;
     weft_epoch_enter(&guard);
+    weft_core *core = fetch_first(map, keys, count);
     for (size_t i = 0; i < count && status == WEFT_OK; i++) {
+        if (core != NULL) {
+            fetch_ahead(core, keys, count, i + KEYS_AHEAD);
+        }
         status = weft_u64map_put(map, keys[i], values[i]);
     }
     weft_epoch_leave(&guard);
@@ -470,7 +499,11 @@ int weft_u64map_remove_many(weft_u64map *map, const uint64_t *keys, size_t count
     weft_guard guard;
     size_t gone = 0;
     weft_epoch_enter(&guard);
+    weft_core *core = fetch_first(map, keys, count);
     for (size_t i = 0; i < count; i++) {
+        if (core != NULL) {
+            fetch_ahead(core, keys, count, i + KEYS_AHEAD);
+        }
         gone += weft_u64map_remove(map, keys[i]) == WEFT_OK;
     }
     weft_epoch_leave(&guard);
