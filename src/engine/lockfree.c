@@ -575,15 +575,22 @@ static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position 
     }
 }
 
+/* The words whose tag is the key's, as a set of slots; without a branch, as for pairs. */
+static WEFT_ALWAYS_INLINE uint64_t match_words(bucket *at, uint64_t hash) {
+    uint64_t match = 0;
+#pragma GCC unroll 6
+    for (unsigned i = 0; i < WORDS; i++) {
+        uint64_t word = weft_load_relaxed(&at->words[i]);
+        match |= (uint64_t)(word >> TAG_SHIFT == hash >> TAG_SHIFT) << i;
+    }
+    return match;
+}
+
 /* Looks through the words that the state calls valid and whose tag is the key's. */
 static inline void find_in_words(bucket *at, const weft_key *key, weft_position *position) {
     WEFT_ASSERT(position->words[AT_BUCKET] == (uintptr_t)at && !position->present);
-    uint64_t match = 0;
-    for (unsigned i = 0; i < WORDS; i++) {
-        uint64_t word = weft_load_relaxed(&at->words[i]);
-        match |= (uint64_t)(((word ^ key->hash) & WORD_TAG) == 0) << i;
-    }
-    for (match &= position->words[AT_STATE]; match != 0; match &= match - 1) {
+    uint64_t match = match_words(at, key->hash) & position->words[AT_STATE];
+    for (; match != 0; match &= match - 1) {
         unsigned i = (unsigned)__builtin_ctzll(match);
         uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with swing's CAS: the entry */
         if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 &&
@@ -701,7 +708,35 @@ static WEFT_ALWAYS_INLINE bool look_up(weft_core *core, const weft_key *key, uin
     return position.present;
 }
 
+/* Nearly always the root's bucket is not on the move, and its slots tell. */
 static WEFT_HOT bool lockfree_look_bytes(weft_core *core, const weft_key *key, uint64_t *out) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES && weft_epoch_inside());
+    generation *root = root_of(core);
+    if (WEFT_UNLIKELY(root == NULL)) {
+        return false;
+    }
+    bucket *at = bucket_at(root, key->hash);
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    const weft_entry *entry = NULL;
+    if (WEFT_UNLIKELY((state & FROZEN) != 0)) {
+        return look_up(core, key, out, WEFT_SHAPE_BYTES);
+    }
+    for (uint64_t match = match_words(at, key->hash) & state; match != 0; match &= match - 1) {
+        /* Acquire: the entry. Pairs with the CAS of its writer. */
+        uint64_t word = weft_load_acquire(&at->words[__builtin_ctzll(match)]);
+        const weft_entry *here = word_entry(word);
+        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 &&
+            weft_entry_has_key(here, key->bytes)) {
+            entry = here;
+            break;
+        }
+    }
+    bool sure = entry != NULL || (state & filter_bit(key->hash)) == 0;
+    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
+    if (WEFT_LIKELY(sure && weft_load_acquire(&at->head.first) == state)) {
+        *out = (uintptr_t)entry;
+        return entry != NULL;
+    }
     return look_up(core, key, out, WEFT_SHAPE_BYTES);
 }
 

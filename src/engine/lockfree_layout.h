@@ -26,7 +26,8 @@ enum { WORDS = 6, PAIRS = 3, BUCKETS_MIN = 64 };
 #define WORD_GONE ((uint64_t)2)
 #define WORD_UPPER ((uint64_t)4)
 #define WORD_FLAGS ((uint64_t)7)
-#define WORD_TAG ((uint64_t)0xffff << 48)
+#define TAG_SHIFT 48
+#define WORD_TAG ((uint64_t)0xffff << TAG_SHIFT)
 
 #define PAIR_USED ((uint64_t)1)
 #define PAIR_FROZEN ((uint64_t)2)
