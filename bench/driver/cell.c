@@ -40,6 +40,20 @@ void weft_cell_add(weft_cell *cell, const weft_session *session, const weft_samp
     }
 }
 
+bool weft_cell_is_behind(const weft_cell *cell, const weft_session *session, double times) {
+    double best = 0;
+    double own = 0;
+    for (size_t i = 0; i < cell->count; i++) {
+        const weft_cell_row *row = &cell->rows[i];
+        if (row->count == 0 || row->peer->control) {
+            continue;
+        }
+        best = row->rates[0] > best && !weft_peer_is_own(row->peer) ? row->rates[0] : best;
+        own = row->peer == session->peer ? row->rates[0] : own;
+    }
+    return !weft_peer_is_own(session->peer) && own * times < best;
+}
+
 static double median_of(const double *values, size_t count) {
     weft_bench_samples samples = {values, count};
     return weft_bench_median(samples);

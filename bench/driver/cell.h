@@ -34,6 +34,10 @@ void weft_cell_begin(weft_cell *cell, const weft_workload *workload, uint32_t th
 void weft_cell_add(weft_cell *cell, const weft_session *session, const weft_sample *sample,
                    uint32_t round);
 
+/* Was the peer `times` slower than the best one in the first round? Then it will not become the
+ * best peer, and where time is short what follows is for those who can. */
+bool weft_cell_is_behind(const weft_cell *cell, const weft_session *session, double times);
+
 /* Append the cell to an array of the result, and forget it. */
 void weft_cell_finish(weft_cell *cell, json_t *cells, const json_t *ceilings);
 

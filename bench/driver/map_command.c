@@ -35,15 +35,26 @@ static void leave_out(weft_peers *peers) {
     peers->count = kept;
 }
 
-static int run_verdict(weft_run *run) {
-    weft_workloads all;
+/* Workloads of the verdict to the front; of these, those first that take as long as they take:
+ * the others share what time is left. */
+static size_t keep_verdict(weft_workloads *all) {
     size_t kept = 0;
-    int code = weft_workloads_read(&all);
-    for (size_t i = 0; i < all.count; i++) {
-        if (all.list[i].verdict) {
-            all.list[kept++] = all.list[i];
+    for (int once = 1; once >= 0; once--) {
+        for (size_t i = kept; i < all->count; i++) {
+            if (all->list[i].verdict && all->list[i].once == (once != 0)) {
+                weft_workload chosen = all->list[i];
+                all->list[i] = all->list[kept];
+                all->list[kept++] = chosen;
+            }
         }
     }
+    return kept;
+}
+
+static int run_verdict(weft_run *run) {
+    weft_workloads all;
+    int code = weft_workloads_read(&all);
+    size_t kept = code == 0 ? keep_verdict(&all) : 0;
     run->cells_left = (uint32_t)kept;
     run->options.threads[0] = 2;
     run->options.thread_counts = 1;

@@ -32,6 +32,7 @@ typedef struct weft_peer {
     char path[4096]; /* of the executable, "" if there is none */
     weft_peer_status status;
     char note[WEFT_PEER_TEXT]; /* what is wrong, or was left out */
+    int far_behind[2];         /* cells of each shape in which it had no chance */
 } weft_peer;
 
 typedef struct weft_peers {

@@ -106,6 +106,13 @@ static int make_reference(stage *s, uint64_t *checksum, uint64_t *entries) {
     return good ? 0 : WEFT_EXIT_ENVIRONMENT;
 }
 
+enum {
+    ROUNDS_AT_LEAST = 3,
+    BEHIND = 2,     /* times slower: one round of a piece of work is enough */
+    FAR_BEHIND = 4, /* times slower: what the verdict leaves out, */
+    ENOUGH = 2,     /* after so many cells of a shape */
+};
+
 /* Every peer that is not out already, on a trace. */
 static void start_all(stage *s, const char *trace) {
     s->count = s->run->peers.count;
@@ -114,6 +121,12 @@ static void start_all(stage *s, const char *trace) {
         s->sessions[i] = (weft_session){
             .peer = peer, .workload = &s->workload, .patience = s->run->options.patience};
         bool wanted = !s->run->own_only || weft_peer_is_own(peer);
+        if (s->run->budget > 0 && peer->far_behind[s->workload.shape] >= ENOUGH) {
+            weft_peer_note(peer, WEFT_PEER_OK,
+                           "left out after %d cells, %d times slower than the best", ENOUGH,
+                           FAR_BEHIND);
+            wanted = false;
+        }
         if (peer->status == WEFT_PEER_OK && wanted) {
             weft_bench_progress("%s: starting %s", s->workload.name, peer->id);
             weft_session_start(&s->sessions[i], trace);
@@ -227,7 +240,7 @@ static void plan(const stage *s, uint32_t *rounds, double *seconds) {
     double share = (run->budget - weft_run_elapsed(run)) / run->cells_left;
     double setup = s->run->cells_left > 1 ? 0.35 : 0.05; /* of the cells that follow */
     double each = share * (1 - setup) / (double)peers;
-    while (*rounds > 3 && each / *rounds < 0.08) {
+    while (*rounds > ROUNDS_AT_LEAST && each / *rounds < 0.08) {
         --*rounds;
     }
     *seconds = each / *rounds;
@@ -240,7 +253,8 @@ static void take_rounds(stage *s, weft_cell *cell, uint32_t rounds, double secon
     double deadline = weft_run_elapsed(run) +
                       1.5 * seconds * rounds * (double)s->count; /* for work without an end */
     for (uint32_t round = 0; round < rounds && weft_run_goes_on(run); round++) {
-        if (s->workload.once && run->budget > 0 && round >= 1 && weft_run_elapsed(run) > deadline) {
+        bool tight = s->workload.once && run->budget > 0 && round >= 1;
+        if (tight && round >= ROUNDS_AT_LEAST && weft_run_elapsed(run) > deadline) {
             break;
         }
         for (size_t i = 0; i < s->count && weft_run_goes_on(run); i++) {
@@ -250,7 +264,7 @@ static void take_rounds(stage *s, weft_cell *cell, uint32_t rounds, double secon
                                 .offset = s->chunks != 0 ? round * 7919 % s->chunks : 0,
                                 .latency = run->options.latency};
             weft_sample sample;
-            if (!at_work(session) ||
+            if (!at_work(session) || (tight && weft_cell_is_behind(cell, session, BEHIND)) ||
                 (session->one_writer && cell->threads > 1 && weft_workload_writes(&s->workload))) {
                 continue;
             }
@@ -277,6 +291,11 @@ static void measure_cell(stage *s, uint32_t threads) {
             weft_workload_writes(&s->workload)) {
             weft_peer_note(s->sessions[i].peer, WEFT_PEER_OK,
                            "left out where several threads write: it allows one writer");
+        }
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        if (at_work(&s->sessions[i]) && weft_cell_is_behind(&cell, &s->sessions[i], FAR_BEHIND)) {
+            s->sessions[i].peer->far_behind[s->workload.shape]++;
         }
     }
     weft_cell_finish(&cell, s->run->cells, s->run->ceilings);
