@@ -62,7 +62,7 @@ typedef struct weft_position {
     uint64_t cell;     /* the entry's address, or the value; meaningless if absent */
     uint64_t version;  /* bytes shape, out of swing: the version that this write got */
     uint64_t at_least; /* bytes shape, in: the version must be greater than this; 0 usually */
-    uint64_t words[8]; /* the engine's own */
+    uint64_t words[9]; /* the engine's own */
 } weft_position;
 
 /* A step of a walk: visit the part of the hash space that begins at `from`, one bucket at the most.

@@ -563,7 +563,9 @@ static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position 
     WEFT_ASSERT(position->words[AT_BUCKET] == (uintptr_t)at && !position->present);
     uint64_t wanted = wanted_pair(key->hash);
     uint64_t state = position->words[AT_STATE];
-    for (uint64_t match = match_pairs(at, wanted) & state; match != 0; match &= match - 1) {
+    uint64_t keys[PAIRS];
+    load_keys(at, keys);
+    for (uint64_t match = match_keys(keys, wanted) & state; match != 0; match &= match - 1) {
         unsigned i = (unsigned)__builtin_ctzll(match);
         uint64_t first = weft_load_acquire(&at->pairs[i].first);  /* pairs with swing's CAS */
         uint64_t value = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
@@ -580,7 +582,7 @@ static WEFT_ALWAYS_INLINE uint64_t match_words(bucket *at, uint64_t hash) {
     uint64_t match = 0;
 #pragma GCC unroll 6
     for (unsigned i = 0; i < WORDS; i++) {
-        uint64_t word = weft_load_relaxed(&at->words[i]);
+        uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
         match |= (uint64_t)(word >> TAG_SHIFT == hash >> TAG_SHIFT) << i;
     }
     return match;
@@ -937,24 +939,26 @@ static int fill_claim(bucket *at, unsigned i, weft_pair claim, uint64_t desired)
 /* No insert that was announced by this state can fill its slot any more. False: one did meanwhile,
  * and with this key, or something else changed. */
 static bool stop_pending(bucket *at, uint64_t state, uint64_t hash) {
-    slots_seen seen;
-    see_slots(at, state, hash, &seen);
+    uint64_t keys[PAIRS];
+    load_keys(at, keys);
+    uint64_t mask = ~(PAIR_FROZEN | PAIR_TOGGLE);
+    uint64_t pending = pending_slots(keys, state);
 #if WEFT_MUTANT == 6 /* lets announced inserts go on */
-    seen.pending = 0;
+    pending = 0;
 #endif
-    for (unsigned i = 0; i < PAIRS && seen.same == 0; i++) {
-        if ((seen.pending >> i & 1) == 0) {
-            continue;
+    for (unsigned i = 0; i < PAIRS; i++) {
+        if ((keys[i] & mask) == wanted_pair(hash) && (state >> i & 1) != 0) {
+            return false;
         }
-        weft_pair was = {seen.first[i], 0};
-        was.second = weft_load_acquire(&at->pairs[i].second); /* pairs with its writer */
-        weft_pair becomes = {
-            weft_epoch_stamp() << 6 | PAIR_USED | PAIR_GONE | toggle_flag(state, i), was.second};
-        if (!weft_cas_pair_seq_cst(&at->pairs[i], was, becomes)) {
+        weft_pair was = {keys[i],
+                         weft_load_acquire(&at->pairs[i].second)}; /* pairs with its writer */
+        uint64_t gone = weft_epoch_stamp() << 6 | PAIR_USED | PAIR_GONE;
+        weft_pair becomes = {gone | toggle_flag(state, i), was.second};
+        if ((pending >> i & 1) != 0 && !weft_cas_pair_seq_cst(&at->pairs[i], was, becomes)) {
             return false;
         }
     }
-    return seen.same == 0;
+    return true;
 }
 
 /* Insert a key that the find did not see; valid only while the head is what it saw. */

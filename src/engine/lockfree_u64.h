@@ -8,8 +8,9 @@
 
 #include "engine/lockfree_layout.h"
 
-/* What a find leaves for the swing, in weft_position.words. */
-enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE };
+/* What a find leaves for the swing, in weft_position.words; a plain find also leaves, from AT_KEYS
+ * on, the pairs' first halves. */
+enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE, AT_KEYS };
 enum { SLOT_OVERFLOW = 64, SLOT_NONE = 255 };
 
 /* This is not a plain case: for the engine's find and swing. No status of the library. */
@@ -22,14 +23,23 @@ static inline uint64_t wanted_pair(uint64_t hash) {
     return (hash & PAIR_HASH) | PAIR_USED;
 }
 
+static WEFT_ALWAYS_INLINE uint64_t slot_set(bool a, bool b, bool c) {
+    _Static_assert(PAIRS == 3, "one term a slot");
+    return (uint64_t)a | (uint64_t)b << 1 | (uint64_t)c << 2;
+}
+
+static WEFT_ALWAYS_INLINE void load_keys(bucket *at, uint64_t first[PAIRS]) {
+    first[0] = weft_load_acquire(&at->pairs[0].first); /* pairs with the CAS of its writer */
+    first[1] = weft_load_acquire(&at->pairs[1].first); /* pairs with the CAS of its writer */
+    first[2] = weft_load_acquire(&at->pairs[2].first); /* pairs with the CAS of its writer */
+}
+
 /* The pairs that hold the key, as a set of slots. All are compared before the one branch: in which
  * slot a key is, nobody can predict. */
-static WEFT_ALWAYS_INLINE uint64_t match_pairs(bucket *at, uint64_t wanted) {
+static WEFT_ALWAYS_INLINE uint64_t match_keys(const uint64_t first[PAIRS], uint64_t wanted) {
     uint64_t mask = ~PAIR_FLAGS_OF_MOMENT;
-    _Static_assert(PAIRS == 3, "one term a slot");
-    return (uint64_t)((weft_load_relaxed(&at->pairs[0].first) & mask) == wanted) |
-           (uint64_t)((weft_load_relaxed(&at->pairs[1].first) & mask) == wanted) << 1 |
-           (uint64_t)((weft_load_relaxed(&at->pairs[2].first) & mask) == wanted) << 2;
+    return slot_set((first[0] & mask) == wanted, (first[1] & mask) == wanted,
+                    (first[2] & mask) == wanted);
 }
 
 /* State with another set of valid slots; the version goes up, to `at_least` at least. */
@@ -48,7 +58,9 @@ static WEFT_ALWAYS_INLINE bool plain_find(weft_core *core, uint64_t hash, weft_p
     bucket *at = &root->buckets[hash & root->mask];
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     uint64_t wanted = wanted_pair(hash);
-    uint64_t match = match_pairs(at, wanted) & state & VALID_MASK;
+    uint64_t *keys = &position->words[AT_KEYS];
+    load_keys(at, keys);
+    uint64_t match = match_keys(keys, wanted) & state & VALID_MASK;
     uint64_t i = (FIRST_SLOT >> (match * 4)) & 3; /* without a branch on whether there is one */
     uint64_t first = weft_load_acquire(&at->pairs[i].first);   /* pairs with swing's CAS */
     uint64_t second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
@@ -88,33 +100,15 @@ static WEFT_ALWAYS_INLINE int plain_remove(const weft_position *position) {
     return weft_cas_pair_seq_cst(&at->pairs[i], was, becomes) ? WEFT_OK : WEFT_MISMATCH;
 }
 
-/* What an insert has to know of the slots, as sets of slots. */
-typedef struct slots_seen {
-    uint64_t first[PAIRS];
-    uint64_t empty;
-    uint64_t pending; /* announced, by another insert of we know not which key */
-    uint64_t same;    /* valid, and the key itself, after all */
-} slots_seen;
-
-static WEFT_ALWAYS_INLINE uint64_t slot_set(bool a, bool b, bool c) {
-    return (uint64_t)a | (uint64_t)b << 1 | (uint64_t)c << 2;
+static WEFT_ALWAYS_INLINE uint64_t empty_slots(const uint64_t first[PAIRS]) {
+    return slot_set(pair_is_empty(first[0]), pair_is_empty(first[1]), pair_is_empty(first[2]));
 }
 
-static WEFT_ALWAYS_INLINE void see_slots(bucket *at, uint64_t state, uint64_t hash,
-                                         slots_seen *seen) {
-    uint64_t a = weft_load_acquire(&at->pairs[0].first); /* pairs with its writer, as all three */
-    uint64_t b = weft_load_acquire(&at->pairs[1].first); /* pairs with its writer */
-    uint64_t c = weft_load_acquire(&at->pairs[2].first); /* pairs with its writer */
-    seen->first[0] = a;
-    seen->first[1] = b;
-    seen->first[2] = c;
-    seen->empty = slot_set(pair_is_empty(a), pair_is_empty(b), pair_is_empty(c));
-    uint64_t toggles =
-        slot_set((a & PAIR_TOGGLE) != 0, (b & PAIR_TOGGLE) != 0, (c & PAIR_TOGGLE) != 0);
-    seen->pending = (toggles ^ state >> TOGGLE_SHIFT) & seen->empty;
-    uint64_t mask = ~(PAIR_FROZEN | PAIR_TOGGLE);
-    uint64_t wanted = wanted_pair(hash);
-    seen->same = slot_set((a & mask) == wanted, (b & mask) == wanted, (c & mask) == wanted) & state;
+/* The slots that were announced for another insert, of we know not which key. */
+static WEFT_ALWAYS_INLINE uint64_t pending_slots(const uint64_t first[PAIRS], uint64_t state) {
+    uint64_t toggles = slot_set((first[0] & PAIR_TOGGLE) != 0, (first[1] & PAIR_TOGGLE) != 0,
+                                (first[2] & PAIR_TOGGLE) != 0);
+    return (toggles ^ state >> TOGGLE_SHIFT) & empty_slots(first);
 }
 
 /* Announce, then fill: two compare and swaps. docs/design/update.md has the argument; in short: the
@@ -124,24 +118,26 @@ static WEFT_ALWAYS_INLINE int plain_insert(uint64_t hash, const weft_position *p
                                            uint64_t desired) {
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     uint64_t state = position->words[AT_STATE];
-    slots_seen seen;
-    see_slots(at, state, hash, &seen);
+    const uint64_t *keys = &position->words[AT_KEYS];
+    uint64_t empty = empty_slots(keys);
 #if WEFT_MUTANT == 8 /* inserts beside one that was announced */
-    seen.pending = 0;
+    uint64_t pending = 0;
+#else
+    uint64_t pending = pending_slots(keys, state);
 #endif
-    if (WEFT_UNLIKELY((seen.pending | seen.same) != 0 || seen.empty == 0)) {
+    if (WEFT_UNLIKELY(pending != 0 || empty == 0)) {
         return NOT_PLAIN;
     }
-    unsigned i = (unsigned)__builtin_ctzll(seen.empty);
+    unsigned i = (unsigned)__builtin_ctzll(empty);
     uint64_t valid = (state | (uint64_t)1 << i) ^ (uint64_t)1 << (TOGGLE_SHIFT + i);
-    uint64_t first = i == 0 ? seen.first[0] : i == 1 ? seen.first[1] : seen.first[2];
-    weft_pair empty = {first, weft_load_acquire(&at->pairs[i].second)}; /* pairs with its writer */
+    weft_pair was = {i == 0 ? keys[0] : i == 1 ? keys[1] : keys[2], 0};
+    was.second = weft_load_acquire(&at->pairs[i].second); /* pairs with its writer */
     /* Acquire, release: pairs with the loads and other CASes of head. */
     if (!weft_cas_acq_rel(&at->head.first, &state, next_state(state, valid & VALID_MASK, 0))) {
         return WEFT_MISMATCH;
     }
     weft_pair filled = {wanted_pair(hash), desired};
-    return weft_cas_pair_seq_cst(&at->pairs[i], empty, filled) ? WEFT_OK : WEFT_MISMATCH;
+    return weft_cas_pair_seq_cst(&at->pairs[i], was, filled) ? WEFT_OK : WEFT_MISMATCH;
 }
 
 /* swing, after a plain find. */
