@@ -712,7 +712,7 @@ static WEFT_ALWAYS_INLINE bool look_up(weft_core *core, const weft_key *key, uin
 
 /* Nearly always the root's bucket is not on the move, and its slots tell. */
 static WEFT_HOT bool lockfree_look_bytes(weft_core *core, const weft_key *key, uint64_t *out) {
-    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES && weft_epoch_inside());
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES && core->table != NULL);
     generation *root = root_of(core);
     if (WEFT_UNLIKELY(root == NULL)) {
         return false;

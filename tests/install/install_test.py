@@ -12,6 +12,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 CONSUMER = os.path.join(HERE, "consumer")
 EXPECTED = "WEFT_OK blue\n"
+# Data that is exported for lookups that are compiled into the caller; not for use by name.
+READ_BY_HEADERS = {"weft_guard_clock", "weft_thread_slot_value"}
 
 
 def run(*command, **more):
@@ -117,7 +119,7 @@ class Installed(unittest.TestCase):
         names = {line.split()[-1].split("@")[0] for line in symbols.splitlines()}
         pages = {name[:-2] for name in os.listdir(os.path.join(ROOT, "docs", "man"))
                  if name.endswith(".3")}
-        self.assertEqual(names - {"WEFT_0"}, pages)
+        self.assertEqual(names - {"WEFT_0"} - READ_BY_HEADERS, pages)
 
     def test_needs_libc_and_threads_alone(self):
         _, library = self.pkg_config("--libs")
