@@ -30,7 +30,6 @@ typedef struct weft_reclaim_stats {
 /* Private: what every guard reads. Guards that are compiled into the caller do, too. */
 struct weft_guard_clock {
     uint64_t epoch;
-    int asymmetric; /* entering needs no fence */
 };
 
 WEFT_BEGIN_DECLS

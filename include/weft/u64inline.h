@@ -48,10 +48,8 @@ WEFT_END_DECLS
 
 #ifndef WEFT_CALLS_ONLY
 
-enum { WEFT_INLINE_SLOTS = 3, WEFT_INLINE_FILTER = 8 };
+enum { WEFT_INLINE_SLOTS = 3 };
 
-#define WEFT_INLINE_VALID ((uint64_t)0x3f)
-#define WEFT_INLINE_FROZEN ((uint64_t)1 << 7)
 #define WEFT_INLINE_USED ((uint64_t)1)
 #define WEFT_INLINE_HASH (~(uint64_t)63)
 
@@ -78,7 +76,7 @@ struct weft_inline_era {
 
 struct weft_inline_map {
     const struct weft_inline_era *era;
-    const void *recording;
+    const void *volatile recording;
 };
 
 struct weft_inline_record {
@@ -86,45 +84,88 @@ struct weft_inline_record {
 };
 
 WEFT_BEGIN_DECLS
-extern WEFT_API __thread void *weft_thread_slot_value __attribute__((tls_model("initial-exec")));
+/* The thread's epoch record, if lookups may be compiled into the caller: the barrier is asymmetric,
+ * and the processor has the instructions. */
+extern WEFT_API __thread void *weft_inline_thread __attribute__((tls_model("initial-exec")));
 WEFT_END_DECLS
 
 #define WEFT_INLINE static inline __attribute__((always_inline))
 
-/* As weft_mix_u64 in the library. */
+/* As weft_mix_with in the library. */
 WEFT_INLINE uint64_t weft_inline_mix(uint64_t x, const uint64_t mix[3]) {
-    x ^= mix[0];
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9) + mix[1];
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb) + mix[2];
-    return x ^ x >> 31;
+    x = (x ^ mix[0]) * mix[1];
+    x = (x ^ x >> 32) * mix[2];
+    return x ^ x >> 32;
 }
 
-/* What the comparison of slots has found. */
-struct weft_inline_match {
-    uint64_t slots; /* the one slot that holds the key, as a set */
-    uint64_t value;
-};
-
-/* If the pair of slot `bit` is the wanted one, it is the match; its value is read after the key.
- * Without a branch: where a key is, and whether, nobody can predict; and compilers, left to
- * themselves, branch. */
-WEFT_INLINE void weft_inline_compare(const struct weft_inline_pair *pair, uint64_t wanted,
-                                     uint64_t bit, struct weft_inline_match *match) {
+/* Which pair has this first half, as a set of slots: 0, 1, 2 or 4. Without a branch: where a key
+ * is, and whether, nobody can predict. With vectors, as their comparisons wait for the line in
+ * queues that the rest of the program hardly uses; each half is loaded by itself, 8 aligned bytes,
+ * which is atomic. Encoded as the caller's other vector instructions are: mixing the two is slow. */
+WEFT_INLINE uint64_t weft_inline_match(const struct weft_inline_bucket *at, uint64_t wanted) {
 #if defined(__x86_64__)
+    typedef double two __attribute__((vector_size(16)));
+    two key, here, last;
+    uint64_t match;
+#if defined(__AVX__)
     __asm__ __volatile__(
-        "cmpq %[wanted], %[first]\n\t"
-        "cmoveq %[second], %[value]\n\t"
-        "cmoveq %[bit], %[slots]"
-        : [value] "+r"(match->value), [slots] "+r"(match->slots)
-        : [wanted] "r"(wanted), [first] "m"(pair->first), [second] "m"(pair->second), [bit] "r"(bit)
-        : "cc");
+        "vmovq %[wanted], %[key]\n\t"
+        "vpunpcklqdq %[key], %[key], %[key]\n\t"
+        "vmovq %[first], %[here]\n\t"
+        "vmovhps %[second], %[here], %[here]\n\t"
+        "vmovq %[third], %[last]\n\t"
+        "vpcmpeqq %[key], %[here], %[here]\n\t"
+        "vpcmpeqq %[key], %[last], %[last]\n\t"
+        "vpackssdw %[last], %[here], %[here]\n\t"
+        "vmovmskps %[here], %k[match]"
 #else
-    uint64_t first = __atomic_load_n(&pair->first, __ATOMIC_ACQUIRE);
-    uint64_t second = __atomic_load_n(&pair->second, __ATOMIC_ACQUIRE);
-    uint64_t same = (uint64_t)0 - (uint64_t)(first == wanted);
-    match->slots = (match->slots & ~same) | (bit & same);
-    match->value = (match->value & ~same) | (second & same);
+    __asm__ __volatile__(
+        "movq %[wanted], %[key]\n\t"
+        "punpcklqdq %[key], %[key]\n\t"
+        "movq %[first], %[here]\n\t"
+        "movhps %[second], %[here]\n\t"
+        "movq %[third], %[last]\n\t"
+        "pcmpeqq %[key], %[here]\n\t"
+        "pcmpeqq %[key], %[last]\n\t"
+        "packssdw %[last], %[here]\n\t"
+        "movmskps %[here], %k[match]"
 #endif
+        : [key] "=&x"(key), [here] "=&x"(here), [last] "=&x"(last), [match] "=r"(match)
+        : [wanted] "r"(wanted), [first] "m"(at->pairs[0].first), [second] "m"(at->pairs[1].first),
+          [third] "m"(at->pairs[2].first));
+    return match;
+#else
+    uint64_t match = 0;
+    for (unsigned i = 0; i < WEFT_INLINE_SLOTS; i++) {
+        uint64_t first = __atomic_load_n(&at->pairs[i].first, __ATOMIC_ACQUIRE);
+        match |= (uint64_t)(first == wanted) << i;
+    }
+    return match;
+#endif
+}
+
+/* Did the state change since it was loaded, or may the key of this hash be where the slots don't
+ * tell? All loads before are acquires, or x86's own, so the one in here comes after them. */
+WEFT_INLINE bool weft_inline_unsure(const struct weft_inline_bucket *at, uint64_t state,
+                                    uint64_t hash) {
+    uint64_t eighth = hash >> 61;
+    bool moved, elsewhere;
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
+    __asm__ __volatile__("cmpq %[state], %[now]"
+                         : "=@ccne"(moved)
+                         : [state] "r"(state), [now] "m"(at->state));
+    if (__builtin_expect(moved, 0)) {
+        return true;
+    }
+    __asm__("btq %[eighth], %[state]"
+            : "=@ccc"(elsewhere)
+            : [eighth] "r"(eighth), [state] "r"(state));
+#else
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    moved = __atomic_load_n(&at->state, __ATOMIC_RELAXED) != state;
+    elsewhere = moved || (state >> eighth & 1) != 0;
+#endif
+    return elsewhere;
 }
 
 /* Looks up inside a guard. False: not the plain case. */
@@ -139,49 +180,36 @@ WEFT_INLINE bool weft_inline_look(const struct weft_inline_map *map, uint64_t ke
     uint64_t hash = weft_inline_mix(key, era->mix);
     const struct weft_inline_bucket *at = &root->buckets[hash & root->mask];
     uint64_t state = __atomic_load_n(&at->state, __ATOMIC_ACQUIRE); /* pairs with the CAS of head */
-    uint64_t wanted = (hash & WEFT_INLINE_HASH) | WEFT_INLINE_USED;
-    struct weft_inline_match match = {0, 0};
-    weft_inline_compare(&at->pairs[0], wanted, 1, &match);
-    weft_inline_compare(&at->pairs[1], wanted, 2, &match);
-    weft_inline_compare(&at->pairs[2], wanted, 4, &match);
-    uint64_t maybe_elsewhere = state >> (WEFT_INLINE_FILTER + (hash >> 61)) & 1;
-    uint64_t there = (uint64_t)0 - (uint64_t)((match.slots & state) != 0);
-    /* The loads above are acquires, or x86's own, so this one comes after them. */
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    uint64_t moved = __atomic_load_n(&at->state, __ATOMIC_RELAXED) ^ state;
-    if (__builtin_expect((moved | (state & WEFT_INLINE_FROZEN) | (maybe_elsewhere & ~there)) != 0,
-                         0)) {
-        return false;
-    }
-    *value = match.value & there;
+    uint64_t match = weft_inline_match(at, (hash & WEFT_INLINE_HASH) | WEFT_INLINE_USED);
+    /* One slot at the most is in the set: half of it is the slot's index, or 0. The value is read
+     * after its key: pairs with the CAS of its writer. */
+    const uint64_t *second = &at->pairs[0].second + (match & 6);
+    uint64_t here = __atomic_load_n(second, __ATOMIC_ACQUIRE);
+    uint64_t there = (uint64_t)0 - (uint64_t)(match != 0);
+    *value = here & there;
     *status = (int)(~there & WEFT_NOT_FOUND);
-    return true;
+    return __builtin_expect(!weft_inline_unsure(at, state, hash), 1);
 }
 
 WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
     const struct weft_inline_map *impl =
         (const struct weft_inline_map *)__atomic_load_n(&map->impl, __ATOMIC_ACQUIRE);
-    struct weft_inline_record *record = (struct weft_inline_record *)weft_thread_slot_value;
+    struct weft_inline_record *record = (struct weft_inline_record *)weft_inline_thread;
     int status = WEFT_OK;
     uint64_t here = 0;
-    if (__builtin_expect(impl == NULL || record == NULL, 0) ||
-        __builtin_expect(!weft_guard_clock.asymmetric, 0)) {
+    if (__builtin_expect(impl == NULL, 0) || __builtin_expect(record == NULL, 0) ||
+        __builtin_expect(__atomic_load_n(&record->pinned, __ATOMIC_RELAXED) != 0, 0)) {
         return weft_u64map_get_slow(map, key, value);
     }
-    /* The guard: the epoch is shown while the bucket is looked at. A caller who is inside of one
-     * shows an epoch already, which must stay. */
-    bool outside = __atomic_load_n(&record->pinned, __ATOMIC_RELAXED) == 0;
-    if (__builtin_expect(outside, 1)) {
-        uint64_t epoch = __atomic_load_n(&weft_guard_clock.epoch, __ATOMIC_ACQUIRE);
-        __atomic_store_n(&record->pinned, epoch, __ATOMIC_RELAXED);
-        __atomic_signal_fence(__ATOMIC_SEQ_CST); /* pairs with the heavy barrier in advance */
-    }
-    bool plain = __atomic_load_n(&impl->recording, __ATOMIC_RELAXED) == NULL &&
-                 weft_inline_look(impl, key, &here, &status);
-    if (__builtin_expect(outside, 1)) {
-        /* Release: the reads come before the freeing. Pairs with the acquire in scan_record. */
-        __atomic_store_n(&record->pinned, (uint64_t)0, __ATOMIC_RELEASE);
-    }
+    /* The guard: the epoch is shown while the bucket is looked at. (A caller inside of one shows an
+     * epoch already, which must stay.) */
+    uint64_t epoch = __atomic_load_n(&weft_guard_clock.epoch, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&record->pinned, epoch, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* pairs with the heavy barrier in advance */
+    bool plain =
+        __builtin_expect(impl->recording == NULL, 1) && weft_inline_look(impl, key, &here, &status);
+    /* Release: the reads come before the freeing. Pairs with the acquire in scan_record. */
+    __atomic_store_n(&record->pinned, (uint64_t)0, __ATOMIC_RELEASE);
     if (__builtin_expect(!plain, 0)) {
         return weft_u64map_get_slow(map, key, value);
     }

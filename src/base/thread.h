@@ -21,7 +21,7 @@
 /* The calling thread's own pointer, NULL at first. Its address also identifies the thread. */
 void **weft_thread_slot(void);
 #else
-extern __thread void *weft_thread_slot_value WEFT_TLS_MODEL __attribute__((visibility("default")));
+extern __thread void *weft_thread_slot_value WEFT_TLS_MODEL;
 
 static inline void **weft_thread_slot(void) {
     return &weft_thread_slot_value;

@@ -8,14 +8,14 @@ static void close_bucket(weft_core *core, generation *gen, uint64_t index,
                          void (*drop)(weft_core *core, uint64_t cell)) {
     WEFT_ASSERT(index <= gen->mask);
     bucket *at = &gen->buckets[index];
-    generation *next = (at->head.first & FROZEN) != 0 ? gen->next : NULL;
+    generation *next = is_frozen(at->head.first) ? gen->next : NULL;
     const overflow *block = overflow_of(at->head.second);
     uint32_t more = block == NULL ? 0 : block->count;
     for (uint32_t i = 0; i < slots_of(core->shape) + more; i++) {
         cell what = {.hash = index};
         bool slot = i < slots_of(core->shape);
         uint32_t k = slot ? 0 : i - slots_of(core->shape);
-        if (slot ? (at->head.first >> i & 1) == 0 || !live_slot(core, at, i, &what)
+        if (slot ? !slot_is_valid(at->head.first, i) || !live_slot(core, at, i, &what)
                  : overflow_is_dead(block, at->head.second, k)) {
             continue;
         }

@@ -60,7 +60,7 @@ static bool cell_at(const weft_core *core, bucket *at, uint32_t i, cell *what) {
     WEFT_ASSERT(i < slots_of(core->shape) || overflow_of(at->head.second) != NULL);
     unsigned slots = slots_of(core->shape);
     if (i < slots) {
-        return (at->head.first >> i & 1) != 0 && live_slot(core, at, i, what);
+        return slot_is_valid(at->head.first, i) && live_slot(core, at, i, what);
     }
     const overflow *block = overflow_of(at->head.second);
     if (overflow_is_dead(block, at->head.second, i - slots)) {
@@ -78,7 +78,7 @@ static uint32_t cells_of(const weft_core *core, const bucket *at) {
 static bool lives_in_target(const weft_core *core, const generation *gen, uint64_t index,
                             const cell *what) {
     const generation *next = gen->next;
-    return (gen->buckets[index].head.first & FROZEN) != 0 &&
+    return is_frozen(gen->buckets[index].head.first) &&
            next->buckets[cell_target(core, gen, index, what)].head.first != 0;
 }
 
@@ -88,9 +88,9 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
     uint32_t count = cells_of(v->core, at);
     cell what;
     cell other;
-    require(v, (at->head.first & FROZEN) == 0 || gen->next != NULL,
+    require(v, !is_frozen(at->head.first) || gen->next != NULL,
             "L1 a frozen bucket has a next generation", index);
-    require(v, (at->head.first & VALID_MASK) == 0 || (at->head.first & LIVE) != 0,
+    require(v, valid_slots(at->head.first) == 0 || (at->head.first & LIVE) != 0,
             "L2 a bucket with valid slots is live", index);
     uint64_t filter = overflow_filter(overflow_of(at->head.second));
     require(v, (filter & ~at->head.first) == 0,
@@ -148,9 +148,8 @@ void weft_lockfree_dump(weft_core *core, void (*print)(void *ctx, const char *li
             if (state != 0) {
                 snprintf(line, sizeof line, "  %llu: version %llu%s%s slots %#llx overflow %u",
                          (unsigned long long)i, (unsigned long long)version_of(state),
-                         (state & LIVE) != 0 ? " live" : "", (state & FROZEN) != 0 ? " frozen" : "",
-                         (unsigned long long)(state & VALID_MASK),
-                         block == NULL ? 0 : block->count);
+                         (state & LIVE) != 0 ? " live" : "", is_frozen(state) ? " frozen" : "",
+                         (unsigned long long)valid_slots(state), block == NULL ? 0 : block->count);
                 print(ctx, line);
             }
         }

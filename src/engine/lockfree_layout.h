@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The layout of engine "lockfree": what its files share: lockfree.c (the
- * protocol), lockfree_walk.c and lockfree_inspect.c (readers of it),
+ * protocol), lockfree_move.c (resizing), lockfree_walk.c and lockfree_inspect.c (readers of it),
  * lockfree_close.c (the end of a table). The
  * drawing is in the essay of lockfree.c. */
 #ifndef WEFT_ENGINE_LOCKFREE_LAYOUT_H
@@ -14,12 +14,14 @@
 
 enum { WORDS = 6, PAIRS = 3, BUCKETS_MIN = 64 };
 
-#define VALID_MASK ((uint64_t)0x3f)
+#define FILTER_MASK                                                                                \
+    ((uint64_t)0xff) /* one bit for each eighth of the hashes: its keys may be in the overflow */
+#define VALID_SHIFT 8
+#define VALID_SET ((uint64_t)0x3f) /* once it is shifted down */
 #define TOGGLE_SHIFT 3 /* u64 shape: of six bits three are valid slots, the others their toggles */
-#define LIVE ((uint64_t)1 << 6)
-#define FROZEN ((uint64_t)1 << 7)
-#define FILTER_SHIFT 8 /* one bit for each eighth of the hashes: its keys may be in the overflow */
-#define FILTER_MASK ((uint64_t)0xff << FILTER_SHIFT)
+#define LIVE ((uint64_t)1 << 14)
+#define FROZEN_ALONE ((uint64_t)1 << 15)
+#define FROZEN (FROZEN_ALONE | FILTER_MASK) /* to set; a lookup asks the filter alone */
 #define VERSION_SHIFT 16
 
 #define WORD_FROZEN ((uint64_t)1)
@@ -50,9 +52,8 @@ typedef struct bucket {
 } WEFT_LINE_ALIGNED bucket;
 
 #ifndef WEFT_CALLS_ONLY
-_Static_assert(VALID_MASK == WEFT_INLINE_VALID && FROZEN == WEFT_INLINE_FROZEN &&
-                   PAIR_USED == WEFT_INLINE_USED && PAIR_HASH == WEFT_INLINE_HASH &&
-                   (int)PAIRS == (int)WEFT_INLINE_SLOTS && FILTER_SHIFT == WEFT_INLINE_FILTER &&
+_Static_assert(PAIR_USED == WEFT_INLINE_USED && PAIR_HASH == WEFT_INLINE_HASH &&
+                   (int)PAIRS == (int)WEFT_INLINE_SLOTS &&
                    offsetof(bucket, pairs) == offsetof(struct weft_inline_bucket, pairs),
                "the header's view of a bucket agrees");
 #endif
@@ -131,9 +132,22 @@ static inline overflow *overflow_of(uint64_t link) {
     return (overflow *)(uintptr_t)(link & LINK_ADDRESS);
 }
 
+/* Slots, and in the u64 shape toggles, as a set. */
+static inline uint64_t valid_slots(uint64_t state) {
+    return state >> VALID_SHIFT & VALID_SET;
+}
+
+static inline bool slot_is_valid(uint64_t state, uint64_t i) {
+    return (state >> (VALID_SHIFT + i) & 1) != 0;
+}
+
+static inline bool is_frozen(uint64_t state) {
+    return (state & FROZEN_ALONE) != 0;
+}
+
 /* The flag for a pair that becomes empty. */
 static inline uint64_t toggle_flag(uint64_t state, uint64_t i) {
-    return (state >> (TOGGLE_SHIFT + i) & 1) * PAIR_TOGGLE;
+    return (state >> (VALID_SHIFT + TOGGLE_SHIFT + i) & 1) * PAIR_TOGGLE;
 }
 
 /* Does this content hold no key? It is gone, or never was: that counts as gone under toggle 0. */
@@ -153,7 +167,7 @@ static inline bool claim_is_void(uint64_t state, uint64_t i, uint64_t first) {
 }
 
 static inline uint64_t filter_bit(uint64_t hash) {
-    return (uint64_t)1 << (FILTER_SHIFT + (hash >> 61));
+    return (uint64_t)1 << (hash >> 61);
 }
 
 static inline uint64_t version_of(uint64_t state) {
@@ -215,8 +229,31 @@ static inline void generation_free(weft_core *core, generation *gen) {
     weft_core_free(core, gen, sizeof *gen, WEFT_CACHE_LINE);
 }
 
-/* lockfree.c */
+static inline bucket *bucket_at(const generation *gen, uint64_t hash) {
+    return &gen->buckets[hash & gen->mask];
+}
+
+/* lockfree_move.c */
+uint64_t weft_lockfree_buckets_for(const weft_core *core, uint64_t entries);
+generation *weft_lockfree_first_generation(weft_core *core);
+bool weft_lockfree_move_bucket(weft_core *core, generation *from, uint64_t hash);
+void weft_lockfree_move_some(weft_core *core, generation *from, generation *to);
+void weft_lockfree_consider_growth(weft_core *core, uint32_t in_bucket);
 void weft_lockfree_consider_shrink(weft_core *core);
+int weft_lockfree_reserve(weft_core *core, uint64_t entries);
+int weft_lockfree_shrink(weft_core *core);
+bool weft_lockfree_maintain(weft_core *core, size_t budget);
+
+/* A resize's share of one writer: at most GROUPS_PER_CHUNK groups, twice. */
+static inline void lockfree_help_move(weft_core *core) {
+    WEFT_ASSERT(weft_epoch_inside());
+    generation *from = root_of(core);
+    generation *to =
+        from == NULL ? NULL : weft_load_acquire(&from->next); /* pairs with begin_move */
+    if (WEFT_UNLIKELY(to != NULL)) {
+        weft_lockfree_move_some(core, from, to);
+    }
+}
 
 enum { SHRINK_ASK_MASK = 127 };
 

@@ -42,10 +42,10 @@ static WEFT_ALWAYS_INLINE uint64_t match_keys(const uint64_t first[PAIRS], uint6
                     (first[2] & mask) == wanted);
 }
 
-/* State with another set of valid slots; the version goes up, to `at_least` at least. */
+/* State with other valid slots and toggles; the version goes up, to `at_least` at least. */
 static inline uint64_t next_state(uint64_t state, uint64_t valid, uint64_t at_least) {
     uint64_t version = max_u64(version_of(state) + 1, at_least);
-    return version << VERSION_SHIFT | (state & FILTER_MASK) | LIVE | valid;
+    return version << VERSION_SHIFT | (state & FILTER_MASK) | LIVE | valid << VALID_SHIFT;
 }
 
 /* False if this is not a plain case, or the bucket changed meanwhile. */
@@ -60,7 +60,7 @@ static WEFT_ALWAYS_INLINE bool plain_find(weft_core *core, uint64_t hash, weft_p
     uint64_t wanted = wanted_pair(hash);
     uint64_t *keys = &position->words[AT_KEYS];
     load_keys(at, keys);
-    uint64_t match = match_keys(keys, wanted) & state & VALID_MASK;
+    uint64_t match = match_keys(keys, wanted) & valid_slots(state);
     uint64_t i = (FIRST_SLOT >> (match * 4)) & 3; /* without a branch on whether there is one */
     uint64_t first = weft_load_acquire(&at->pairs[i].first);   /* pairs with swing's CAS */
     uint64_t second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
@@ -76,7 +76,7 @@ static WEFT_ALWAYS_INLINE bool plain_find(weft_core *core, uint64_t hash, weft_p
     position->words[AT_VALUE] = second;
     /* A slot that another key took meanwhile, or one that is claimed, is for the general case. */
     return (first == wanted || !present) && (present || (state & filter_bit(hash)) == 0) &&
-           (state & FROZEN) == 0 &&
+           !is_frozen(state) &&
            weft_load_acquire(&at->head.first) == state; /* pairs with the CAS of head */
 }
 
@@ -108,7 +108,7 @@ static WEFT_ALWAYS_INLINE uint64_t empty_slots(const uint64_t first[PAIRS]) {
 static WEFT_ALWAYS_INLINE uint64_t pending_slots(const uint64_t first[PAIRS], uint64_t state) {
     uint64_t toggles = slot_set((first[0] & PAIR_TOGGLE) != 0, (first[1] & PAIR_TOGGLE) != 0,
                                 (first[2] & PAIR_TOGGLE) != 0);
-    return (toggles ^ state >> TOGGLE_SHIFT) & empty_slots(first);
+    return (toggles ^ valid_slots(state) >> TOGGLE_SHIFT) & empty_slots(first);
 }
 
 /* Announce, then fill: two compare and swaps. docs/design/update.md has the argument; in short: the
@@ -129,11 +129,11 @@ static WEFT_ALWAYS_INLINE int plain_insert(uint64_t hash, const weft_position *p
         return NOT_PLAIN;
     }
     unsigned i = (unsigned)__builtin_ctzll(empty);
-    uint64_t valid = (state | (uint64_t)1 << i) ^ (uint64_t)1 << (TOGGLE_SHIFT + i);
+    uint64_t valid = (valid_slots(state) | (uint64_t)1 << i) ^ (uint64_t)1 << (TOGGLE_SHIFT + i);
     weft_pair was = {i == 0 ? keys[0] : i == 1 ? keys[1] : keys[2], 0};
     was.second = weft_load_acquire(&at->pairs[i].second); /* pairs with its writer */
     /* Acquire, release: pairs with the loads and other CASes of head. */
-    if (!weft_cas_acq_rel(&at->head.first, &state, next_state(state, valid & VALID_MASK, 0))) {
+    if (!weft_cas_acq_rel(&at->head.first, &state, next_state(state, valid, 0))) {
         return WEFT_MISMATCH;
     }
     weft_pair filled = {wanted_pair(hash), desired};

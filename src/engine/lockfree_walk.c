@@ -44,7 +44,7 @@ static void snapshot_slots(weft_core *core, bucket *at, uint64_t state, seen *no
     now->count = 0;
     for (unsigned i = 0; i < slots_of(core->shape); i++) {
         now->cells[now->count].hash = now->index;
-        if ((state >> i & 1) != 0 && live_slot(core, at, i, &now->cells[now->count])) {
+        if (slot_is_valid(state, i) && live_slot(core, at, i, &now->cells[now->count])) {
             now->count++;
         }
     }
@@ -115,7 +115,7 @@ static void visit_bucket(visit *v, generation *gen, uint64_t index) {
         now.link = weft_load_acquire(&at->head.second); /* likewise: the block */
         snapshot_slots(v->core, at, state, &now);
     } while (weft_load_acquire(&at->head.first) != state); /* pairs with the CAS of head */
-    if ((state & FROZEN) != 0) {
+    if (is_frozen(state)) {
         visit_moved(v, &now);
     } else {
         emit_seen(v, &now, NULL, 0);

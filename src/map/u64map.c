@@ -33,6 +33,14 @@ static weft_map_impl *existing(weft_u64map *map) {
 
 /* Inside a guard. */
 static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
+#ifndef WEFT_CALLS_ONLY
+    int status;
+    if (weft_inline_thread != NULL && weft_load_relaxed(&impl->recording) == NULL &&
+        weft_inline_look((const struct weft_inline_map *)impl, number, value, &status)) {
+        return status;
+    }
+    *value = 0;
+#endif
     weft_core *core = weft_map_core(impl);
     weft_key key = weft_key_of_u64(core, number);
     weft_recording_note_get(impl, &key);
@@ -82,7 +90,7 @@ int weft_u64map_contains(weft_u64map *map, uint64_t key) {
 enum { KEYS_AHEAD = 24 };
 
 static inline void fetch_ahead(weft_core *core, const uint64_t *keys, size_t count, size_t at) {
-    if (at < count && core->engine->prefetch != NULL) {
+    if (core != NULL && at < count && core->engine->prefetch != NULL) {
         weft_key key = weft_key_of_u64(core, keys[at]);
         core->engine->prefetch(core, &key, false);
     }
@@ -92,7 +100,7 @@ static inline void fetch_ahead(weft_core *core, const uint64_t *keys, size_t cou
 static weft_core *fetch_first(weft_u64map *map, const uint64_t *keys, size_t count) {
     weft_map_impl *impl = existing(map);
     weft_core *core = impl == NULL ? NULL : weft_map_core(impl);
-    for (size_t i = 0; core != NULL && i < KEYS_AHEAD && i < count; i++) {
+    for (size_t i = 0; i < KEYS_AHEAD && i < count; i++) {
         fetch_ahead(core, keys, count, i);
     }
     return core;
@@ -104,10 +112,10 @@ WEFT_HOT int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t
     weft_epoch_enter(&guard);
     weft_core *core = fetch_first(map, keys, count);
     for (size_t i = 0; i < count; i++) {
-        if (core != NULL) {
-            fetch_ahead(core, keys, count, i + KEYS_AHEAD);
-        }
-        found[i].status = weft_u64map_get(map, keys[i], &found[i].value);
+        fetch_ahead(core, keys, count, i + KEYS_AHEAD);
+        found[i].value = 0;
+        found[i].status =
+            core == NULL ? WEFT_NOT_FOUND : get_guarded(existing(map), keys[i], &found[i].value);
     }
     weft_epoch_leave(&guard);
     return WEFT_OK;
@@ -486,9 +494,7 @@ int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const uint64_t 
     weft_epoch_enter(&guard);
     weft_core *core = fetch_first(map, keys, count);
     for (size_t i = 0; i < count && status == WEFT_OK; i++) {
-        if (core != NULL) {
-            fetch_ahead(core, keys, count, i + KEYS_AHEAD);
-        }
+        fetch_ahead(core, keys, count, i + KEYS_AHEAD);
         status = weft_u64map_put(map, keys[i], values[i]);
     }
     weft_epoch_leave(&guard);
@@ -501,9 +507,7 @@ int weft_u64map_remove_many(weft_u64map *map, const uint64_t *keys, size_t count
     weft_epoch_enter(&guard);
     weft_core *core = fetch_first(map, keys, count);
     for (size_t i = 0; i < count; i++) {
-        if (core != NULL) {
-            fetch_ahead(core, keys, count, i + KEYS_AHEAD);
-        }
+        fetch_ahead(core, keys, count, i + KEYS_AHEAD);
         gone += weft_u64map_remove(map, keys[i]) == WEFT_OK;
     }
     weft_epoch_leave(&guard);

@@ -52,7 +52,7 @@ typedef struct weft_record_chunk {
 
 _Static_assert(sizeof(weft_record) == WEFT_CACHE_LINE, "a record has its line for itself");
 
-struct weft_guard_clock weft_guard_clock WEFT_LINE_ALIGNED = {WEFT_LIMBO_BAGS, 0};
+struct weft_guard_clock weft_guard_clock WEFT_LINE_ALIGNED = {WEFT_LIMBO_BAGS};
 
 static struct {
     uint64_t advances WEFT_LINE_ALIGNED;
@@ -134,12 +134,28 @@ static void after_fork_in_child(void) {
     }
 }
 
+__thread void *weft_inline_thread WEFT_TLS_MODEL __attribute__((visibility("default")));
+static bool may_inline;
+
+static void hand_over_record(void *record) {
+    weft_inline_thread = NULL;
+    record_release(record);
+}
+
+static bool processor_may_inline(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("sse4.1") != 0;
+#else
+    return true;
+#endif
+}
+
 /* When the library is loaded, so that no thread can be too early for them. */
 __attribute__((constructor)) static void install_hooks(void) {
-    weft_thread_at_exit(record_release);
+    weft_thread_at_exit(hand_over_record);
     weft_thread_at_fork_child(after_fork_in_child);
     (void)weft_barrier_heavy(); /* decides on the kind of barrier */
-    weft_guard_clock.asymmetric = weft_barrier_is_asymmetric();
+    may_inline = weft_barrier_is_asymmetric() && processor_may_inline();
 }
 
 static bool add_chunk(void) {
@@ -177,6 +193,7 @@ static WEFT_COLD weft_record *my_record_slow(void) {
     weft_record *record = record_take();
     if (record != NULL) {
         weft_thread_set_slot(record);
+        weft_inline_thread = may_inline ? record : NULL;
     }
     return record;
 }

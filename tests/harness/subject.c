@@ -35,14 +35,16 @@ static uint64_t number_key(const weft_subject *subject, unsigned key) {
     if (!subject->options.collide) {
         return key;
     }
-    return weft_unmix_u64((uint64_t)key << SHARED_BITS | 5, subject->options.hash_seed);
+    weft_mixer mixer = weft_mixer_of(subject->options.hash_seed);
+    return weft_unmix_with(&mixer, (uint64_t)key << SHARED_BITS | 5);
 }
 
 static unsigned number_of_number(const weft_subject *subject, uint64_t key) {
     if (!subject->options.collide) {
         return (unsigned)key;
     }
-    return (unsigned)(weft_mix_u64(key, subject->options.hash_seed) >> SHARED_BITS);
+    weft_mixer mixer = weft_mixer_of(subject->options.hash_seed);
+    return (unsigned)(weft_mix_with(&mixer, key) >> SHARED_BITS);
 }
 
 static uint64_t same_hash(void *ctx, weft_bytes key, uint64_t seed) {

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: MIT */
+/* Engine "lockfree": generations, and how buckets move from one to the next. When a table resizes,
+ * who moves what, and why a helper that stops blocks nobody: docs/design/growth.md. */
+#include "engine/lockfree_layout.h"
+#include "engine/lockfree_overflow.h"
+#include "engine/lockfree_u64.h"
+
+enum {
+    BUCKET_BITS_MAX = 44,
+    MOVE_FACTOR = 2,      /* a next generation is so much larger or smaller */
+    GROUPS_PER_CHUNK = 4, /* what one writer moves in passing */
+    CHUNKS_CHECKED = 64,  /* flags one writer looks at when all chunks were handed out */
+    SHRINK_DIVISOR = 8,   /* shrink below 1/8 of the load at which it grows */
+};
+
+/* ---- generations ----------------------------------------------------------------------------- */
+
+static void generation_destroy(weft_core *core, weft_block *block) {
+    generation_free(core, WEFT_CONTAINER(block, generation, block));
+}
+
+/* An untouched generation that takes what `from` holds (NULL: nothing). NULL without memory. */
+static generation *generation_new(weft_core *core, uint64_t buckets, const generation *from) {
+    WEFT_ASSERT(buckets >= BUCKETS_MIN && (buckets & (buckets - 1)) == 0);
+    generation *gen = weft_core_alloc(core, sizeof *gen, WEFT_CACHE_LINE);
+    if (gen == NULL) {
+        return NULL;
+    }
+    memset(gen, 0, sizeof *gen);
+    gen->mask = buckets - 1;
+    gen->block.destroy = generation_destroy;
+    gen->block.bytes = buckets * sizeof(bucket);
+    gen->buckets = weft_core_alloc_table(core, buckets * sizeof(bucket));
+    if (gen->buckets != NULL && from != NULL) {
+        uint64_t fewer = from->mask < gen->mask ? from->mask : gen->mask;
+        gen->groups = fewer + 1;
+        gen->chunks = gen->groups / GROUPS_PER_CHUNK;
+        gen->flags = weft_core_alloc_table(core, gen->chunks);
+    }
+    if (gen->buckets == NULL || (from != NULL && gen->flags == NULL)) {
+        if (gen->buckets != NULL) {
+            weft_core_free_table(core, gen->buckets, buckets * sizeof(bucket));
+        }
+        weft_core_free(core, gen, sizeof *gen, WEFT_CACHE_LINE);
+        return NULL;
+    }
+    return gen;
+}
+
+/* The fewest buckets that hold so many entries below the load at which the table grows. */
+uint64_t weft_lockfree_buckets_for(const weft_core *core, uint64_t entries) {
+    unsigned bits = weft_bits_for(entries * 2 / load_in_halves(core) + 1);
+    uint64_t buckets = (uint64_t)1 << (bits < BUCKET_BITS_MAX ? bits : BUCKET_BITS_MAX);
+    return max_u64(buckets, BUCKETS_MIN);
+}
+
+generation *weft_lockfree_first_generation(weft_core *core) {
+    WEFT_ASSERT(core->table != NULL);
+    lockfree_table *table = table_of(core);
+    void *none = NULL;
+    uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
+    generation *gen = generation_new(core, floor, NULL);
+    if (gen == NULL && floor > BUCKETS_MIN) {
+        gen = generation_new(core, BUCKETS_MIN, NULL);
+    }
+    if (gen == NULL) {
+        return root_of(core);
+    }
+    /* Release: the generation's fields. Pairs with the acquire of root in find and swing. */
+    if (weft_cas_acq_rel(&core->root, &none, (void *)gen)) {
+        return gen;
+    }
+    generation_free(core, gen);
+    return none;
+}
+
+/* Publish a next generation of `buckets` behind the root. False if there is one, or no memory. */
+static bool begin_move(weft_core *core, generation *root, uint64_t buckets) {
+    WEFT_ASSERT(buckets == (root->mask + 1) * MOVE_FACTOR ||
+                buckets == (root->mask + 1) / MOVE_FACTOR);
+    lockfree_table *table = table_of(core);
+    generation *none = NULL;
+    if (weft_load_relaxed(&root->next) != NULL || buckets == root->mask + 1) {
+        return false;
+    }
+    generation *next = generation_new(core, buckets, root);
+    if (next == NULL) {
+        weft_fetch_add_relaxed(&table->failures, 1);
+        return false;
+    }
+    /* Release: the generation's fields. Pairs with the acquire loads of next. */
+    if (!weft_cas_acq_rel(&root->next, &none, next)) {
+        generation_free(core, next);
+        return false;
+    }
+    weft_fetch_add_relaxed(buckets > root->mask + 1 ? &table->growths : &table->shrinks, 1);
+    return true;
+}
+
+/* ---- moving buckets -------------------------------------------------------------------------- */
+
+/* Most cells that a bucket with this head can hold. */
+static uint32_t cells_at_most(const weft_core *core, uint64_t state, uint64_t link) {
+    const overflow *block = overflow_of(link);
+    uint64_t slots = ((uint64_t)1 << slots_of(core->shape)) - 1;
+    return (uint32_t)__builtin_popcountll(valid_slots(state) & slots) +
+           (block == NULL ? 0 : block->count);
+}
+
+/* A group of buckets that move together: 1 to T when growing, S to 1 when shrinking. */
+typedef struct group {
+    generation *from;
+    generation *to;
+    uint64_t index;
+    uint64_t groups;
+} group;
+
+static bucket *group_source(const group *g, uint64_t i) {
+    return &g->from->buckets[g->index + i * g->groups];
+}
+
+static uint64_t group_sources(const group *g) {
+    return (g->from->mask + 1) / g->groups;
+}
+
+static uint64_t group_targets(const group *g) {
+    return (g->to->mask + 1) / g->groups;
+}
+
+/* A word as it is frozen: with the half of the next generation to which its entry belongs. */
+static uint64_t frozen_word(const weft_core *core, const group *g, uint64_t word) {
+    cell what = {0, word};
+    bool upper = group_targets(g) > 1 && (cell_hash(core, &what) & g->groups) != 0;
+    return word | WORD_FROZEN | (upper ? WORD_UPPER : 0);
+}
+
+/* Mark each valid slot of a frozen bucket, so that no update can change it any more. */
+static void freeze_slots(weft_core *core, const group *g, bucket *at, uint64_t state) {
+    WEFT_ASSERT(is_frozen(state));
+    for (unsigned i = 0; i < slots_of(core->shape); i++) {
+        if (!slot_is_valid(state, i)) {
+            continue;
+        }
+        if (core->shape == WEFT_SHAPE_BYTES) {
+            uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
+            while ((word & (WORD_FROZEN | WORD_GONE)) == 0 &&
+                   !weft_cas_acq_rel(&at->words[i], &word, frozen_word(core, g, word))) {
+                /* Acquire: the entry that took its place. Pairs with the CAS in slot_swing. */
+            }
+            continue;
+        }
+        for (;;) {
+            weft_pair pair = {weft_load_acquire(&at->pairs[i].first), /* pairs with swing's CAS */
+                              weft_load_acquire(&at->pairs[i].second)};
+            bool empty = pair_is_empty(pair.first);
+            uint64_t mark = empty ? PAIR_USED | PAIR_GONE | PAIR_FROZEN : PAIR_FROZEN;
+            weft_pair marked = {pair.first | mark, pair.second};
+            /* An empty one can't change, unless an insert is pending. */
+#if WEFT_MUTANT == 7 /* announced inserts slip into buckets that have moved */
+            bool may_fill = false;
+#else
+            bool may_fill = empty && pair_is_pending(state, i, pair.first);
+#endif
+            if ((pair.first & PAIR_FROZEN) != 0 || (empty && !may_fill) ||
+                weft_cas_pair_seq_cst(&at->pairs[i], pair, marked)) {
+                break;
+            }
+        }
+    }
+}
+
+/* State and link that belong together. */
+static weft_pair load_head(bucket *at) {
+    weft_pair head;
+    do {
+        head.first = weft_load_acquire(&at->head.first);        /* pairs with the CAS of head */
+        head.second = weft_load_acquire(&at->head.second);      /* likewise: the block */
+    } while (weft_load_acquire(&at->head.first) != head.first); /* likewise */
+    return head;
+}
+
+/* Cells of all sources as they stand; an upper bound until they are frozen. */
+static uint32_t group_cells_at_most(const weft_core *core, const group *g) {
+    uint32_t cells = 0;
+    for (uint64_t i = 0; i < group_sources(g); i++) {
+        weft_pair head = load_head(group_source(g, i));
+        cells += cells_at_most(core, head.first, head.second);
+    }
+    return cells;
+}
+
+/* Memory for the part of each target's image that its slots cannot hold; taken before anything
+ * freezes, so that a thread that runs out of memory leaves the bucket as it was. */
+static bool group_spare(weft_core *core, const group *g, overflow **spare) {
+    WEFT_ASSERT(group_targets(g) <= MOVE_FACTOR && group_sources(g) <= MOVE_FACTOR);
+    uint32_t cells = group_cells_at_most(core, g);
+    uint32_t slots = slots_of(core->shape);
+    uint32_t need = cells > slots ? cells - slots : 0;
+    for (uint64_t t = 0; t < group_targets(g) && need != 0; t++) {
+        if (spare[t] == NULL || spare[t]->capacity < need) {
+            overflow_drop(core, spare[t]);
+            spare[t] = overflow_new(core, need);
+        }
+        if (spare[t] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Freeze every source. What the spare was measured for is what gets frozen, or it is measured
+ * again. */
+static bool group_freeze(weft_core *core, const group *g, overflow **spare) {
+    WEFT_ASSERT(weft_load_relaxed(&g->from->next) == g->to && g->index < g->groups);
+    for (uint64_t i = 0; i < group_sources(g); i++) {
+        bucket *at = group_source(g, i);
+        for (;;) {
+            uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+            if (is_frozen(state)) {
+                freeze_slots(core, g, at, state);
+                break;
+            }
+            if (!group_spare(core, g, spare)) {
+                return false;
+            }
+            /* Acquire: what the slots hold. Release: readers that see FROZEN see next. */
+            if (weft_cas_acq_rel(&at->head.first, &state, state | FROZEN)) { /* pairs with find */
+#if WEFT_MUTANT != 4 /* updates slip into buckets that have moved */
+                freeze_slots(core, g, at, state | FROZEN);
+#endif
+                break;
+            }
+        }
+    }
+    return group_spare(core, g, spare);
+}
+
+/* The image of one target, as every helper builds it: cells in the order of the sources. */
+typedef struct image {
+    const group *g;
+    uint64_t target; /* index of the target's bucket */
+    bucket *at;
+    unsigned used;
+    overflow *spare;
+} image;
+
+static void image_take(weft_core *core, image *into, uint64_t source, cell what);
+
+/* Gives each live cell of a frozen source to the image. */
+static void image_take_source(weft_core *core, image *into, uint64_t i) {
+    WEFT_ASSERT(is_frozen(weft_load_relaxed(&group_source(into->g, i)->head.first)));
+    bucket *at = group_source(into->g, i);
+    uint64_t index = into->g->index + i * into->g->groups;
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
+    uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
+    cell what;
+    for (unsigned k = 0; k < slots_of(core->shape); k++) {
+        what.hash = index;
+        if (slot_is_valid(state, k) && live_slot(core, at, k, &what)) {
+            image_take(core, into, index, what);
+        }
+    }
+    const overflow *block = overflow_of(link);
+    for (uint32_t k = 0; block != NULL && k < block->count; k++) {
+        if (!overflow_is_dead(block, link, k)) {
+            image_take(core, into, index, block->cells[k]);
+        }
+    }
+}
+
+static void image_fill_slot(const weft_core *core, image *into, cell what) {
+    WEFT_ASSERT(into->used < slots_of(core->shape));
+    bucket *at = into->at;
+    if (core->shape == WEFT_SHAPE_BYTES) {
+        uint64_t none = 0;
+        /* Release: the entry behind the word. Pairs with the acquire of readers of the target. */
+        weft_cas_acq_rel(&at->words[into->used], &none, what.value & ~WORD_FLAGS);
+    } else {
+        weft_pair filled = {(what.hash & PAIR_HASH) | PAIR_USED, what.value};
+        weft_cas_pair_seq_cst(&at->pairs[into->used], (weft_pair){0, 0}, filled);
+    }
+}
+
+static void image_take(weft_core *core, image *into, uint64_t source, cell what) {
+    WEFT_ASSERT(source <= into->g->from->mask);
+    if (cell_target(core, into->g->from, source, &what) != into->target) {
+        return;
+    }
+    if (into->used < slots_of(core->shape)) {
+        image_fill_slot(core, into, what);
+    } else {
+        /* Only when buckets merge can this be a slot's cell; then nothing of the group has moved
+         * yet, and its entry may be looked at. */
+        overflow_add(into->spare,
+                     (cell){cell_hash(core, &what),
+                            core->shape == WEFT_SHAPE_U64 ? what.value : what.value & ~WORD_FLAGS});
+    }
+    into->used++;
+}
+
+/* No version in the target may be behind one of the sources'. */
+static uint64_t group_version(const weft_core *core, const group *g) {
+    WEFT_ASSERT(g->index < g->groups);
+    uint64_t version = 1;
+    for (uint64_t s = 0; s < group_sources(g); s++) {
+        bucket *at = group_source(g, s);
+        uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
+        version = max_u64(version, version_of(state));
+        for (unsigned i = 0; core->shape == WEFT_SHAPE_BYTES && i < WORDS; i++) {
+            uint64_t word = weft_load_relaxed(&at->words[i]);
+            if (slot_is_valid(state, i) && (word & WORD_GONE) != 0) {
+                version = max_u64(version, word >> 3);
+            }
+        }
+    }
+    return version;
+}
+
+/* Fill and publish one target, unless that was done. The spare is used up if it was needed. */
+static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **spare) {
+    WEFT_ASSERT(t < group_targets(g));
+    uint64_t target = g->index + t * g->groups;
+    image into = {.g = g, .target = target, .at = &g->to->buckets[target], .spare = *spare};
+    if (*spare != NULL) {
+        (*spare)->count = 0;
+    }
+    for (uint64_t s = 0; s < group_sources(g); s++) {
+        image_take_source(core, &into, s);
+    }
+    unsigned slots = slots_of(core->shape);
+    unsigned in_slots = into.used < slots ? into.used : slots;
+    bool spilled = into.used > slots;
+    weft_pair head = {(((uint64_t)1 << in_slots) - 1) << VALID_SHIFT,
+                      spilled ? (uintptr_t)*spare : 0};
+    head.first |= LIVE | group_version(core, g) << VERSION_SHIFT;
+    head.first |= spilled ? overflow_filter(*spare) : 0;
+    /* Publishes the image: from here on the target is where its keys live. */
+    if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head) && spilled) {
+        *spare = NULL;
+    }
+}
+
+/* The targets are live: nobody needs the sources' overflow blocks any more. A helper that comes
+ * late and misses them builds a shorter image, none of which can take effect. */
+static void group_retire_overflow(weft_core *core, const group *g) {
+    WEFT_ASSERT(weft_load_relaxed(&g->to->buckets[g->index].head.first) != 0);
+    for (uint64_t i = 0; i < group_sources(g); i++) {
+        bucket *at = group_source(g, i);
+        uint64_t link = weft_load_acquire(&at->head.second); /* pairs with the CAS of head */
+        weft_pair head = {weft_load_relaxed(&at->head.first), link};
+        if (link != 0 && weft_cas_pair_seq_cst(&at->head, head, (weft_pair){head.first, 0})) {
+            overflow_retire(core, overflow_of(link));
+        }
+    }
+}
+
+/* Move one group, or make sure that it has moved. False only without memory. */
+static bool move_group(weft_core *core, const group *g) {
+    WEFT_ASSERT(g->groups == g->to->groups);
+    overflow *spare[MOVE_FACTOR] = {NULL};
+    bool frozen = group_freeze(core, g, spare);
+    for (uint64_t t = 0; t < group_targets(g); t++) {
+        bucket *at = &g->to->buckets[g->index + t * g->groups];
+        if (frozen && weft_load_acquire(&at->head.first) == 0) { /* pairs with the publishing CAS */
+            fill_target(core, g, t, &spare[t]);
+        }
+        overflow_drop(core, spare[t]);
+    }
+    if (frozen) {
+        group_retire_overflow(core, g);
+    }
+    return frozen;
+}
+
+static bool move_chunk(weft_core *core, generation *from, generation *to, uint64_t chunk) {
+    WEFT_ASSERT(chunk < to->chunks && to == weft_load_relaxed(&from->next));
+    for (uint64_t i = 0; i < GROUPS_PER_CHUNK; i++) {
+        group g = {from, to, chunk * GROUPS_PER_CHUNK + i, to->groups};
+        if (!move_group(core, &g)) {
+            return false;
+        }
+    }
+    /* Release: the moved buckets. Pairs with the acquire in verify_moved. */
+    weft_store_release(&to->flags[chunk], 1);
+    return true;
+}
+
+/* All chunks are handed out: look through the flags, and move again what a stopped helper left. */
+static void verify_moved(weft_core *core, generation *from, generation *to) {
+    WEFT_ASSERT(weft_load_relaxed(&to->claimed) >= to->chunks);
+    uint64_t done = weft_load_acquire(&to->done); /* pairs with the CAS below */
+    uint64_t at = done;
+    bool worked = false;
+    for (; at < to->chunks && at < done + CHUNKS_CHECKED; at++) {
+        if (weft_load_acquire(&to->flags[at]) == 0) { /* pairs with move_chunk */
+            if (worked || !move_chunk(core, from, to, at)) {
+                break;
+            }
+            worked = true;
+        }
+    }
+    if (at > done && !weft_cas_acq_rel(&to->done, &done, at)) { /* pairs with the load above */
+        return;
+    }
+    if (at < to->chunks) {
+        return;
+    }
+    /* Everything is in `to`. Release: pairs with the acquire of root. */
+    void *expected = from;
+    if (weft_cas_acq_rel(&core->root, &expected, (void *)to)) {
+        weft_core_retire_block(core, &from->block);
+    }
+}
+
+WEFT_COLD void weft_lockfree_move_some(weft_core *core, generation *from, generation *to) {
+    if (weft_load_relaxed(&to->claimed) < to->chunks) {
+        uint64_t chunk = weft_fetch_add_relaxed(&to->claimed, 1);
+        if (chunk < to->chunks) {
+            move_chunk(core, from, to, chunk);
+        }
+    }
+    if (weft_load_relaxed(&to->claimed) >= to->chunks) {
+        verify_moved(core, from, to);
+    }
+}
+
+/* Move the bucket of generation `from` that holds the keys of this hash. False only without
+ * memory. */
+bool weft_lockfree_move_bucket(weft_core *core, generation *from, uint64_t hash) {
+    generation *to = weft_load_acquire(&from->next); /* pairs with begin_move */
+    WEFT_ASSERT(to != NULL);
+    group g = {from, to, hash & (to->groups - 1), to->groups};
+    return move_group(core, &g);
+}
+
+/* ---- resize policy --------------------------------------------------------------------------- */
+
+/* A bucket had to overflow. Many entries: grow. Few: the keys hash badly, and growing would not
+ * help. */
+void weft_lockfree_consider_growth(weft_core *core, uint32_t in_bucket) {
+    WEFT_ASSERT(in_bucket > slots_of(core->shape));
+    lockfree_table *table = table_of(core);
+    if (in_bucket > weft_load_relaxed(&table->longest)) {
+        weft_store_relaxed(&table->longest, in_bucket);
+    }
+    generation *root = root_of(core);
+    if (weft_load_relaxed(&root->next) != NULL) {
+        return;
+    }
+    uint64_t buckets = root->mask + 1;
+    if (weft_core_entries(core) * 2 >= buckets * load_in_halves(core) &&
+        buckets < (uint64_t)1 << BUCKET_BITS_MAX) {
+        begin_move(core, root, buckets * MOVE_FACTOR);
+    }
+}
+
+WEFT_COLD void weft_lockfree_consider_shrink(weft_core *core) {
+    WEFT_ASSERT(weft_epoch_inside());
+    lockfree_table *table = table_of(core);
+    generation *root = root_of(core);
+    uint64_t buckets = root->mask + 1;
+    uint64_t least = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
+    if (core->grow_only || buckets <= least || weft_load_relaxed(&root->next) != NULL) {
+        return;
+    }
+    if (weft_core_entries(core) * 2 * SHRINK_DIVISOR < buckets * load_in_halves(core)) {
+        begin_move(core, root, buckets / MOVE_FACTOR);
+    }
+}
+
+/* ---- sizes that are asked for ---------------------------------------------------------------- */
+
+/* Move what is being moved, to the end or until memory is short. */
+static bool finish_move(weft_core *core, size_t budget) {
+    WEFT_ASSERT(weft_epoch_inside());
+    uint64_t failures_before = 0;
+    while (budget-- > 0) {
+        generation *root = root_of(core);
+        generation *to =
+            root == NULL ? NULL : weft_load_acquire(&root->next); /* pairs with begin_move */
+        if (to == NULL) {
+            return true;
+        }
+        uint64_t done = weft_load_relaxed(&to->done) + weft_load_relaxed(&to->claimed);
+        lockfree_help_move(core);
+        if (weft_load_relaxed(&to->done) + weft_load_relaxed(&to->claimed) == done &&
+            weft_load_relaxed(&core->root) == root && ++failures_before > 2) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* Resize in steps until there are `wanted` buckets. At most as many steps as that takes: another
+ * caller may want another size at the same time, and the two must not undo each other for ever. */
+static int resize_to(weft_core *core, uint64_t wanted, bool grow) {
+    lockfree_table *table = table_of(core);
+    WEFT_ASSERT((wanted & (wanted - 1)) == 0);
+    int status = WEFT_UNCHANGED;
+    for (unsigned steps = BUCKET_BITS_MAX; steps > 0; steps--, status = WEFT_OK) {
+        generation *root = root_of(core);
+        uint64_t buckets = root == NULL ? wanted : root->mask + 1;
+        if (grow ? buckets >= wanted : buckets <= wanted) {
+            break;
+        }
+        uint64_t failures = weft_load_relaxed(&table->failures);
+        begin_move(core, root, grow ? buckets * MOVE_FACTOR : buckets / MOVE_FACTOR);
+        if (!finish_move(core, SIZE_MAX) || weft_load_relaxed(&table->failures) != failures) {
+            return WEFT_E_NOMEM;
+        }
+    }
+    return status;
+}
+
+int weft_lockfree_reserve(weft_core *core, uint64_t entries) {
+    uint64_t wanted = weft_lockfree_buckets_for(core, entries);
+    uint64_t before = weft_load_relaxed(&table_of(core)->floor);
+    weft_store_relaxed(&table_of(core)->floor, wanted);
+    int status = resize_to(core, wanted, true);
+    if (status == WEFT_E_NOMEM) {
+        weft_store_relaxed(&table_of(core)->floor, before);
+    }
+    return status == WEFT_UNCHANGED ? WEFT_OK : status;
+}
+
+int weft_lockfree_shrink(weft_core *core) {
+    weft_store_relaxed(&table_of(core)->floor, 0);
+    return resize_to(core, weft_lockfree_buckets_for(core, weft_core_entries(core)), false);
+}
+
+bool weft_lockfree_maintain(weft_core *core, size_t budget) {
+    return finish_move(core, budget / GROUPS_PER_CHUNK + 1);
+}
