@@ -19,8 +19,9 @@ weft_mutant(1 src/engine/lockfree.c LOCKFREE bytes) # loses updates
 weft_mutant(1 src/engine/rwlock.c RWLOCK u64)       # loses updates
 weft_mutant(2 src/reclaim/epoch.c LOCKFREE u64)     # frees one epoch early
 weft_mutant(3 src/engine/lockfree.c LOCKFREE bytes) # fills slots that are still valid
-weft_mutant(4 src/engine/lockfree.c LOCKFREE bytes) # updates slip into buckets that have moved
+weft_mutant(4 src/engine/lockfree_move.c LOCKFREE bytes) # updates slip into buckets that have moved
 weft_mutant(5 src/engine/lockfree.c LOCKFREE bytes) # believes a look that was disturbed
 weft_mutant(6 src/engine/lockfree.c LOCKFREE u64)   # lets announced inserts go on
-weft_mutant(7 src/engine/lockfree.c LOCKFREE u64)   # announced inserts slip into moved buckets
+weft_mutant(7 src/engine/lockfree_move.c LOCKFREE u64)   # announced inserts slip into moved buckets
 weft_mutant(8 src/map/u64map.c LOCKFREE u64)        # inserts beside one that was announced
+weft_mutant(9 src/map/u64map.c LOCKFREE u64)        # tells the value of another key

@@ -11,6 +11,9 @@
 
 #define WEFT_LIKELY(x) __builtin_expect(!!(x), 1)
 #define WEFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* The compiler knows nothing about x from here on: no branch becomes of arithmetic with it. */
+#define WEFT_HIDE(x) __asm__("" : "+r"(x))
+#define WEFT_NOINLINE __attribute__((noinline))
 #define WEFT_LINE_ALIGNED __attribute__((aligned(WEFT_CACHE_LINE)))
 #define WEFT_HOT __attribute__((hot))
 #define WEFT_COLD __attribute__((cold, noinline))

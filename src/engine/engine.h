@@ -148,11 +148,15 @@ void *weft_core_alloc_table(weft_core *core, size_t size);
 void weft_core_free_table(weft_core *core, void *memory, size_t size);
 void weft_core_retire_block(weft_core *core, weft_block *block);
 
-/* This thread's stripe; *own says whether others write it too. */
-static inline weft_core_stripe *weft_core_my_stripe(weft_core *core, bool *own) {
-    uint32_t thread = weft_epoch_thread_number() - 1;
+/* A thread's stripe, by its number; *own says that no other thread writes it. */
+static inline weft_core_stripe *weft_core_stripe_of(weft_core *core, uint32_t number, bool *own) {
+    uint32_t thread = number - 1;
     *own = thread < core->stripe_count;
     return &core->stripes[*own ? thread : core->stripe_count + (thread & (core->stripe_count - 1))];
+}
+
+static inline weft_core_stripe *weft_core_my_stripe(weft_core *core, bool *own) {
+    return weft_core_stripe_of(core, weft_epoch_thread_number(), own);
 }
 
 /* Count a change of one key. */

@@ -488,19 +488,21 @@ static bool stop_pending(bucket *at, uint64_t state, uint64_t hash) {
     uint64_t keys[PAIRS];
     load_keys(at, keys);
     uint64_t mask = ~(PAIR_FROZEN | PAIR_TOGGLE);
-    uint64_t pending = pending_slots(keys, state);
-#if WEFT_MUTANT == 6 /* lets announced inserts go on */
-    pending = 0;
-#endif
     for (unsigned i = 0; i < PAIRS; i++) {
         if ((keys[i] & mask) == wanted_pair(hash) && slot_is_valid(state, i)) {
             return false;
+        }
+#if WEFT_MUTANT == 6 /* lets announced inserts go on */
+        continue;
+#endif
+        if (!pair_is_pending(state, i, keys[i])) {
+            continue;
         }
         weft_pair was = {keys[i],
                          weft_load_acquire(&at->pairs[i].second)}; /* pairs with its writer */
         uint64_t gone = weft_epoch_stamp() << 6 | PAIR_USED | PAIR_GONE;
         weft_pair becomes = {gone | toggle_flag(state, i), was.second};
-        if ((pending >> i & 1) != 0 && !weft_cas_pair_seq_cst(&at->pairs[i], was, becomes)) {
+        if (!weft_cas_pair_seq_cst(&at->pairs[i], was, becomes)) {
             return false;
         }
     }
@@ -543,8 +545,7 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
     weft_pair filled = {0, 0};
     bool reserved;
     if (core->shape == WEFT_SHAPE_U64) {
-        filled = (weft_pair){wanted_pair(key->hash) | PAIR_CLAIMED | toggle_flag(state, i),
-                             weft_epoch_stamp()};
+        filled = (weft_pair){wanted_pair(key->hash) | claim_flags(state, i), weft_epoch_stamp()};
         reserved = weft_cas_pair_seq_cst(&at->pairs[i], content, filled);
     } else {
         /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_words. */

@@ -160,10 +160,16 @@ static inline bool pair_is_pending(uint64_t state, uint64_t i, uint64_t first) {
     return pair_is_empty(first) && (first & PAIR_TOGGLE) != toggle_flag(state, i);
 }
 
+/* A claim of slot i has the other toggle: to an insert that would announce itself it looks like
+ * one that is announced. */
+static inline uint64_t claim_flags(uint64_t state, uint64_t i) {
+    return PAIR_CLAIMED | (toggle_flag(state, i) ^ PAIR_TOGGLE);
+}
+
 /* Was the slot announced for another insert while this one reserved it? Then the claim counts for
  * nothing, though the slot is valid. */
 static inline bool claim_is_void(uint64_t state, uint64_t i, uint64_t first) {
-    return (first & PAIR_CLAIMED) != 0 && (first & PAIR_TOGGLE) != toggle_flag(state, i);
+    return (first & PAIR_CLAIMED) != 0 && (first & PAIR_TOGGLE) == toggle_flag(state, i);
 }
 
 static inline uint64_t filter_bit(uint64_t hash) {

@@ -8,16 +8,12 @@
 
 #include "engine/lockfree_layout.h"
 
-/* What a find leaves for the swing, in weft_position.words; a plain find also leaves, from AT_KEYS
- * on, the pairs' first halves. */
-enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE, AT_KEYS };
+/* What a find leaves for the swing, in weft_position.words. */
+enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE, AT_OPEN };
 enum { SLOT_OVERFLOW = 64, SLOT_NONE = 255 };
 
 /* This is not a plain case: for the engine's find and swing. No status of the library. */
 enum { NOT_PLAIN = INT32_MIN };
-
-/* A digit for each set of slots: its first one; 0 if it is empty. */
-#define FIRST_SLOT UINT64_C(0x01020100)
 
 static inline uint64_t wanted_pair(uint64_t hash) {
     return (hash & PAIR_HASH) | PAIR_USED;
@@ -48,35 +44,133 @@ static inline uint64_t next_state(uint64_t state, uint64_t valid, uint64_t at_le
     return version << VERSION_SHIFT | (state & FILTER_MASK) | LIVE | valid << VALID_SHIFT;
 }
 
-/* False if this is not a plain case, or the bucket changed meanwhile. */
-static WEFT_ALWAYS_INLINE bool plain_find(weft_core *core, uint64_t hash, weft_position *position) {
+/* The slots of a bucket as one look sees them, as sets. */
+typedef struct slot_sets {
+    uint64_t match;   /* holds the key, and nothing but USED is said about it: one at the most */
+    uint64_t settled; /* holds a key: not empty, not claimed */
+    uint64_t toggles; /* of the pairs */
+} slot_sets;
+
+/* All slots are compared before anything branches: in which slot a key is, and whether, nobody can
+ * predict. */
+static WEFT_ALWAYS_INLINE slot_sets look_at_slots(bucket *at, uint64_t wanted) {
+    slot_sets sets;
+#if defined(__x86_64__) && !defined(WEFT_CALLS_ONLY)
+    /* As weft_inline_match: halves of pairs by 8 aligned bytes; vectors, which take two at once. */
+    typedef double two __attribute__((vector_size(16)));
+    static const uint64_t flags[2] __attribute__((aligned(16))) = {
+        PAIR_USED | PAIR_GONE | PAIR_CLAIMED, PAIR_USED | PAIR_GONE | PAIR_CLAIMED};
+    static const uint64_t used[2] __attribute__((aligned(16))) = {PAIR_USED, PAIR_USED};
+    _Static_assert(PAIR_TOGGLE << 59 == (uint64_t)1 << 63, "a shift makes the toggle the sign");
+    two key, here, last, some, more;
+    __asm__ __volatile__(
+        "movq %[wanted], %[key]\n\t"
+        "punpcklqdq %[key], %[key]\n\t"
+        "movq %[first], %[here]\n\t"
+        "movhps %[second], %[here]\n\t"
+        "movq %[third], %[last]\n\t"
+        "movdqa %[here], %[some]\n\t"
+        "movdqa %[last], %[more]\n\t"
+        "pand %[flags], %[some]\n\t"
+        "pand %[flags], %[more]\n\t"
+        "pcmpeqq %[used], %[some]\n\t"
+        "pcmpeqq %[used], %[more]\n\t"
+        "packssdw %[more], %[some]\n\t"
+        "movmskps %[some], %k[settled]\n\t"
+        "movdqa %[key], %[some]\n\t"
+        "pcmpeqq %[here], %[some]\n\t"
+        "pcmpeqq %[last], %[key]\n\t"
+        "packssdw %[key], %[some]\n\t"
+        "movmskps %[some], %k[match]\n\t"
+        "psllq $59, %[here]\n\t"
+        "psllq $59, %[last]\n\t"
+        "shufps $0xdd, %[last], %[here]\n\t"
+        "movmskps %[here], %k[toggles]"
+        : [key] "=&x"(key), [here] "=&x"(here), [last] "=&x"(last), [some] "=&x"(some),
+          [more] "=&x"(more), [match] "=&r"(sets.match), [settled] "=&r"(sets.settled),
+          [toggles] "=&r"(sets.toggles)
+        : [wanted] "r"(wanted), [first] "m"(at->pairs[0].first), [second] "m"(at->pairs[1].first),
+          [third] "m"(at->pairs[2].first), [flags] "m"(flags), [used] "m"(used));
+#else
+    uint64_t keys[PAIRS];
+    load_keys(at, keys);
+    uint64_t flags = PAIR_USED | PAIR_GONE | PAIR_CLAIMED;
+    sets.match = slot_set(keys[0] == wanted, keys[1] == wanted, keys[2] == wanted);
+    sets.settled = slot_set((keys[0] & flags) == PAIR_USED, (keys[1] & flags) == PAIR_USED,
+                            (keys[2] & flags) == PAIR_USED);
+    sets.toggles = slot_set((keys[0] & PAIR_TOGGLE) != 0, (keys[1] & PAIR_TOGGLE) != 0,
+                            (keys[2] & PAIR_TOGGLE) != 0);
+#endif
+    return sets;
+}
+
+/* The slots in which an insert may be announced. None, if there is a slot that another insert has
+ * announced itself for, or claimed: a claim has the other toggle, so that it looks announced. */
+static WEFT_ALWAYS_INLINE uint64_t open_slots(uint64_t state, slot_sets sets) {
+    uint64_t open = ~sets.settled & (((uint64_t)1 << PAIRS) - 1);
+    uint64_t pending = (sets.toggles ^ valid_slots(state) >> TOGGLE_SHIFT) & open;
+#if WEFT_MUTANT == 8 /* inserts beside one that was announced */
+    pending = 0;
+#endif
+    return open & ((uint64_t)(pending != 0) - 1);
+}
+
+/* One of `yes` and `no`, without a branch, whatever the compiler knows. */
+static WEFT_ALWAYS_INLINE uint64_t choose(bool which, uint64_t yes, uint64_t no) {
+    uint64_t mask = (uint64_t)0 - (uint64_t)which;
+    WEFT_HIDE(mask);
+    return no ^ ((yes ^ no) & mask);
+}
+
+/* This thread's record, if it may try the plain cases; NULL otherwise. */
+static WEFT_ALWAYS_INLINE weft_record *plain_record(void) {
+#ifdef WEFT_CALLS_ONLY
+    return *weft_thread_slot();
+#else
+    return weft_inline_thread;
+#endif
+}
+
+/* Did a CAS fail that mattered? One at the scratch line does not. */
+static WEFT_ALWAYS_INLINE bool failed(bool swapped, bool mattered) {
+    uint64_t failure = !swapped;
+    WEFT_HIDE(failure);
+    return (failure & (uint64_t)mattered) != 0;
+}
+
+/* The bucket, if nothing is on the move; NULL otherwise. */
+static WEFT_ALWAYS_INLINE bucket *plain_bucket(weft_core *core, uint64_t hash) {
     WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && weft_epoch_inside());
     generation *root = root_of(core);
-    if (WEFT_UNLIKELY(root == NULL || weft_load_relaxed(&root->next) != NULL)) {
+    if (WEFT_UNLIKELY(root == NULL) || WEFT_UNLIKELY(weft_load_relaxed(&root->next) != NULL)) {
+        return NULL;
+    }
+    return bucket_at(root, hash);
+}
+
+/* False if this is not a plain case, or the bucket changed meanwhile. */
+static WEFT_ALWAYS_INLINE bool plain_find(weft_core *core, uint64_t hash, weft_position *position) {
+    bucket *at = plain_bucket(core, hash);
+    if (WEFT_UNLIKELY(at == NULL)) {
         return false;
     }
-    bucket *at = &root->buckets[hash & root->mask];
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     uint64_t wanted = wanted_pair(hash);
-    uint64_t *keys = &position->words[AT_KEYS];
-    load_keys(at, keys);
-    uint64_t match = match_keys(keys, wanted) & valid_slots(state);
-    uint64_t i = (FIRST_SLOT >> (match * 4)) & 3; /* without a branch on whether there is one */
-    uint64_t first = weft_load_acquire(&at->pairs[i].first);   /* pairs with swing's CAS */
-    uint64_t second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
-    uint64_t link = weft_load_acquire(&at->head.second);       /* pairs with the CAS of head */
-    bool present = match != 0;
-    position->present = present;
+    slot_sets sets = look_at_slots(at, wanted);
+    uint64_t i = sets.match >> 1; /* of a set of one slot: its index; or 0 */
+    uint64_t second =
+        weft_load_acquire(&at->pairs[i].second);         /* pairs with the CAS of its writer */
+    uint64_t link = weft_load_acquire(&at->head.second); /* pairs with the CAS of head */
+    position->present = sets.match != 0;
     position->cell = second;
     position->words[AT_BUCKET] = (uintptr_t)at;
     position->words[AT_STATE] = state;
     position->words[AT_LINK] = link;
-    position->words[AT_SLOT] = present ? i : SLOT_NONE;
-    position->words[AT_WORD] = first;
+    position->words[AT_SLOT] = position->present ? i : SLOT_NONE;
+    position->words[AT_WORD] = wanted;
     position->words[AT_VALUE] = second;
-    /* A slot that another key took meanwhile, or one that is claimed, is for the general case. */
-    return (first == wanted || !present) && (present || (state & filter_bit(hash)) == 0) &&
-           !is_frozen(state) &&
+    position->words[AT_OPEN] = open_slots(state, sets);
+    return (state & filter_bit(hash)) == 0 &&
            weft_load_acquire(&at->head.first) == state; /* pairs with the CAS of head */
 }
 
@@ -90,73 +184,127 @@ static WEFT_ALWAYS_INLINE int plain_update(const weft_position *position, uint64
                : WEFT_MISMATCH;
 }
 
-/* The slot stays valid: an insert takes it as it is. */
-static WEFT_ALWAYS_INLINE int plain_remove(const weft_position *position) {
-    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
-    uint64_t i = position->words[AT_SLOT];
-    weft_pair was = {position->words[AT_WORD], position->words[AT_VALUE]};
-    uint64_t gone = weft_epoch_stamp() << 6 | PAIR_USED | PAIR_GONE;
-    weft_pair becomes = {gone | toggle_flag(position->words[AT_STATE], i), was.second};
-    return weft_cas_pair_seq_cst(&at->pairs[i], was, becomes) ? WEFT_OK : WEFT_MISMATCH;
+/* The state that announces an insert into slot i. */
+static WEFT_ALWAYS_INLINE uint64_t announcing(uint64_t state, uint64_t i) {
+    uint64_t valid = valid_slots(state) | (uint64_t)1 << i;
+    return next_state(state, valid ^ (uint64_t)1 << (TOGGLE_SHIFT + i), 0);
 }
 
-static WEFT_ALWAYS_INLINE uint64_t empty_slots(const uint64_t first[PAIRS]) {
-    return slot_set(pair_is_empty(first[0]), pair_is_empty(first[1]), pair_is_empty(first[2]));
+/* What a removal from slot i leaves, the like of which was never in a slot before. */
+static WEFT_ALWAYS_INLINE uint64_t gone_first(weft_record *record, uint64_t state, uint64_t i) {
+    return weft_epoch_stamp_of(record) << 6 | PAIR_USED | PAIR_GONE | toggle_flag(state, i);
 }
 
-/* The slots that were announced for another insert, of we know not which key. */
-static WEFT_ALWAYS_INLINE uint64_t pending_slots(const uint64_t first[PAIRS], uint64_t state) {
-    uint64_t toggles = slot_set((first[0] & PAIR_TOGGLE) != 0, (first[1] & PAIR_TOGGLE) != 0,
-                                (first[2] & PAIR_TOGGLE) != 0);
-    return (toggles ^ valid_slots(state) >> TOGGLE_SHIFT) & empty_slots(first);
-}
+/* The plain cases of insert and remove decide nothing by a branch that depends on whether the key is
+ * there: where it has nothing to change, an operation swings at this thread's own scratch line. A
+ * branch that is predicted wrongly costs more than two locked instructions in cache, and out of
+ * cache all of the miss: locked instructions overlap with the misses of later operations, but
+ * nothing overlaps with a wrong path. */
 
 /* Announce, then fill: two compare and swaps. docs/design/update.md has the argument; in short: the
- * announcement fails if any other insert was announced or made since the find, a fill fails if
- * anybody stopped it, and who inserts stops those that are pending. */
-static WEFT_ALWAYS_INLINE int plain_insert(uint64_t hash, const weft_position *position,
-                                           uint64_t desired) {
-    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
-    uint64_t state = position->words[AT_STATE];
-    const uint64_t *keys = &position->words[AT_KEYS];
-    uint64_t empty = empty_slots(keys);
-#if WEFT_MUTANT == 8 /* inserts beside one that was announced */
-    uint64_t pending = 0;
-#else
-    uint64_t pending = pending_slots(keys, state);
-#endif
-    if (WEFT_UNLIKELY(pending != 0 || empty == 0)) {
+ * announcement fails if any other insert was announced or made since the look, a fill fails if
+ * anybody stopped it, and who inserts stops those that are pending.
+ * WEFT_OK · WEFT_EXISTS, *old then has the value · WEFT_MISMATCH · NOT_PLAIN */
+static WEFT_ALWAYS_INLINE int plain_insert(weft_core *core, uint64_t hash, weft_record *record,
+                                           uint64_t desired, uint64_t *old) {
+    bucket *at = plain_bucket(core, hash);
+    if (WEFT_UNLIKELY(at == NULL)) {
         return NOT_PLAIN;
     }
-    unsigned i = (unsigned)__builtin_ctzll(empty);
-    uint64_t valid = (valid_slots(state) | (uint64_t)1 << i) ^ (uint64_t)1 << (TOGGLE_SHIFT + i);
-    weft_pair was = {i == 0 ? keys[0] : i == 1 ? keys[1] : keys[2], 0};
-    was.second = weft_load_acquire(&at->pairs[i].second); /* pairs with its writer */
-    /* Acquire, release: pairs with the loads and other CASes of head. */
-    if (!weft_cas_acq_rel(&at->head.first, &state, next_state(state, valid, 0))) {
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    slot_sets sets = look_at_slots(at, wanted_pair(hash));
+    bool absent = sets.match == 0;
+    *old = weft_load_acquire(&at->pairs[sets.match >> 1].second); /* pairs with its writer */
+    uint64_t open = open_slots(state, sets);
+    uint64_t i = (uint64_t)__builtin_ctzll(open | (uint64_t)1 << (PAIRS - 1));
+    weft_pair was = {weft_load_acquire(&at->pairs[i].first),   /* pairs with its writer */
+                     weft_load_acquire(&at->pairs[i].second)}; /* pairs with it too */
+    uint64_t dying = weft_load_acquire(&at->head.second) >> LINK_DYING_SHIFT; /* CAS of head */
+    uint64_t closed = (uint64_t)(open == 0) | (uint64_t)!pair_is_empty(was.first);
+    closed &= (uint64_t)absent;
+    WEFT_HIDE(closed);
+    /* The state is the same still, so *old is the key's. Pairs with the CAS of head. */
+    uint64_t changed = state ^ weft_load_acquire(&at->head.first);
+#if WEFT_MUTANT == 9 /* tells the value of a slot that another key has taken meanwhile */
+    changed = 0;
+#endif
+    if (WEFT_UNLIKELY(((state & filter_bit(hash)) | dying | closed | changed) != 0)) {
+        return NOT_PLAIN;
+    }
+    uint64_t *head = (uint64_t *)(uintptr_t)choose(absent, (uintptr_t)&at->head.first,
+                                                   (uintptr_t)&record->scratch.state);
+    weft_pair *pair = (weft_pair *)(uintptr_t)choose(absent, (uintptr_t)&at->pairs[i],
+                                                     (uintptr_t)&record->scratch.pair);
+    /* Pairs with the loads and other CASes of head. */
+    if (WEFT_UNLIKELY(failed(weft_cas_value_seq_cst(head, state, announcing(state, i)), absent))) {
         return WEFT_MISMATCH;
     }
     weft_pair filled = {wanted_pair(hash), desired};
-    return weft_cas_pair_seq_cst(&at->pairs[i], was, filled) ? WEFT_OK : WEFT_MISMATCH;
+    if (WEFT_UNLIKELY(failed(weft_cas_pair_seq_cst(pair, was, filled), absent))) {
+        return WEFT_MISMATCH;
+    }
+    return (int)choose(absent, WEFT_OK, (uint64_t)WEFT_EXISTS);
 }
 
-/* swing, after a plain find. */
-static WEFT_ALWAYS_INLINE int plain_swing(weft_core *core, uint64_t hash,
-                                          const weft_position *position, bool keep,
-                                          uint64_t desired) {
-    WEFT_ASSERT(keep || position->present);
-    if (WEFT_UNLIKELY(position->words[AT_LINK] >> LINK_DYING_SHIFT != 0)) {
+/* The slot stays valid: an insert takes it as it is.
+ * WEFT_OK, *old then has the value · WEFT_NOT_FOUND · WEFT_MISMATCH · NOT_PLAIN */
+static WEFT_ALWAYS_INLINE int plain_remove(weft_core *core, uint64_t hash, weft_record *record,
+                                           uint64_t *old) {
+    bucket *at = plain_bucket(core, hash);
+    if (WEFT_UNLIKELY(at == NULL)) {
         return NOT_PLAIN;
     }
-    if (!position->present) {
-        return plain_insert(hash, position, desired);
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    slot_sets sets = look_at_slots(at, wanted_pair(hash));
+    bool present = sets.match != 0;
+    uint64_t i = sets.match >> 1;
+    weft_pair was = {wanted_pair(hash),
+                     weft_load_acquire(&at->pairs[i].second)}; /* pairs with its writer */
+    *old = was.second;
+    if (WEFT_UNLIKELY((state & filter_bit(hash)) != 0) ||
+        WEFT_UNLIKELY(weft_load_acquire(&at->head.first) !=
+                      state)) { /* pairs with the CAS of head */
+        return NOT_PLAIN;
     }
-    if (keep) {
+    weft_pair *pair = (weft_pair *)(uintptr_t)choose(present, (uintptr_t)&at->pairs[i],
+                                                     (uintptr_t)&record->scratch.pair);
+    weft_pair gone = {gone_first(record, state, i), was.second};
+    if (WEFT_UNLIKELY(failed(weft_cas_pair_seq_cst(pair, was, gone), present))) {
+        return WEFT_MISMATCH;
+    }
+    return (int)choose(present, WEFT_OK, (uint64_t)WEFT_NOT_FOUND);
+}
+
+/* swing to nothing, after a plain find of the key. */
+static WEFT_ALWAYS_INLINE int plain_take(const weft_position *position) {
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    uint64_t i = position->words[AT_SLOT];
+    weft_pair was = {position->words[AT_WORD], position->words[AT_VALUE]};
+    weft_pair gone = {gone_first(*weft_thread_slot(), position->words[AT_STATE], i), was.second};
+    return weft_cas_pair_seq_cst(&at->pairs[i], was, gone) ? WEFT_OK : WEFT_MISMATCH;
+}
+
+/* swing to a value, after a plain find. */
+static WEFT_ALWAYS_INLINE int plain_put(const weft_position *position, uint64_t desired) {
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    uint64_t state = position->words[AT_STATE];
+    if (position->present) {
         return plain_update(position, desired);
     }
-    int status = plain_remove(position);
-    lockfree_removed(core);
-    return status;
+    uint64_t open = position->words[AT_OPEN];
+    uint64_t i = (uint64_t)__builtin_ctzll(open | (uint64_t)1 << (PAIRS - 1));
+    weft_pair was = {weft_load_acquire(&at->pairs[i].first),   /* pairs with its writer */
+                     weft_load_acquire(&at->pairs[i].second)}; /* pairs with it too */
+    if (WEFT_UNLIKELY(open == 0 || !pair_is_empty(was.first) ||
+                      position->words[AT_LINK] >> LINK_DYING_SHIFT != 0)) {
+        return NOT_PLAIN;
+    }
+    /* Acquire, release: pairs with the loads and other CASes of head. */
+    if (!weft_cas_acq_rel(&at->head.first, &state, announcing(state, i))) {
+        return WEFT_MISMATCH;
+    }
+    weft_pair filled = {position->words[AT_WORD], desired};
+    return weft_cas_pair_seq_cst(&at->pairs[i], was, filled) ? WEFT_OK : WEFT_MISMATCH;
 }
 
 #endif

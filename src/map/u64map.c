@@ -133,7 +133,8 @@ typedef struct change {
     uint64_t fresh; /* the value stored, if one was */
     weft_verdict verdict;
     uint64_t era;
-    bool plain; /* the attempt is one at the plain case */
+    bool plain;     /* the attempt is one at the plain case */
+    bool announced; /* the attempt at the plain case was made */
 } change;
 
 /* c->plain is known to the compiler: the attempt is inlined, or goes through the engine. */
@@ -156,9 +157,13 @@ static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
         return c->verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
     }
     bool keep = c->verdict == WEFT_SET;
+    int status;
     position.at_least = 0;
-    int status = c->plain ? plain_swing(core, key->hash, &position, keep, c->fresh)
-                          : core->engine->swing(core, key, &position, keep, c->fresh);
+    if (!c->plain) {
+        status = core->engine->swing(core, key, &position, keep, c->fresh);
+    } else {
+        status = keep ? plain_put(&position, c->fresh) : plain_take(&position);
+    }
     if (status == WEFT_OK) {
         weft_core_count(core, keep - c->existed, 0);
     }
@@ -168,6 +173,9 @@ static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
 /* An operation announces at most one insert: that keeps it lock-free (docs/design/update.md). */
 static WEFT_ALWAYS_INLINE int attempt_first(weft_core *core, const weft_key *key,
                                             weft_u64compute_fn decide, change *c) {
+    if (c->announced || plain_record() == NULL) {
+        return NOT_PLAIN;
+    }
     c->plain = true;
     int status = attempt(core, key, decide, c);
     c->plain = false;
@@ -207,6 +215,40 @@ static WEFT_ALWAYS_INLINE int run(weft_u64map *map, uint64_t number, weft_u64com
     }
     weft_map_bury(impl, BURY_AT_ONCE);
     weft_epoch_leave(&guard);
+    return status;
+}
+
+/* ---- plain cases of insert and remove -------------------------------------------------------- */
+
+/* Insert, or remove: which one is known to the compiler. NOT_PLAIN or WEFT_MISMATCH: nothing was
+ * done, and another attempt must not announce an insert. */
+static WEFT_ALWAYS_INLINE int quickly(weft_u64map *map, uint64_t number, bool insert,
+                                      uint64_t *value) {
+    weft_map_impl *impl = existing(map);
+    weft_record *record = plain_record();
+    if (WEFT_UNLIKELY(impl == NULL) || WEFT_UNLIKELY(record == NULL) ||
+        WEFT_UNLIKELY(weft_load_relaxed(&impl->recording) != NULL)) {
+        return NOT_PLAIN;
+    }
+    weft_epoch_enter_record(record);
+    weft_core *core = weft_map_core(impl);
+    uint64_t hash = weft_mix_with(&core->mixer, number);
+    int status = insert ? plain_insert(core, hash, record, *value, value)
+                        : plain_remove(core, hash, record, value);
+    int64_t changed = status == WEFT_OK;
+    bool own;
+    weft_core_stripe *stripe = weft_core_stripe_of(core, record->number, &own);
+    int64_t entries = weft_load_relaxed(&stripe->entries) + (insert ? changed : -changed);
+    if (WEFT_LIKELY(own)) {
+        weft_store_relaxed(&stripe->entries, entries);
+    } else if (changed != 0) {
+        weft_fetch_add_relaxed(&stripe->entries, insert ? 1 : -1);
+    }
+    if (!insert && WEFT_UNLIKELY(((entries & SHRINK_ASK_MASK) | (changed ^ 1)) == 0)) {
+        weft_lockfree_consider_shrink(core);
+    }
+    weft_map_bury(impl, BURY_AT_ONCE);
+    weft_epoch_leave_record(record);
     return status;
 }
 
@@ -283,18 +325,35 @@ int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *o
     return status == WEFT_OK && !c.existed ? WEFT_NOT_FOUND : status;
 }
 
-int weft_u64map_insert(weft_u64map *map, uint64_t key, uint64_t value) {
+static WEFT_NOINLINE int insert_anyhow(weft_u64map *map, uint64_t key, uint64_t value,
+                                       uint64_t *old) {
     given g = {.value = value};
-    change c = {.ctx = &g, .op = WEFT_TRACE_INSERT};
-    return run_given(map, key, decide_insert, &c);
+    change c = {.ctx = &g, .op = WEFT_TRACE_INSERT, .announced = true};
+    int status = run_given(map, key, decide_insert, &c);
+    *old = c.old;
+    return status;
+}
+
+/* WEFT_OK · WEFT_EXISTS, then *old is the value · as put */
+static WEFT_ALWAYS_INLINE int insert(weft_u64map *map, uint64_t key, uint64_t value,
+                                     uint64_t *old) {
+    *old = value;
+    int status = quickly(map, key, true, old);
+    return WEFT_LIKELY(status >= 0) && WEFT_LIKELY(status != WEFT_MISMATCH)
+               ? status
+               : insert_anyhow(map, key, value, old);
+}
+
+WEFT_HOT int weft_u64map_insert(weft_u64map *map, uint64_t key, uint64_t value) {
+    uint64_t old;
+    return insert(map, key, value, &old);
 }
 
 int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *out) {
-    given g = {.value = value};
-    change c = {.ctx = &g, .op = WEFT_TRACE_INSERT};
-    int status = run_given(map, key, decide_insert, &c);
+    uint64_t old;
+    int status = insert(map, key, value, &old);
     if (status == WEFT_OK || status == WEFT_EXISTS) {
-        *out = status == WEFT_OK ? value : c.old;
+        *out = status == WEFT_OK ? value : old;
     }
     return status;
 }
@@ -311,17 +370,32 @@ int weft_u64map_cas(weft_u64map *map, uint64_t key, uint64_t expected, uint64_t 
     return run_given(map, key, decide_cas, &c);
 }
 
-int weft_u64map_remove(weft_u64map *map, uint64_t key) {
-    uint64_t value;
-    return weft_u64map_take(map, key, &value);
+static WEFT_NOINLINE int remove_anyhow(weft_u64map *map, uint64_t key, uint64_t *old) {
+    given g = {.refusal = WEFT_OK};
+    change c = {.ctx = &g, .op = WEFT_TRACE_REMOVE, .removes = true, .announced = true};
+    int status = run_given(map, key, decide_remove, &c);
+    *old = c.old;
+    return status;
+}
+
+/* WEFT_OK, then *old is the value · WEFT_NOT_FOUND */
+static WEFT_ALWAYS_INLINE int remove_key(weft_u64map *map, uint64_t key, uint64_t *old) {
+    int status = quickly(map, key, false, old);
+    return WEFT_LIKELY(status >= 0) && WEFT_LIKELY(status != WEFT_MISMATCH)
+               ? status
+               : remove_anyhow(map, key, old);
+}
+
+WEFT_HOT int weft_u64map_remove(weft_u64map *map, uint64_t key) {
+    uint64_t old;
+    return remove_key(map, key, &old);
 }
 
 int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
-    given g = {.refusal = WEFT_OK};
-    change c = {.ctx = &g, .op = WEFT_TRACE_REMOVE, .removes = true};
-    int status = run_given(map, key, decide_remove, &c);
+    uint64_t old;
+    int status = remove_key(map, key, &old);
     if (status == WEFT_OK) {
-        *value = c.old;
+        *value = old;
     }
     return status;
 }

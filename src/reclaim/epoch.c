@@ -50,7 +50,7 @@ typedef struct weft_record_chunk {
     struct weft_record_chunk *next;
 } weft_record_chunk;
 
-_Static_assert(sizeof(weft_record) == WEFT_CACHE_LINE, "a record has its line for itself");
+_Static_assert(sizeof(weft_record) % WEFT_CACHE_LINE == 0, "a record has its lines for itself");
 
 struct weft_guard_clock weft_guard_clock WEFT_LINE_ALIGNED = {WEFT_LIMBO_BAGS};
 

@@ -60,6 +60,12 @@ bool weft_epoch_synchronize(void);
 
 /* ---- guards, for callers within the library -------------------------------------------------- */
 
+/* Words of a thread's own, for swinging at when there is nothing to change: no branch then. */
+typedef struct weft_scratch {
+    weft_pair pair;
+    uint64_t state;
+} weft_scratch;
+
 typedef struct weft_record {
     uint64_t pinned; /* 0: outside; else the epoch seen on entry */
     uint32_t nest;   /* guards entered and not left; the owner's */
@@ -71,6 +77,7 @@ typedef struct weft_record {
     uint64_t freed_objects;
     uint64_t freed_bytes;
     uint64_t stamps; /* given out; goes on when the record gets another owner */
+    weft_scratch scratch;
 } WEFT_LINE_ALIGNED weft_record;
 
 static inline void weft_epoch_pin(weft_record *record) {
@@ -92,6 +99,23 @@ void weft_epoch_enter_slow(weft_guard *guard);
 uint32_t weft_epoch_thread_number_slow(void);
 uint64_t weft_epoch_stamp_shared(void);
 
+/* A guard of the thread that owns the record. */
+static inline void weft_epoch_enter_record(weft_record *record) {
+    WEFT_ASSERT(record == *weft_thread_slot());
+    if (record->nest++ == 0) {
+        weft_epoch_pin(record);
+    }
+}
+
+static inline void weft_epoch_leave_record(weft_record *record) {
+    WEFT_ASSERT(record == *weft_thread_slot() && record->nest > 0);
+    if (--record->nest == 0) {
+        /* Release: pairs with the acquire in scan_record; the stretch's reads come before
+         * freeing. */
+        weft_store_release(&record->pinned, 0);
+    }
+}
+
 /* weft_guard_enter. */
 static inline void weft_epoch_enter(weft_guard *guard) {
     weft_record *record = *weft_thread_slot();
@@ -100,9 +124,7 @@ static inline void weft_epoch_enter(weft_guard *guard) {
         return;
     }
     guard->record = record;
-    if (record->nest++ == 0) {
-        weft_epoch_pin(record);
-    }
+    weft_epoch_enter_record(record);
 }
 
 /* weft_guard_leave, for a guard that is not movable. */
@@ -112,12 +134,7 @@ static inline void weft_epoch_leave(weft_guard *guard) {
         weft_guard_leave(guard);
         return;
     }
-    WEFT_ASSERT(record == *weft_thread_slot() && record->nest > 0);
-    if (--record->nest == 0) {
-        /* Release: pairs with the acquire in scan_record; the stretch's reads come before
-         * freeing. */
-        weft_store_release(&record->pinned, 0);
-    }
+    weft_epoch_leave_record(record);
 }
 
 /* A small number of this thread, for choosing stripes: from 1 on, dense, reused after a thread's
@@ -127,13 +144,16 @@ static inline uint32_t weft_epoch_thread_number(void) {
     return WEFT_LIKELY(record != NULL) ? record->number : weft_epoch_thread_number_slow();
 }
 
-/* A number that is given out once, by any thread; below 2^58. */
-static inline uint64_t weft_epoch_stamp(void) {
-    weft_record *record = *weft_thread_slot();
-    if (WEFT_UNLIKELY(record == NULL || record->number > WEFT_STAMP_THREADS)) {
+/* A number that is given out once, by any thread; below 2^58. The record: this thread's, or NULL. */
+static inline uint64_t weft_epoch_stamp_of(weft_record *record) {
+    if (WEFT_UNLIKELY(record == NULL) || WEFT_UNLIKELY(record->number > WEFT_STAMP_THREADS)) {
         return weft_epoch_stamp_shared();
     }
     return (++record->stamps << 16 | record->number) & (UINT64_MAX >> 6);
+}
+
+static inline uint64_t weft_epoch_stamp(void) {
+    return weft_epoch_stamp_of(*weft_thread_slot());
 }
 
 /* Is the calling thread inside a guard? */

@@ -36,6 +36,9 @@ enum { ENGINES = sizeof engines / sizeof *engines };
 static const char *const shapes[] = {"bytes", "u64"};
 static weft_program_runner *runner;
 
+/* A schedule takes less than a millisecond; one that takes so long never ends. */
+enum { SECONDS_AT_MOST = 20 };
+
 /* What is being run, for the line that repeats it. */
 static struct {
     char replay[256];
@@ -45,8 +48,9 @@ static struct {
 
 static void on_crash(int number) {
     /* write, as nothing else is safe here */
-    static const char text[] = "crash; repeat it with: ";
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    const char *text =
+        number == SIGALRM ? "it does not end; repeat it with: " : "crash; repeat it with: ";
+    (void)!write(STDERR_FILENO, text, strlen(text));
     (void)!write(STDERR_FILENO, now.replay, strlen(now.replay));
     (void)!write(STDERR_FILENO, "\n", 1);
     _exit(now.failure_is_wanted ? 0 : 128 + number);
@@ -61,6 +65,7 @@ static void catch_crashes(void) {
     (void)sigaction(SIGBUS, &action, NULL);
     (void)sigaction(SIGABRT, &action, NULL);
     (void)sigaction(SIGILL, &action, NULL);
+    (void)sigaction(SIGALRM, &action, NULL);
 }
 
 /* Half of the schedules switch at chance, from at every point to at one in 64; the others are PCT
@@ -80,6 +85,7 @@ static weft_sched_options schedule_of(uint64_t seed) {
 static const char *run_seed(unsigned engine, weft_subject_shape shape, uint64_t seed) {
     (void)snprintf(now.replay, sizeof now.replay, "map_schedule_test %s %s %llu 1",
                    engines[engine].name, shapes[shape], (unsigned long long)seed);
+    alarm(SECONDS_AT_MOST);
     weft_program program;
     weft_program_make(&program, engines[engine].id, shape, seed);
     weft_sched_options schedule = schedule_of(seed);
