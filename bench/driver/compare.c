@@ -20,6 +20,10 @@
 
 #define LEVEL 0.05
 
+/* Medians of two runs' memory probes that are so far apart are two moods of a machine: a median of
+ * many probes is much steadier than one probe, which is judged more leniently. */
+#define SPEEDS_APART 1.5
+
 typedef enum verdict { SAME, SLOWER, FASTER, UNTOLD } verdict;
 
 static const char *const verdict_words[] = {"same", "slower", "faster", "not comparable"};
@@ -268,6 +272,25 @@ static void print_head(const comparison *c) {
     }
 }
 
+static double median_read_ns(const json_t *result, const char *which) {
+    const json_t *reads = json_object_get(json_object_get(result, "noise"), "read_ns");
+    return json_number_value(json_object_get(json_object_get(reads, which), "median"));
+}
+
+static void print_memory_speeds(const comparison *c) {
+    static const char *const which[] = {"cache", "memory"};
+    static const char *const names[] = {"the shared cache", "memory"};
+    for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
+        double a = median_read_ns(c->results[0], which[i]);
+        double b = median_read_ns(c->results[1], which[i]);
+        if (a > 0 && b > 0 && fmax(a, b) > SPEEDS_APART * fmin(a, b)) {
+            printf("note: a read of %s took %.0f ns in A, %.0f ns in B: the machine was not the "
+                   "same; ratios suffer less than figures, but make both again for a verdict\n",
+                   names[i], a, b);
+        }
+    }
+}
+
 /* What makes two results hard to compare: it is told, and left to the reader. */
 static void print_warnings(const comparison *c) {
     const char *const same[] = {"cpu", "kernel", "virtual"};
@@ -287,6 +310,7 @@ static void print_warnings(const comparison *c) {
             printf("note: %c is marked as partial\n", "AB"[i]);
         }
     }
+    print_memory_speeds(c);
     size_t i;
     const json_t *peer;
     json_array_foreach(json_object_get(c->results[0], "peers"), i, peer) {

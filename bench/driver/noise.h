@@ -1,41 +1,82 @@
 /* SPDX-License-Identifier: MIT */
-/* Who else used the processors while something was measured. */
+/* Who else used the machine while something was measured: its processors, its shared cache and the
+ * way to its memory. */
 #ifndef WEFT_BENCH_DRIVER_NOISE_H
 #define WEFT_BENCH_DRIVER_NOISE_H
 
+#include "memory_speed.h"
 #include <jansson.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
+
+/* What disturbed a sample; several can at once. */
+typedef enum weft_disturbance {
+    WEFT_NOISE_FOREIGN = 1, /* more than a twentieth of the processors' time went to others */
+    WEFT_NOISE_CACHE = 2,   /* the shared cache was much slower than at best in this run */
+    WEFT_NOISE_MEMORY = 4,  /* memory was */
+} weft_disturbance;
+
+/* What is known of a sample that was taken. */
+typedef struct weft_noise_sample {
+    weft_memory_speed speed; /* the faster one of the probes before and after it */
+    bool foreign;
+} weft_noise_sample;
+
+/* How many of the samples that were kept are disturbed, and by what. */
+typedef struct weft_noise_counts {
+    size_t samples;
+    size_t noisy;
+    size_t foreign;
+    size_t cache;
+    size_t memory;
+} weft_noise_counts;
 
 typedef struct weft_noise {
     double load_before;
-    uint64_t samples;
-    uint64_t noisy;
     /* seconds, added up over all samples */
     double total;
     double foreign;
     double steal;
+    weft_noise_sample *kept;
+    size_t kept_count, kept_room;
+    /* of memory; the last of them is at most some milliseconds old if nothing ran since then */
+    weft_memory_probe probe;
+    weft_memory_speed *probes;
+    size_t probe_count, probe_room;
+    weft_memory_speed best;
+    uint64_t probed_at;
 } weft_noise;
 
-/* The state of the machine's accounts at one moment. */
+/* The state of the machine at one moment. */
 typedef struct weft_noise_mark {
     double total, busy, steal; /* seconds of all processors together */
     double own;                /* of this process */
+    weft_memory_speed speed;
 } weft_noise_mark;
 
+/* Probes memory a few times, so that there is a best to compare with. */
 void weft_noise_begin(weft_noise *noise);
-weft_noise_mark weft_noise_now(void);
+void weft_noise_end(weft_noise *noise);
 
-/* The sample between two marks, of which `used` seconds of processor time were the peer's. True:
- * more than a twentieth of the machine went to others. Nothing is counted. */
-bool weft_noise_between(weft_noise *noise, const weft_noise_mark *before,
-                        const weft_noise_mark *after, double used);
+/* Around a sample, of which `used` seconds of processor time were the peer's. */
+weft_noise_mark weft_noise_before(weft_noise *noise);
+weft_noise_sample weft_noise_after(weft_noise *noise, const weft_noise_mark *before, double used);
 
-/* Count a sample that was kept. */
-void weft_noise_count(weft_noise *noise, bool noisy);
+/* What disturbed a sample, by the best probe so far: weft_disturbance, added up; 0: nothing. */
+unsigned weft_noise_judge(const weft_noise *noise, const weft_noise_sample *sample);
+
+/* Remember a probe; remember a sample that is kept. */
+void weft_noise_note_probe(weft_noise *noise, weft_memory_speed speed);
+void weft_noise_keep(weft_noise *noise, const weft_noise_sample *sample);
+
+/* All samples that were kept, judged by the best probe so far: one that was the best there was may
+ * turn out to be slow. */
+weft_noise_counts weft_noise_count(const weft_noise *noise);
 
 /* More than a tenth of the samples were disturbed. */
 bool weft_noise_is_noisy(const weft_noise *noise);
+
+/* "3 of 40 samples were disturbed (…)", for messages. The caller has room for 200 bytes or more. */
+void weft_noise_describe(const weft_noise *noise, char *text, size_t size);
 
 json_t *weft_noise_json(const weft_noise *noise);
 

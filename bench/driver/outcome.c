@@ -210,21 +210,21 @@ static void print_result(const json_t *result) {
 }
 
 int weft_outcome_deliver(const weft_run *run, json_t *result) {
-    const weft_noise *noise = &run->noise;
-    bool noisy = run->refused || weft_noise_is_noisy(noise);
+    bool noisy = run->refused || weft_noise_is_noisy(&run->noise);
+    char disturbed[200];
     int code = 0;
+    weft_noise_describe(&run->noise, disturbed, sizeof disturbed);
     weft_bench_progress_end();
     if (noisy && !run->options.noisy) {
         fprintf(stderr,
-                "weft bench: refused: other programs disturbed %llu of %llu samples; wait for a "
-                "quiet machine, or mark the result with --noisy\n",
-                (unsigned long long)noise->noisy, (unsigned long long)noise->samples);
+                "weft bench: refused: %s; wait for a quiet machine, or mark the result with "
+                "--noisy\n",
+                disturbed);
         return WEFT_EXIT_ENVIRONMENT;
     }
     print_result(result);
     if (noisy) {
-        printf("NOISY: other programs disturbed %llu of %llu samples\n",
-               (unsigned long long)noise->noisy, (unsigned long long)noise->samples);
+        printf("NOISY: %s\n", disturbed);
     }
     if (run->partial) {
         printf("PARTIAL: stopped, or out of time, before the end\n");

@@ -19,6 +19,8 @@
 enum { REPEATS = 3 };
 
 #define CEILING_SECONDS 0.05
+#define REPEAT_SHARE 0.2
+#define PROBE_SECONDS 0.006 /* of memory, after each sample, where neighbours are at work */
 
 /* A workload at work. */
 typedef struct stage {
@@ -88,6 +90,7 @@ void weft_run_close(weft_run *run) {
     json_decref(run->cells);
     json_decref(run->ceilings);
     json_decref(run->controls);
+    weft_noise_end(&run->noise);
     weft_peers_free(&run->peers);
 }
 
@@ -201,24 +204,33 @@ static void prefill_all(stage *s, uint32_t threads) {
     }
 }
 
+/* Whether there is time to take a disturbed sample again. Where the time of the run is limited, a
+ * fifth of it is for that: no cell goes without samples because another one was disturbed. */
+static bool may_repeat(const weft_run *run, int repeats) {
+    bool late =
+        run->budget > 0 && (run->options.noisy || run->repeat_seconds > REPEAT_SHARE * run->budget);
+    return repeats < REPEATS && !weft_bench_stopped() && !late;
+}
+
 /* One sample, repeated while others disturb it. */
 static bool take_sample(stage *s, weft_session *session, const weft_stint *stint,
                         weft_sample *sample) {
+    weft_run *run = s->run;
     for (int repeat = 0;; repeat++) {
+        double began = weft_run_elapsed(run);
         if (stint->seconds == 0 && !weft_session_prefill(session, 1)) {
             return false; /* a piece of work begins with a fresh map */
         }
+        weft_noise_mark before = weft_noise_before(&run->noise);
         double cpu = weft_process_cpu(&session->process);
-        weft_noise_mark before = weft_noise_now();
         if (!weft_session_run(session, stint, sample)) {
             return false;
         }
-        weft_noise_mark after = weft_noise_now();
         double used = weft_process_cpu(&session->process) - cpu;
-        bool noisy = weft_noise_between(&s->run->noise, &before, &after, used);
-        bool late = s->run->budget > 0 && s->run->options.noisy;
-        if (!noisy || repeat == REPEATS || weft_bench_stopped() || late) {
-            weft_noise_count(&s->run->noise, noisy);
+        weft_noise_sample found = weft_noise_after(&run->noise, &before, used);
+        run->repeat_seconds += repeat > 0 ? weft_run_elapsed(run) - began : 0;
+        if (weft_noise_judge(&run->noise, &found) == 0 || !may_repeat(run, repeat)) {
+            weft_noise_keep(&run->noise, &found);
             return true;
         }
         json_decref(sample->latency);
@@ -243,7 +255,7 @@ static void plan(const stage *s, uint32_t *rounds, double *seconds) {
     while (*rounds > ROUNDS_AT_LEAST && each / *rounds < 0.08) {
         --*rounds;
     }
-    *seconds = each / *rounds;
+    *seconds = each / *rounds - PROBE_SECONDS;
     *seconds = *seconds < 0.04 ? 0.04 : *seconds > run->seconds ? run->seconds : *seconds;
 }
 
@@ -275,7 +287,7 @@ static void take_rounds(stage *s, weft_cell *cell, uint32_t rounds, double secon
             }
         }
         run->refused =
-            !run->options.noisy && run->noise.samples >= 50 && weft_noise_is_noisy(&run->noise);
+            !run->options.noisy && run->noise.kept_count >= 50 && weft_noise_is_noisy(&run->noise);
     }
 }
 

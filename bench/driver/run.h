@@ -17,7 +17,8 @@ typedef struct weft_run {
     weft_noise noise;
     char folder[64]; /* of the traces */
     uint64_t began;
-    double budget; /* seconds for all, 0: no limit */
+    double budget;         /* seconds for all, 0: no limit */
+    double repeat_seconds; /* spent on samples that were disturbed */
     uint32_t cells_left;
     uint32_t rounds;
     double seconds;

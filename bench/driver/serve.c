@@ -422,8 +422,10 @@ static int judge(const asked *from) {
         }
     }
     if (code == 0 && weft_noise_is_noisy(&from->bench.noise) && !from->noisy) {
-        fprintf(stderr, "weft bench serve: other programs used the machine; the figures mean "
-                        "little (--noisy accepts them)\n");
+        char disturbed[200];
+        weft_noise_describe(&from->bench.noise, disturbed, sizeof disturbed);
+        fprintf(stderr, "weft bench serve: %s; the figures mean little (--noisy accepts them)\n",
+                disturbed);
         return WEFT_EXIT_ENVIRONMENT;
     }
     return code;
@@ -475,6 +477,7 @@ int weft_bench_serve(int argc, char **argv) {
     for (size_t i = 0; i < into->own_count; i++) {
         free(into->own_words[i]);
     }
+    weft_noise_end(&into->bench.noise);
     free(into->bench.cells);
     free(into);
     return code;

@@ -240,20 +240,21 @@ static bool measure_quietly(dataset *set, size_t which, const weft_serve_load *l
                             weft_serve_sample *sample) {
     weft_noise *noise = &set->bench->noise;
     const weft_serve_server *server = &set->bench->servers[which];
+    weft_noise_sample found = {0};
     bool disturbed = true;
     for (int attempt = 0; disturbed && attempt < ATTEMPTS && !weft_bench_stopped(); attempt++) {
         if (attempt != 0 && !may_repeat(set->bench)) {
             break;
         }
-        weft_noise_mark before = weft_noise_now();
+        weft_noise_mark before = weft_noise_before(noise);
         double cpu = weft_serve_server_cpu(server);
         if (!measure(set, which, load, sample)) {
             return false;
         }
-        weft_noise_mark after = weft_noise_now();
-        disturbed = weft_noise_between(noise, &before, &after, weft_serve_server_cpu(server) - cpu);
+        found = weft_noise_after(noise, &before, weft_serve_server_cpu(server) - cpu);
+        disturbed = weft_noise_judge(noise, &found) != 0;
     }
-    weft_noise_count(noise, disturbed);
+    weft_noise_keep(noise, &found);
     return true;
 }
 

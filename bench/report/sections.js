@@ -273,6 +273,24 @@ const MACHINE_WORDS = {
 };
 const MACHINE_UNITS = {processors: "count", memory_bytes: "B"};
 
+/** What neighbours on the same host leave of its cache and its memory. */
+function memoryReadings(noise) {
+    const names = {cache: "the shared cache (4 MiB)", memory: "memory (64 MiB)"};
+    return Object.entries(names).flatMap(([key, name]) => {
+        const reading = (noise.read_ns || {})[key];
+        return reading
+            ? [
+                  {
+                      name: `a read of ${name}`,
+                      value: html`${figure(reading, "median", "ns")}, at best
+${figure(reading, "best", "ns")}, at worst ${figure(reading, "worst", "ns")}`,
+                      means: "a read that waits for the one before, around each sample",
+                  },
+              ]
+            : [];
+    });
+}
+
 function machine(result) {
     const facts = Object.entries(result.machine || {}).map(([key, value]) => ({
         name: MACHINE_WORDS[key] || key,
@@ -309,9 +327,10 @@ function machine(result) {
             "noisy_samples",
             "count",
             "noisy samples",
-            "those in which steal and other programs took more than 5 % of " +
-                "the machine, three attempts in a row",
+            "those in which steal and other programs took more than 5 % of the machine, or " +
+                "memory was much slower than at its best, three attempts in a row",
         ),
+        ...memoryReadings(noise),
     ];
     return html`<section id="machine"><h2>Machine and noise</h2>
 <p>Figures hold for this machine alone. ${noiseSentence(result)} A run in which more than a tenth

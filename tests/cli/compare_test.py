@@ -177,6 +177,18 @@ class Compare(unittest.TestCase):
                       "B is marked as noisy", "B is marked as partial"):
             self.assertIn(words, done.stdout)
 
+    def test_memory_speed(self):
+        """Told if one of the two runs had a much slower memory, whatever the ratios are."""
+        full = os.path.join(DATA, "full.json")
+        for which, factor, told in (("cache", 2, True), ("memory", 2, True), ("cache", 1.2, False)):
+            second = data("full.json")
+            second["noise"]["read_ns"][which]["median"] *= factor
+            done = self.compare(full, self.write("b.json", second))
+            self.assertEqual("the machine was not the same" in done.stdout, told, done.stdout)
+        del second["noise"]["read_ns"]
+        done = self.compare(full, self.write("b.json", second))
+        self.assertNotIn("the machine was not the same", done.stdout)
+
     def test_nothing_measured(self):
         """A figure of 0 can't be divided by: the row says so, and the others are judged."""
         second = data("full.json")
