@@ -1,54 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 #include "result.h"
+#include "fields.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 static const char format_name[] = "weft-bench/1";
 
-typedef enum kind { TEXT, NUMBER, NOT_NEGATIVE, LIST, OBJECT, DIRECTION } kind;
+#define TEXT "a string", WEFT_FIELD_TEXT, .required = true
+#define LIST "a list", WEFT_FIELD_LIST, .required = true
+#define OBJECT "an object", WEFT_FIELD_OBJECT, .required = true
+#define NUMBER(least) WEFT_FIELD_NUMBER, .required = true, WEFT_FIELD_RANGE(least, INFINITY)
 
-typedef struct field {
-    const char *name;
-    kind kind;
-} field;
+static const char *const directions[] = {"more", "less"};
 
-static const field result_fields[] = {
+static const weft_field result_list[] = {
     {"kind", TEXT},  {"machine", OBJECT}, {"noise", OBJECT},
     {"peers", LIST}, {"cells", LIST},     {"summary", OBJECT},
 };
-static const field peer_fields[] = {{"id", TEXT}, {"status", TEXT}};
-static const field cell_fields[] = {
-    {"id", TEXT},   {"workload", TEXT},    {"measure", TEXT},
-    {"unit", TEXT}, {"better", DIRECTION}, {"results", LIST},
+static const weft_field peer_list[] = {{"id", TEXT}, {"status", TEXT}};
+static const weft_field cell_list[] = {
+    {"id", TEXT},
+    {"workload", TEXT},
+    {"measure", TEXT},
+    {"unit", TEXT},
+    {"better", "\"more\" or \"less\"", WEFT_FIELD_CHOICE, .required = true,
+     WEFT_FIELD_WORDS(directions)},
+    {"results", LIST},
 };
-static const field figure_fields[] = {{"peer", TEXT}, {"samples", LIST}, {"median", NUMBER}};
+static const weft_field figure_list[] = {
+    {"peer", TEXT}, {"samples", LIST}, {"median", "a number", NUMBER(-INFINITY)}};
+static const weft_field sample_field = {"samples", "a number from 0 up", NUMBER(0)};
 
-#define COUNT(fields) (sizeof(fields) / sizeof *(fields))
-
-static const char *expected(kind wanted) {
-    static const char *const words[] = {"a string", "a number",  "a number from 0 up",
-                                        "a list",   "an object", "\"more\" or \"less\""};
-    return words[wanted];
-}
-
-static int is(const json_t *value, kind wanted) {
-    switch (wanted) {
-    case TEXT:
-        return json_is_string(value);
-    case NUMBER:
-        return json_is_number(value);
-    case NOT_NEGATIVE:
-        return json_is_number(value) && json_number_value(value) >= 0;
-    case LIST:
-        return json_is_array(value);
-    case OBJECT:
-        return json_is_object(value);
-    case DIRECTION:
-        return json_is_string(value) && (strcmp(json_string_value(value), "more") == 0 ||
-                                         strcmp(json_string_value(value), "less") == 0);
-    }
-    return 0;
-}
+/* A result may hold more than this program knows of. */
+#define FIELDS(list)                                                                               \
+    { list, sizeof(list) / sizeof *(list), true }
+static const weft_fields result_fields = FIELDS(result_list);
+static const weft_fields peer_fields = FIELDS(peer_list);
+static const weft_fields cell_fields = FIELDS(cell_list);
+static const weft_fields figure_fields = FIELDS(figure_list);
 
 /* Where in a file the reader is: the file's name, and the place as one would write it in jq. */
 typedef struct place {
@@ -56,19 +46,17 @@ typedef struct place {
     char where[160];
 } place;
 
-static int check_fields(const place *at, const json_t *object, const field *fields, size_t count) {
+static int check_fields(const place *at, const json_t *object, const weft_fields *fields) {
     if (!json_is_object(object)) {
         fprintf(stderr, "weft bench: %s: %s: an object is expected\n", at->path, at->where);
         return -1;
     }
-    for (size_t i = 0; i < count; i++) {
-        const json_t *value = json_object_get(object, fields[i].name);
-        if (!is(value, fields[i].kind)) {
-            fprintf(stderr, "weft bench: %s: %s.%s: %s is expected%s\n", at->path, at->where,
-                    fields[i].name, expected(fields[i].kind),
-                    value ? "" : ", and nothing is there");
-            return -1;
-        }
+    weft_fault fault = weft_fields_take(fields, object, NULL);
+    if (fault.kind != WEFT_FAULT_NONE) {
+        fprintf(stderr, "weft bench: %s: %s.%s: %s is expected%s\n", at->path, at->where, fault.key,
+                fault.field->allowed,
+                fault.kind == WEFT_FAULT_MISSING ? ", and nothing is there" : "");
+        return -1;
     }
     return 0;
 }
@@ -77,9 +65,9 @@ static int check_samples(const place *at, const json_t *samples) {
     size_t i;
     const json_t *sample;
     json_array_foreach(samples, i, sample) {
-        if (!is(sample, NOT_NEGATIVE)) {
+        if (!weft_field_take(&sample_field, sample, NULL)) {
             fprintf(stderr, "weft bench: %s: %s.samples[%zu]: %s is expected\n", at->path,
-                    at->where, i, expected(NOT_NEGATIVE));
+                    at->where, i, sample_field.allowed);
             return -1;
         }
     }
@@ -88,14 +76,14 @@ static int check_samples(const place *at, const json_t *samples) {
 
 static int check_cell(place *at, size_t number, const json_t *cell) {
     snprintf(at->where, sizeof at->where, "cells[%zu]", number);
-    if (check_fields(at, cell, cell_fields, COUNT(cell_fields)) != 0) {
+    if (check_fields(at, cell, &cell_fields) != 0) {
         return -1;
     }
     size_t i;
     const json_t *figure;
     json_array_foreach(json_object_get(cell, "results"), i, figure) {
         snprintf(at->where, sizeof at->where, "cells[%zu].results[%zu]", number, i);
-        if (check_fields(at, figure, figure_fields, COUNT(figure_fields)) != 0 ||
+        if (check_fields(at, figure, &figure_fields) != 0 ||
             check_samples(at, json_object_get(figure, "samples")) != 0) {
             return -1;
         }
@@ -113,14 +101,14 @@ static int check_result(place *at, const json_t *result) {
                 at->path, format_name, format);
         return -1;
     }
-    if (check_fields(at, result, result_fields, COUNT(result_fields)) != 0) {
+    if (check_fields(at, result, &result_fields) != 0) {
         return -1;
     }
     size_t i;
     const json_t *element;
     json_array_foreach(json_object_get(result, "peers"), i, element) {
         snprintf(at->where, sizeof at->where, "peers[%zu]", i);
-        if (check_fields(at, element, peer_fields, COUNT(peer_fields)) != 0) {
+        if (check_fields(at, element, &peer_fields) != 0) {
             return -1;
         }
     }

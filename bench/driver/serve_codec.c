@@ -5,25 +5,26 @@
 
 enum { LINE_MOST = 4096 };
 
+const char *const weft_serve_op_names[WEFT_SERVE_OPS] = {
+    [WEFT_SERVE_GET] = "get",   [WEFT_SERVE_SET] = "set",   [WEFT_SERVE_SETEX] = "setex",
+    [WEFT_SERVE_INCR] = "incr", [WEFT_SERVE_MSET] = "mset", [WEFT_SERVE_SEED] = "seed",
+    [WEFT_SERVE_READ] = "read",
+};
+
 typedef struct op_fact {
-    const char *name;
     weft_serve_space space;
     weft_serve_reply_kind right;
 } op_fact;
 
 static const op_fact facts[WEFT_SERVE_OPS] = {
-    [WEFT_SERVE_GET] = {"get", WEFT_SERVE_VALUES, WEFT_SERVE_VALUE},
-    [WEFT_SERVE_SET] = {"set", WEFT_SERVE_VALUES, WEFT_SERVE_DONE},
-    [WEFT_SERVE_SETEX] = {"setex", WEFT_SERVE_VALUES, WEFT_SERVE_DONE},
-    [WEFT_SERVE_INCR] = {"incr", WEFT_SERVE_COUNTERS, WEFT_SERVE_NUMBER},
-    [WEFT_SERVE_MSET] = {"mset", WEFT_SERVE_VALUES, WEFT_SERVE_DONE},
-    [WEFT_SERVE_SEED] = {"seed", WEFT_SERVE_COUNTERS, WEFT_SERVE_DONE},
-    [WEFT_SERVE_READ] = {"read", WEFT_SERVE_COUNTERS, WEFT_SERVE_VALUE},
+    [WEFT_SERVE_GET] = {WEFT_SERVE_VALUES, WEFT_SERVE_VALUE},
+    [WEFT_SERVE_SET] = {WEFT_SERVE_VALUES, WEFT_SERVE_DONE},
+    [WEFT_SERVE_SETEX] = {WEFT_SERVE_VALUES, WEFT_SERVE_DONE},
+    [WEFT_SERVE_INCR] = {WEFT_SERVE_COUNTERS, WEFT_SERVE_NUMBER},
+    [WEFT_SERVE_MSET] = {WEFT_SERVE_VALUES, WEFT_SERVE_DONE},
+    [WEFT_SERVE_SEED] = {WEFT_SERVE_COUNTERS, WEFT_SERVE_DONE},
+    [WEFT_SERVE_READ] = {WEFT_SERVE_COUNTERS, WEFT_SERVE_VALUE},
 };
-
-const char *weft_serve_op_name(weft_serve_op op) {
-    return facts[op].name;
-}
 
 weft_serve_space weft_serve_op_space(weft_serve_op op) {
     return facts[op].space;

@@ -20,7 +20,8 @@ typedef enum weft_serve_op {
 enum { WEFT_SERVE_MSET_KEYS = 10, WEFT_SERVE_TTL_SECONDS = 86400 };
 
 /* Its name in workloads and messages. */
-const char *weft_serve_op_name(weft_serve_op op);
+/* Those before WEFT_SERVE_SEED can be asked for. */
+extern const char *const weft_serve_op_names[WEFT_SERVE_OPS];
 
 weft_serve_space weft_serve_op_space(weft_serve_op op);
 

@@ -202,7 +202,7 @@ static void complain(generator *self, const weft_serve_request *request, const c
         weft_serve_write_key(key, weft_serve_op_space(request->op), request->index);
         int shown = reply->length < 60 ? (int)reply->length : 60;
         snprintf(figures->problem, sizeof figures->problem, "%s of %.*s: %s%s%.*s",
-                 weft_serve_op_name(request->op), WEFT_SERVE_KEY_BYTES, key, what,
+                 weft_serve_op_names[request->op], WEFT_SERVE_KEY_BYTES, key, what,
                  in_form ? ": " : "", in_form ? shown : 0, in_form ? reply->data : "");
     }
 }
@@ -244,7 +244,7 @@ static void take_replies(generator *self, weft_serve_connection *connection) {
         }
         const weft_serve_pending *pending = weft_serve_oldest(connection);
         if (reply.kind == WEFT_SERVE_BAD) {
-            fail(self, "the answer to %s is no reply of %s", weft_serve_op_name(pending->op),
+            fail(self, "the answer to %s is no reply of %s", weft_serve_op_names[pending->op],
                  self->load->codec->name);
             return;
         }
@@ -295,7 +295,7 @@ static void look_at_timeouts(generator *self) {
         const weft_serve_connection *connection = &self->connections[i];
         if (connection->count != 0 && self->now > connection->progress + limit) {
             fail(self, "no reply to %s for %g s",
-                 weft_serve_op_name(weft_serve_oldest(connection)->op), self->load->timeout);
+                 weft_serve_op_names[weft_serve_oldest(connection)->op], self->load->timeout);
             return;
         }
     }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "session.h"
+#include "fields.h"
 #include "trace.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,25 +63,52 @@ static bool send(weft_session *session, const char *line) {
            fail(session, WEFT_PEER_FAILED, "%s", session->process.problem);
 }
 
-/* A number of an answer that must be there and not negative. */
-static bool number(weft_session *session, const json_t *answer, const char *key, double *value) {
-    const json_t *found = json_object_get(answer, key);
-    *value = json_number_value(found);
-    if (!json_is_number(found) || *value < 0) {
-        return fail(session, WEFT_PEER_FAILED, "its answer has no '%s', a number from 0 up", key);
-    }
-    return true;
-}
+/* What the answers hold. */
+typedef struct figures {
+    uint64_t ops, entries, entries_before, rss_before, rss_after;
+    uint64_t hits, misses, inserted, removed;
+    double seconds, cpu_seconds;
+} figures;
 
-static bool count(weft_session *session, const json_t *answer, const char *key, uint64_t *value) {
-    const json_t *found = json_object_get(answer, key);
-    *value = 0;
-    if (!json_is_integer(found) || json_integer_value(found) < 0) {
-        return fail(session, WEFT_PEER_FAILED, "its answer has no '%s', a whole number from 0 up",
-                    key);
-    }
-    *value = (uint64_t)json_integer_value(found);
-    return true;
+#define MOST 18446744073709549568.0 /* that a uint64_t holds */
+#define INTO(member) .required = true, WEFT_FIELD_INTO(figures, member)
+#define COUNT "a whole number from 0 up", WEFT_FIELD_WHOLE, WEFT_FIELD_RANGE(0, MOST)
+#define NUMBER "a number from 0 up", WEFT_FIELD_NUMBER, WEFT_FIELD_RANGE(0, INFINITY)
+
+static const weft_field verify_list[] = {{"entries", COUNT, INTO(entries)}};
+static const weft_field prefill_list[] = {{"ops", COUNT, INTO(ops)},
+                                          {"seconds", NUMBER, INTO(seconds)},
+                                          {"entries", COUNT, INTO(entries)},
+                                          {"rss_before", COUNT, INTO(rss_before)},
+                                          {"rss_after", COUNT, INTO(rss_after)}};
+static const weft_field run_list[] = {{"ops", COUNT, INTO(ops)},
+                                      {"seconds", NUMBER, INTO(seconds)},
+                                      {"cpu_seconds", NUMBER, INTO(cpu_seconds)},
+                                      {"hits", COUNT, INTO(hits)},
+                                      {"misses", COUNT, INTO(misses)},
+                                      {"inserted", COUNT, INTO(inserted)},
+                                      {"removed", COUNT, INTO(removed)},
+                                      {"entries_before", COUNT, INTO(entries_before)},
+                                      {"entries", COUNT, INTO(entries)}};
+static const weft_field latency_list[] = {
+    {"samples", NUMBER, .required = true}, {"p50", NUMBER, .required = true},
+    {"p90", NUMBER, .required = true},     {"p99", NUMBER, .required = true},
+    {"p999", NUMBER, .required = true},    {"max", NUMBER, .required = true}};
+
+/* A peer may say more than this. */
+#define FIELDS(list)                                                                               \
+    { list, sizeof(list) / sizeof *(list), true }
+static const weft_fields verify_fields = FIELDS(verify_list);
+static const weft_fields prefill_fields = FIELDS(prefill_list);
+static const weft_fields run_fields = FIELDS(run_list);
+static const weft_fields latency_fields = FIELDS(latency_list);
+
+static bool take(weft_session *session, const json_t *answer, const weft_fields *fields,
+                 figures *into) {
+    weft_fault fault = weft_fields_take(fields, answer, into);
+    return fault.kind == WEFT_FAULT_NONE ||
+           fail(session, WEFT_PEER_FAILED, "its answer has no '%s', %s", fault.key,
+                fault.field->allowed);
 }
 
 /* Whether the list "lacks" names something that the workload needs; the peer's note says it. */
@@ -155,20 +184,20 @@ bool weft_session_send_verify(weft_session *session) {
 
 bool weft_session_take_verify(weft_session *session, uint64_t checksum, uint64_t entries) {
     char expected[24];
-    uint64_t found = 0;
+    figures found = {0};
     json_t *answer = receive(session, LONG_SECONDS / 6);
-    if (answer == NULL || !count(session, answer, "entries", &found)) {
+    if (answer == NULL || !take(session, answer, &verify_fields, &found)) {
         json_decref(answer);
         return false;
     }
     const char *text = json_string_value(json_object_get(answer, "checksum"));
     snprintf(expected, sizeof expected, "%016" PRIx64, checksum);
-    bool good = text != NULL && strcmp(text, expected) == 0 && found == entries;
+    bool good = text != NULL && strcmp(text, expected) == 0 && found.entries == entries;
     /* A control without a map has nothing to be right about. */
-    if (!good && !(session->peer->control && found == 0 && entries != 0)) {
+    if (!good && !(session->peer->control && found.entries == 0 && entries != 0)) {
         fail(session, WEFT_PEER_WRONG,
              "checksum %.20s with %" PRIu64 " entries instead of %s with %" PRIu64,
-             text != NULL ? text : "(none)", found, expected, entries);
+             text != NULL ? text : "(none)", found.entries, expected, entries);
         good = false;
     } else {
         good = true;
@@ -178,20 +207,19 @@ bool weft_session_take_verify(weft_session *session, uint64_t checksum, uint64_t
 }
 
 static bool take_prefill(weft_session *session, const json_t *answer) {
-    uint64_t ops = 0, entries = 0, before = 0, after = 0;
-    double seconds = 0;
-    if (!count(session, answer, "ops", &ops) || !number(session, answer, "seconds", &seconds) ||
-        !count(session, answer, "entries", &entries) ||
-        !count(session, answer, "rss_before", &before) ||
-        !count(session, answer, "rss_after", &after)) {
+    figures found = {0};
+    if (!take(session, answer, &prefill_fields, &found)) {
         return false;
     }
-    session->fill = seconds > 0 ? (double)ops / seconds : 0;
+    session->fill = found.seconds > 0 ? (double)found.ops / found.seconds : 0;
     session->bytes_per_entry =
-        entries > 0 && after > before ? (double)(after - before) / (double)entries : 0;
-    if (entries > ops || (entries < session->workload->prefill && !session->peer->control)) {
+        found.entries > 0 && found.rss_after > found.rss_before
+            ? (double)(found.rss_after - found.rss_before) / (double)found.entries
+            : 0;
+    if (found.entries > found.ops ||
+        (found.entries < session->workload->prefill && !session->peer->control)) {
         return fail(session, WEFT_PEER_WRONG, "%" PRIu64 " entries after a prefill of %" PRIu64,
-                    entries, session->workload->prefill);
+                    found.entries, session->workload->prefill);
     }
     return true;
 }
@@ -209,41 +237,30 @@ bool weft_session_prefill(weft_session *session, uint32_t threads) {
 }
 
 /* What a run's counters say about its entries. */
-static bool is_balanced(weft_session *session, const json_t *answer, weft_sample *sample) {
-    uint64_t hits = 0, misses = 0, inserted = 0, removed = 0, before = 0;
-    if (!count(session, answer, "hits", &hits) || !count(session, answer, "misses", &misses) ||
-        !count(session, answer, "inserted", &inserted) ||
-        !count(session, answer, "removed", &removed) ||
-        !count(session, answer, "entries_before", &before) ||
-        !count(session, answer, "entries", &sample->entries)) {
-        return false;
-    }
-    if (session->peer->control && sample->entries == 0 && before == 0) {
+static bool is_balanced(weft_session *session, const figures *found) {
+    if (session->peer->control && found->entries == 0 && found->entries_before == 0) {
         return true; /* without a map there is no balance */
     }
     const weft_workload *workload = session->workload;
     bool open = weft_workload_has(workload, WEFT_TRACE_PUT) ||
                 weft_workload_has(workload, WEFT_TRACE_ADD) ||
                 weft_workload_has(workload, WEFT_TRACE_RMW);
-    uint64_t expected = before + inserted - removed;
-    bool good = open ? (int64_t)sample->entries >= (int64_t)expected : sample->entries == expected;
-    if (!good || hits + misses > sample->ops) {
+    uint64_t expected = found->entries_before + found->inserted - found->removed;
+    bool good = open ? (int64_t)found->entries >= (int64_t)expected : found->entries == expected;
+    if (!good || found->hits + found->misses > found->ops) {
         return fail(session, WEFT_PEER_WRONG,
                     "%" PRIu64 " entries after %" PRIu64 ", %" PRIu64 " inserted and %" PRIu64
                     " removed, %" PRIu64 " gets of %" PRIu64 " operations",
-                    sample->entries, before, inserted, removed, hits + misses, sample->ops);
+                    found->entries, found->entries_before, found->inserted, found->removed,
+                    found->hits + found->misses, found->ops);
     }
     return true;
 }
 
 static bool take_latency(weft_session *session, const json_t *answer, weft_sample *sample) {
-    static const char *const keys[] = {"samples", "p50", "p90", "p99", "p999", "max"};
     json_t *latency = json_object_get(answer, "latency");
-    double value;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        if (!number(session, latency, keys[i], &value)) {
-            return false;
-        }
+    if (!take(session, latency, &latency_fields, NULL)) {
+        return false;
     }
     sample->latency = json_incref(latency);
     return true;
@@ -251,12 +268,14 @@ static bool take_latency(weft_session *session, const json_t *answer, weft_sampl
 
 static bool take_run(weft_session *session, const json_t *answer, const weft_stint *stint,
                      weft_sample *sample) {
-    if (!count(session, answer, "ops", &sample->ops) ||
-        !number(session, answer, "seconds", &sample->seconds) ||
-        !number(session, answer, "cpu_seconds", &sample->cpu_seconds) ||
-        !is_balanced(session, answer, sample)) {
+    figures found = {0};
+    if (!take(session, answer, &run_fields, &found) || !is_balanced(session, &found)) {
         return false;
     }
+    sample->ops = found.ops;
+    sample->entries = found.entries;
+    sample->seconds = found.seconds;
+    sample->cpu_seconds = found.cpu_seconds;
     if (sample->ops == 0 || sample->seconds <= 0 || sample->seconds < stint->seconds * 0.5) {
         return fail(session, WEFT_PEER_WRONG, "%" PRIu64 " operations in %.3f of %.3f seconds",
                     sample->ops, sample->seconds, stint->seconds);

@@ -309,7 +309,7 @@ class BadOptions(unittest.TestCase):
                 self.assertEqual(done.stdout, "")
 
     def test_workload_files(self):
-        cases = [('{"name": "x", "about": "y"}', 1, "missing is 'mix'"),
+        cases = [('{"name": "x", "about": "y"}', 1, "the key 'mix' is missing"),
                  ('{"name": "x",\n"about": "y",\n"colour": 1}', 3, "there is no key 'colour'"),
                  ('{"name": "x",\n"keys": 0}', 2, "from 1 to 10^9"),
                  ('{"name": "x",', 1, "expected"), ("[]", 1, "one JSON object")]
