@@ -32,6 +32,7 @@ typedef struct figure {
     const char *peer;
     double values[SAMPLES];
     size_t count;
+    json_t *series; /* owned; NULL: none */
 } figure;
 
 static double median_of(const figure *f) {
@@ -48,8 +49,8 @@ static json_t *figure_json(const figure *f) {
         low = f->values[i] < low ? f->values[i] : low;
         high = f->values[i] > high ? f->values[i] : high;
     }
-    return json_pack("{s:s,s:o,s:f,s:f,s:f}", "peer", f->peer, "samples", samples, "median",
-                     median_of(f), "low", low, "high", high);
+    return json_pack("{s:s,s:o,s:f,s:f,s:f,s:o*}", "peer", f->peer, "samples", samples, "median",
+                     median_of(f), "low", low, "high", high, "series", f->series);
 }
 
 /* `other` may be NULL. */
@@ -187,11 +188,21 @@ void weft_single_cold(const weft_single *how) {
     add_cell(how, &text, &own, &other);
 }
 
+enum { SLICES = 50 };
+
+/* One growth from empty, cut into slices of as many entries each. */
+typedef struct growth {
+    double rates[SLICES]; /* entries a second */
+    double worst[SLICES]; /* the longest gap between two inserts, ns */
+    double idle[SLICES];  /* and between two looks of an idle thread at the clock */
+} growth;
+
 /* A thread that only reads the clock, beside the one that is measured. */
 typedef struct idle {
     weft_thread thread;
     uint32_t stop;
-    uint64_t worst;
+    uint32_t slice; /* that the other one is in */
+    double *worst;  /* of each slice */
 } idle;
 
 static void *stay_idle(void *ctx) {
@@ -199,10 +210,19 @@ static void *stay_idle(void *ctx) {
     uint64_t last = weft_clock_monotonic_ns();
     while (!weft_load_relaxed(&i->stop)) {
         uint64_t now = weft_clock_monotonic_ns();
-        i->worst = now - last > i->worst ? now - last : i->worst;
+        double *worst = &i->worst[weft_load_relaxed(&i->slice)];
+        *worst = (double)(now - last) > *worst ? (double)(now - last) : *worst;
         last = now;
     }
     return NULL;
+}
+
+static double most(const double *values) {
+    double found = 0;
+    for (int i = 0; i < SLICES; i++) {
+        found = values[i] > found ? values[i] : found;
+    }
+    return found;
 }
 
 /* Entries that fit into half of the free memory at 64 bytes each. */
@@ -212,27 +232,65 @@ static uint64_t entries_that_fit(uint64_t wanted) {
     return wanted < most ? wanted : most;
 }
 
-static uint64_t grow(uint64_t entries) {
-    weft_u64map map;
+/* Inserts `count` entries behind the first `from`; the longest gap between two, ns. */
+static uint64_t insert_slice(weft_u64map *map, uint64_t from, uint64_t count) {
     uint64_t worst = 0;
-    weft_u64map_open(&map, NULL);
     uint64_t last = weft_clock_monotonic_ns();
-    for (uint64_t i = 1; i <= entries && !weft_bench_stopped(); i++) {
-        weft_u64map_insert(&map, weft_draw_mix(i), i);
+    for (uint64_t i = from + 1; i <= from + count; i++) {
+        weft_u64map_insert(map, weft_draw_mix(i), i);
         uint64_t now = weft_clock_monotonic_ns();
         worst = now - last > worst ? now - last : worst;
         last = now;
-        if ((i & 0xfffff) == 0) {
-            weft_bench_progress("worst operation while growing: %llu of %llu entries",
-                                (unsigned long long)i, (unsigned long long)entries);
-            last = weft_clock_monotonic_ns();
-        }
     }
-    weft_u64map_close(&map);
     return worst;
 }
 
+static void grow(growth *g, uint64_t slice_entries) {
+    weft_u64map map;
+    idle beside = {.worst = g->idle};
+    weft_u64map_open(&map, NULL);
+    bool started = weft_thread_start(&beside.thread, stay_idle, &beside);
+    for (uint32_t i = 0; i < SLICES && !weft_bench_stopped(); i++) {
+        weft_store_relaxed(&beside.slice, i);
+        uint64_t began = weft_clock_monotonic_ns();
+        g->worst[i] = (double)insert_slice(&map, i * slice_entries, slice_entries);
+        g->rates[i] = (double)slice_entries * 1e9 / elapsed_ns(began);
+        weft_bench_progress("worst operation while growing: %llu of %llu entries",
+                            (unsigned long long)((i + 1) * slice_entries),
+                            (unsigned long long)(SLICES * slice_entries));
+    }
+    weft_store_relaxed(&beside.stop, 1);
+    if (started) {
+        weft_thread_join(&beside.thread);
+    }
+    weft_u64map_close(&map);
+}
+
+/* What a slice did, drawn where it ended. A growth that was stopped has fewer. */
+static json_t *line_json(const char *name, const char *unit, const double *values,
+                         uint64_t slice_entries) {
+    json_t *points = json_array();
+    for (int i = 0; i < SLICES && values[i] > 0; i++) {
+        double entries = (double)((uint64_t)(i + 1) * slice_entries) / 1e6;
+        json_array_append_new(points, json_pack("[f,f]", entries, values[i]));
+    }
+    return json_pack("{s:s,s:s,s:s,s:o}", "name", name, "unit", unit, "x", "million entries",
+                     "points", points);
+}
+
+/* The turn that the median of the worst operations is of. */
+static const growth *middle_of(const growth *turns, const figure *worst) {
+    const growth *found = &turns[0];
+    for (size_t i = 0; i < worst->count; i++) {
+        found = worst->values[i] == median_of(worst) ? &turns[i] : found;
+    }
+    return found;
+}
+
 void weft_single_worst(const weft_single *how) {
+    enum { TURNS = 3 };
+    growth turns[TURNS] = {0};
+    uint64_t slice = entries_that_fit(how->quick ? 2000000 : 50000000) / SLICES;
     cell_text text = {.id = "growth-worst/1",
                       .about = "the worst single insert while growing from empty, beside the worst "
                                "gap of an idle thread",
@@ -240,20 +298,21 @@ void weft_single_worst(const weft_single *how) {
                       .measure = "worst operation",
                       .unit = "ns",
                       .better = "less",
-                      .entries = entries_that_fit(how->quick ? 2000000 : 50000000)};
+                      .entries = slice * SLICES};
     figure own = {.peer = WEFT_PEER_OWN};
     figure other = {.peer = "idle-thread"};
-    for (int turn = 0; turn < (how->quick ? 1 : 3) && !weft_bench_stopped(); turn++) {
-        idle beside = {.stop = 0};
-        bool started = weft_thread_start(&beside.thread, stay_idle, &beside);
-        own.values[own.count++] = (double)grow(text.entries);
-        weft_store_relaxed(&beside.stop, 1);
-        if (started) {
-            weft_thread_join(&beside.thread);
-            other.values[other.count++] = (double)beside.worst;
-        }
+    for (int turn = 0; turn < (how->quick ? 1 : TURNS) && !weft_bench_stopped(); turn++) {
+        grow(&turns[turn], slice);
+        own.values[own.count++] = most(turns[turn].worst);
+        other.values[other.count++] = most(turns[turn].idle);
     }
-    if (own.count != 0 && other.count != 0) {
+    if (own.count != 0 && most(turns[0].idle) > 0) {
+        const growth *shown = middle_of(turns, &own);
+        own.series = json_array();
+        other.series = json_array();
+        json_array_append_new(own.series, line_json("inserts", "1/s", shown->rates, slice));
+        json_array_append_new(own.series, line_json("worst gap", "ns", shown->worst, slice));
+        json_array_append_new(other.series, line_json("worst gap", "ns", shown->idle, slice));
         add_control(how, other.peer, "a thread that only reads the clock");
         add_cell(how, &text, &own, &other);
     }

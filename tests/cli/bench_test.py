@@ -105,6 +105,23 @@ class Results(Bench):
         _, out, _ = self.measure("--latency")
         self.assertIn("p99.9", out)
 
+    def test_growth_has_a_time_line(self):
+        path = os.path.join(self.folder, "result.json")
+        self.write(SMALL, name="u64-growth-1m", prefill=0, mode="once", mix={"insert": 100})
+        self.run_bench(0, "growth", "--quick", *QUICK, "--peers", "none", "--json", path)
+        with open(path, encoding="utf-8") as stream:
+            cells = {cell["id"]: cell for cell in json.load(stream)["cells"]}
+        own, idle = cells["growth-worst/1"]["results"]
+        lines = {(one["peer"], line["name"]): line for one in (own, idle)
+                 for line in one["series"]}
+        self.assertEqual(set(lines), {("weft-lockfree", "inserts"), ("weft-lockfree", "worst gap"),
+                                      ("idle-thread", "worst gap")})
+        rates, gaps = lines["weft-lockfree", "inserts"], lines["weft-lockfree", "worst gap"]
+        self.assertEqual((rates["unit"], rates["x"]), ("1/s", "million entries"))
+        self.assertEqual([x for x, _ in rates["points"]], [x for x, _ in gaps["points"]])
+        self.assertAlmostEqual(rates["points"][-1][0], cells["growth-worst/1"]["entries"] / 1e6)
+        self.assertAlmostEqual(max(y for _, y in gaps["points"]) / own["median"], 1, delta=1e-4)
+
     def test_peers_are_chosen(self):
         self.add_peer("good")
         result, _, _ = self.measure("--peers", "none")
