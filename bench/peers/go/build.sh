@@ -20,5 +20,5 @@ go mod download || {
     echo "the modules of go.mod are neither in Go's cache nor to be had" >&2
     exit 4
 }
-go build -mod=readonly -trimpath -buildvcs=false -tags "${id#go-}" -o "$output/.$id/$id" .
+GOFLAGS= go build -mod=readonly -trimpath -buildvcs=false -tags "${id#go-}" -o "$output/.$id/$id" .
 mv "$output/.$id/$id" "$output/$id"

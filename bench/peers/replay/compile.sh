@@ -4,6 +4,10 @@
 #     needs_header c ck_ht.h libck-dev
 #     compile ck.c -lck
 # $peer is the peer's folder and $id its name; set CC and CXX for other compilers.
+# The flags of weft's own release build, and no others: see "Flags and allocators" in ../README.md.
+release_flags="-O3 -DNDEBUG -fno-omit-frame-pointer"
+[ "$(uname -m)" != x86_64 ] || release_flags="$release_flags -mcx16"
+
 [ $# -eq 1 ] || { echo "usage: $0 OUTPUT_FOLDER" >&2; exit 2; }
 output=$1
 peer=$(cd "$(dirname "$0")" && pwd)
@@ -52,9 +56,7 @@ compile() {
     source=$peer/$1
     shift
     needs_compiler "$source"
-    machine=
-    [ "$(uname -m)" != x86_64 ] || machine=-mcx16
-    $(compiler "$source") -O3 -DNDEBUG -D_GNU_SOURCE $machine -Wall -Wextra -Werror -pthread \
+    $(compiler "$source") $release_flags -D_GNU_SOURCE -Wall -Wextra -Werror -pthread \
         -I"$peer/../replay" "$source" -o "$scratch/$id" "$@"
     mv "$scratch/$id" "$output/$id"
 }

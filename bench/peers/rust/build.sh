@@ -21,8 +21,7 @@ cargo fetch --quiet --locked || {
     exit 4
 }
 # One target folder for all of them: what they share is compiled once, and cargo locks it meanwhile.
-# AVX2 and the like: scc's documentation asks for it, and the peer runs where it is built.
-RUSTFLAGS="-C target-cpu=native" CARGO_TARGET_DIR=$output/.rust \
+RUSTFLAGS= CARGO_TARGET_DIR=$output/.rust \
     cargo build --quiet --release --locked --offline --bin "$id"
 cp "$output/.rust/release/$id" "$output/.rust/$id.new"
 mv "$output/.rust/$id.new" "$output/$id"
