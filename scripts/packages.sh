@@ -20,7 +20,7 @@ packages_of() {
         "nodejs node-redis clang-14 llvm-14 libclang-rt-14-dev clang-format-14 valgrind" \
         "g++ git man-db" ;;
     tidy) echo "python3 clang-format-14 git" ;;
-    bench) echo "redis-server redis-tools python3" ;;
+    bench) echo "redis-server redis-tools memcached python3" ;;
     peers) echo "g++ liburcu-dev libck-dev libtbb-dev libcuckoo-dev libboost1.81-dev" \
         "libxxhash-dev python3-pip $(unless go golang-go) $(unless cargo cargo)" \
         "$(unless javac default-jdk-headless)" ;;
@@ -61,10 +61,12 @@ install_missing() {
         as_root=sudo
     fi
     echo "Installing with apt-get:" $wanted
-    case " $(echo $wanted) " in
-    *" redis-server "*) echo "(the package redis-server starts a server on port 6379; weft does" \
-        "not need it running: systemctl disable --now redis-server)" ;;
-    esac
+    for service in redis-server memcached; do
+        case " $(echo $wanted) " in
+        *" $service "*) echo "(the package $service starts a server; weft does not need it" \
+            "running: systemctl disable --now $service)" ;;
+        esac
+    done
     # A machine without package lists, or with old ones, finds nothing: refresh them first.
     $as_root apt-get update -qq
     available=
