@@ -9,7 +9,8 @@ install(TARGETS weft weft_static EXPORT weft-targets
 install(DIRECTORY include/weft DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 if(TARGET weft-tool)
     install(TARGETS weft-tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-    # What `weft bench` reads and starts.
+    # What `weft bench` reads and starts; the template of its page is in the binary. Workloads are
+    # files, since people read them to write their own.
     install(DIRECTORY bench/workloads DESTINATION ${CMAKE_INSTALL_DATADIR}/weft/bench
             FILES_MATCHING PATTERN "*.json")
     file(GLOB descriptions CONFIGURE_DEPENDS RELATIVE "${CMAKE_SOURCE_DIR}" bench/peers/*/peer.toml)
@@ -17,7 +18,8 @@ if(TARGET weft-tool)
         get_filename_component(folder "${description}" DIRECTORY)
         install(FILES "${description}" DESTINATION "${CMAKE_INSTALL_DATADIR}/weft/${folder}")
     endforeach()
-    install(TARGETS weft-peer RUNTIME DESTINATION lib/weft/peers)
+    install(TARGETS weft-peer RUNTIME DESTINATION ${peers_folder})
+    install(FILES "${CMAKE_BINARY_DIR}/peers/weft-rwlock" DESTINATION ${peers_folder}) # a link
 endif()
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/weft)

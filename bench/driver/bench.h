@@ -29,9 +29,12 @@ int weft_bench_report(const json_t *result, const char *path);
 json_t *weft_bench_weft_json(void);    /* "weft": version, commit, compiler */
 json_t *weft_bench_machine_json(void); /* "machine": processor, memory, kernel … */
 
-/* Where the data of the bench is (workloads, peers, the page's template): $WEFT_BENCH, the source
- * tree that this was built from, or the installation. Ends without a slash. */
+/* Where the data of the bench is (workloads, descriptions of peers): $WEFT_BENCH, the installation,
+ * or the source tree that this was built from. Ends without a slash. */
 const char *weft_bench_folder(void);
+
+/* The path of something relative to the folder of this binary. False: it is too long. */
+bool weft_bench_beside(char *path, size_t size, const char *relative);
 
 /* Ctrl-C and SIGTERM ask for an end after the sample under way. */
 void weft_bench_catch_stop(void);

@@ -18,33 +18,30 @@ static bool is_folder_of_bench(const char *path) {
     return access(inside, R_OK) == 0;
 }
 
-/* PREFIX/share/weft/bench for a binary in PREFIX/bin. */
-static bool installed(char *path, size_t size) {
+bool weft_bench_beside(char *path, size_t size, const char *relative) {
     char self[4000];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    for (int up = 0; up < 2 && length > 0; up++) {
-        self[length] = '\0';
-        char *slash = strrchr(self, '/');
-        length = slash != NULL ? slash - self : 0;
-    }
-    if (length <= 0) {
+    self[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(self, '/');
+    if (slash == NULL) {
         return false;
     }
-    self[length] = '\0';
-    snprintf(path, size, "%s/share/weft/bench", self);
-    return is_folder_of_bench(path);
+    *slash = '\0';
+    return snprintf(path, size, "%s/%s", self, relative) < (int)size;
 }
 
+/* An installed binary has its own data, of its own version, though the tree that it was built from
+ * may still be there. */
 const char *weft_bench_folder(void) {
     static char path[4096];
     const char *named = getenv("WEFT_BENCH");
     if (named != NULL && *named != '\0') {
         return named;
     }
-    if (path[0] == '\0' && !is_folder_of_bench(WEFT_BENCH_SOURCE) && installed(path, sizeof path)) {
-        return path;
+    if (path[0] == '\0' && (!weft_bench_beside(path, sizeof path, WEFT_BENCH_INSTALLED) ||
+                            !is_folder_of_bench(path))) {
+        snprintf(path, sizeof path, "%s", WEFT_BENCH_SOURCE);
     }
-    snprintf(path, sizeof path, "%s", WEFT_BENCH_SOURCE);
     return path;
 }
 

@@ -177,20 +177,16 @@ static int search(weft_peers *peers, const char *path) {
 
 static int search_all(weft_peers *peers) {
     const char *named = getenv("WEFT_PEERS");
-    char self[4096];
     char path[4200];
     if (named != NULL && *named != '\0') {
         return search(peers, named);
     }
     int code = 0;
-    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (size > 0) {
-        self[size] = '\0';
-        *strrchr(self, '/') = '\0';
-        snprintf(path, sizeof path, "%s/peers", self);
+    if (weft_bench_beside(path, sizeof path, "peers")) {
         code = search(peers, path);
-        snprintf(path, sizeof path, "%s/../lib/weft/peers", self);
-        code = code != 0 ? code : search(peers, path);
+    }
+    if (code == 0 && weft_bench_beside(path, sizeof path, WEFT_PEERS_INSTALLED)) {
+        code = search(peers, path);
     }
     snprintf(path, sizeof path, "%s/../build/peers", weft_bench_folder());
     return code != 0 ? code : search(peers, path);

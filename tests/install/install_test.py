@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""`make install` into an empty prefix, consumers built against it, and `make uninstall`."""
+"""`make install` into an empty prefix, consumers built against it, `weft bench` out of it, and then
+`make uninstall`."""
+import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -37,6 +40,10 @@ class Installed(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="weft-install-")
+        # A copy of the tree, so that it can be taken away.
+        cls.source = os.path.join(cls.folder, "source")
+        shutil.copytree(ROOT, cls.source, symlinks=True,
+                        ignore=lambda folder, _: {".git", "build"} if folder == ROOT else ())
         cls.build = os.path.join(cls.folder, "build")
         cls.prefix = os.path.join(cls.folder, "prefix")
         cls.make("install")
@@ -49,7 +56,7 @@ class Installed(unittest.TestCase):
     def make(cls, target, destdir=""):
         # ctest -j and make have their own ideas of jobs: keep make's variables to this call.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-        run("make", "-C", ROOT, target, "BUILD=" + cls.build, "PREFIX=" + cls.prefix,
+        run("make", "-C", cls.source, target, "BUILD=" + cls.build, "PREFIX=" + cls.prefix,
             "DESTDIR=" + destdir, env=environment)
 
     def pkg_config(self, *words):
@@ -134,6 +141,40 @@ class Installed(unittest.TestCase):
         self.assertIn("bin/weft", found)
         self.assertIn("share/man/man3/weft_map_get.3", found)
         self.assertIn("include/weft/map.h", found)
+        self.assertIn("share/weft/bench/workloads/serve/serve-incr-p1.json", found)
+
+    @contextlib.contextmanager
+    def without_source(self):
+        """Neither the tree nor the build folder is where the binary was built from."""
+        folders = (self.source, self.build)
+        for folder in folders:
+            os.rename(folder, folder + ".away")
+        try:
+            yield
+        finally:
+            for folder in folders:
+                os.rename(folder + ".away", folder)
+
+    def bench(self, prefix):
+        """One short workload, with all peers that are installed, and its page."""
+        result, page = (os.path.join(self.folder, name) for name in ("map.json", "map.html"))
+        environment = {k: v for k, v in os.environ.items()
+                       if k not in ("WEFT_BENCH", "WEFT_PEERS")}
+        run(os.path.join(prefix, "bin", "weft"), "bench", "map", "--workload", "u64-10k-uniform-5",
+            "--threads", "1", "--rounds", "1", "--seconds", "0.05", "--noisy", "--json", result,
+            "--report", page, cwd=self.folder, env=environment)
+        with open(page, encoding="utf-8") as stream:
+            self.assertIn("u64-10k-uniform-5", stream.read())
+        with open(result, encoding="utf-8") as stream:
+            cell, = json.load(stream)["cells"]
+        self.assertEqual({one["peer"] for one in cell["results"]}, {"weft-lockfree", "weft-rwlock"})
+
+    def test_bench_needs_no_source(self):
+        moved = os.path.join(self.folder, "moved-bench")
+        shutil.copytree(self.prefix, moved, symlinks=True)
+        with self.without_source():
+            self.bench(self.prefix)
+            self.bench(moved)
 
     def test_uninstall_leaves_nothing(self):
         stage = os.path.join(self.folder, "stage")
