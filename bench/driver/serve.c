@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `weft bench serve`: its options. */
+#include "base/arguments.h"
 #include "base/clock.h"
 #include "base/exit.h"
 #include "bench.h"
@@ -33,27 +34,10 @@ typedef struct asked {
     weft_serve_bench bench;
 } asked;
 
-typedef struct serve_option {
-    const char *name;
-    const char *value; /* NULL: takes none */
-    const char *help;
-    const char *allowed;
-    bool (*take)(asked *into, const char *text);
-} serve_option;
-
-static bool read_real(const char *text, double least, double most, double *number) {
-    char *end;
-    *number = strtod(text, &end);
-    return end != text && *end == '\0' && *number >= least && *number <= most;
-}
-
-static bool take_peers(asked *into, const char *text) {
-    into->peers = text;
-    return *text != '\0';
-}
-
 /* NAME=COMMAND; words are separated by blanks. */
-static bool take_server(asked *into, const char *text) {
+static bool take_server(void *wanted, const weft_argument *argument, const char *text) {
+    asked *into = wanted;
+    (void)argument;
     size_t length = strcspn(text, "=");
     if (length == 0 || length > NAME_MOST || text[length] != '=' || strcspn(text, "/") < length ||
         into->own_count == WEFT_SERVE_SERVERS_MOST - 4) {
@@ -83,7 +67,9 @@ static bool take_server(asked *into, const char *text) {
     return count != 0 && rest == NULL;
 }
 
-static bool take_workload(asked *into, const char *text) {
+static bool take_workload(void *wanted, const weft_argument *argument, const char *text) {
+    asked *into = wanted;
+    (void)argument;
     if (*text == '\0' || into->workload_count == WORKLOADS_MOST) {
         return false;
     }
@@ -91,73 +77,58 @@ static bool take_workload(asked *into, const char *text) {
     return true;
 }
 
-static bool take_rounds(asked *into, const char *text) {
-    double number;
-    bool good = read_real(text, 1, WEFT_SERVE_ROUNDS_MOST, &number) && number == (unsigned)number;
-    into->rounds = good ? (unsigned)number : 0;
-    return good;
-}
-
-static bool take_seconds(asked *into, const char *text) {
-    return read_real(text, 0.1, 3600, &into->seconds);
-}
-
-static bool take_timeout(asked *into, const char *text) {
-    return read_real(text, 0.1, 3600, &into->bench.timeout);
-}
-
-static bool take_seed(asked *into, const char *text) {
-    double number;
-    bool good = read_real(text, 1, 4294967296.0, &number) && number == (double)(uint64_t)number;
-    into->bench.seed = good ? (uint64_t)number : 0;
-    return good;
-}
-
-static bool take_dir(asked *into, const char *text) {
+static bool take_dir(void *wanted, const weft_argument *argument, const char *text) {
+    asked *into = wanted;
+    (void)argument;
     into->bench.parent = text;
     return access(text, W_OK | X_OK) == 0;
 }
 
-static bool take_json(asked *into, const char *text) {
-    into->json = text;
-    return *text != '\0';
+/* value-bytes is value_bytes in files. */
+static const char *field_name(const char *option) {
+    return strcmp(option, "value-bytes") == 0 ? "value_bytes" : option;
 }
 
-static bool take_report(asked *into, const char *text) {
-    into->report = text;
-    return *text != '\0';
-}
-
-static bool take_noisy(asked *into, const char *text) {
-    (void)text;
-    into->noisy = true;
+static bool take_field(void *wanted, const weft_argument *argument, const char *text) {
+    asked *into = wanted;
+    weft_serve_workload tried;
+    weft_serve_workload_init(&tried);
+    if (into->field_count == WORKLOADS_MOST ||
+        !weft_serve_workload_set(&tried, field_name(argument->name), text)) {
+        return false;
+    }
+    into->fields[into->field_count][0] = field_name(argument->name);
+    into->fields[into->field_count++][1] = text;
     return true;
 }
 
-static bool take_quick(asked *into, const char *text) {
-    (void)text;
-    into->quick = true;
-    return true;
-}
+#define INTO(member) WEFT_ARGUMENT_INTO(asked, member)
+#define REAL(least_, most_) WEFT_ARGUMENT_REAL, .least = (least_), .most = (most_)
+#define WHOLE(least_, most_) WEFT_ARGUMENT_WHOLE, .least = (least_), .most = (most_)
 
-static const serve_option table[] = {
+static const weft_argument table[] = {
     {"peers", "LIST", "servers beside weft: all, none, or of redis,valkey,memcached (all)",
-     "all, none, or a list of redis, valkey and memcached", take_peers},
+     "all, none, or a list of redis, valkey and memcached", WEFT_ARGUMENT_TEXT, INTO(peers)},
     {"server", "NAME=COMMAND", "one more, that speaks RESP2; {port} and {dir} are replaced",
-     "a name without /, =, and a command of up to 31 words", take_server},
+     "a name without /, =, and a command of up to 31 words", .take = take_server},
     {"workload", "NAME", "a workload or its file, several times; those of the verdict without",
-     "a name of bench/workloads/serve, or a file", take_workload},
-    {"rounds", "N", "samples of each cell and server (5; 3 with --quick)", "1 to 100", take_rounds},
-    {"seconds", "S", "length of a sample (0.5; 0.3 with --quick)", "0.1 to 3600", take_seconds},
+     "a name of bench/workloads/serve, or a file", .take = take_workload},
+    {"rounds", "N", "samples of each cell and server (5; 3 with --quick)", "1 to 100",
+     WHOLE(1, WEFT_SERVE_ROUNDS_MOST), INTO(rounds)},
+    {"seconds", "S", "length of a sample (0.5; 0.3 with --quick)", "0.1 to 3600", REAL(0.1, 3600),
+     INTO(seconds)},
     {"timeout", "S", "without a reply for so long, a server has failed (5)", "0.1 to 3600",
-     take_timeout},
-    {"seed", "N", "of what is drawn at random (1)", "a whole number from 1 to 2^32", take_seed},
+     REAL(0.1, 3600), INTO(bench.timeout)},
+    {"seed", "N", "of what is drawn at random (1)", "a whole number from 1 to 2^32",
+     WHOLE(1, 4294967296.0), INTO(bench.seed)},
     {"dir", "PATH", "where servers keep their data meanwhile ($TMPDIR or /tmp)",
-     "a folder that can be written", take_dir},
-    {"json", "FILE", "write the result; - is standard output", "a file", take_json},
-    {"report", "FILE", "write a page", "a file", take_report},
-    {"noisy", NULL, "give figures even if others used the machine", NULL, take_noisy},
-    {"quick", NULL, "fewer and shorter samples", NULL, take_quick},
+     "a folder that can be written", .take = take_dir},
+    {"json", "FILE", "write the result; - is standard output", "a file", WEFT_ARGUMENT_TEXT,
+     INTO(json)},
+    {"report", "FILE", "write a page", "a file", WEFT_ARGUMENT_TEXT, INTO(report)},
+    {"noisy", NULL, "give figures even if others used the machine", NULL, WEFT_ARGUMENT_FLAG,
+     INTO(noisy)},
+    {"quick", NULL, "fewer and shorter samples", NULL, WEFT_ARGUMENT_FLAG, INTO(quick)},
 };
 
 /* These change every workload; without --workload they describe one. */
@@ -168,100 +139,45 @@ static const char *const workload_fields[] = {"mix",     "keys",         "value-
 enum {
     OPTIONS = sizeof table / sizeof *table,
     FIELDS = sizeof workload_fields / sizeof *workload_fields,
-    HELP = OPTIONS + FIELDS,
 };
 
-/* value-bytes is value_bytes in files. */
-static const char *field_name(const char *option) {
-    return strcmp(option, "value-bytes") == 0 ? "value_bytes" : option;
-}
+static const char command_name[] = "bench serve";
 
-static void print_help(void) {
+static void print_help(const weft_arguments *arguments) {
     printf("usage: weft bench serve [OPTION...]\n\n"
            "Compare weft serve with the servers that are installed, under the same load.\n\n");
-    for (int i = 0; i < OPTIONS; i++) {
-        char left[40];
-        snprintf(left, sizeof left, "--%s %s", table[i].name,
-                 table[i].value != NULL ? table[i].value : "");
-        printf("  %-24s %s\n", left, table[i].help);
+    for (size_t i = 0; i < OPTIONS; i++) {
+        weft_argument_print(&arguments->list[i], 24);
+        printf("\n");
     }
     printf("  %-24s %s\n", "--help", "this text");
     printf("\nThese change every workload; without --workload they describe one:\n\n");
-    for (int i = 0; i < FIELDS; i++) {
-        char left[40];
-        snprintf(left, sizeof left, "--%s TEXT", workload_fields[i]);
-        printf("  %-24s %s\n", left, weft_serve_workload_allowed(field_name(workload_fields[i])));
+    for (size_t i = OPTIONS; i < arguments->count; i++) {
+        weft_argument_print(&arguments->list[i], 24);
+        printf("\n");
     }
     printf("  (a mix is written get=80,set=20; zipf=0.99 and share=0.5 likewise)\n");
 }
 
-static int refuse(const char *format, const char *argument) {
-    fprintf(stderr, "weft bench serve: ");
-    fprintf(stderr, format, argument);
-    fprintf(stderr, "; 'weft bench serve --help' tells the options\n");
-    return WEFT_EXIT_USAGE;
-}
-
 static int refuse_value(const char *option, const char *text, const char *allowed) {
-    fprintf(stderr, "weft bench serve: --%s '%s' is not allowed; allowed: %s\n", option, text,
-            allowed);
-    return WEFT_EXIT_USAGE;
-}
-
-static void fill_long_options(struct option *out) {
-    for (int i = 0; i < OPTIONS; i++) {
-        out[i] = (struct option){table[i].name, table[i].value != NULL, NULL, i};
-    }
-    for (int i = 0; i < FIELDS; i++) {
-        out[OPTIONS + i] = (struct option){workload_fields[i], 1, NULL, OPTIONS + i};
-    }
-    out[HELP] = (struct option){"help", no_argument, NULL, HELP};
-    out[HELP + 1] = (struct option){NULL, 0, NULL, 0};
-}
-
-/* 0, or the exit code. */
-static int take_one(asked *into, int found, const char *text) {
-    if (found < OPTIONS) {
-        return table[found].take(into, text)
-                   ? 0
-                   : refuse_value(table[found].name, text, table[found].allowed);
-    }
-    const char *option = workload_fields[found - OPTIONS];
-    weft_serve_workload tried;
-    weft_serve_workload_init(&tried);
-    if (into->field_count == WORKLOADS_MOST ||
-        !weft_serve_workload_set(&tried, field_name(option), text)) {
-        return refuse_value(option, text, weft_serve_workload_allowed(field_name(option)));
-    }
-    into->fields[into->field_count][0] = field_name(option);
-    into->fields[into->field_count++][1] = text;
-    return 0;
+    weft_argument argument = {.name = option, .allowed = allowed};
+    return weft_arguments_refuse_value(command_name, &argument, text);
 }
 
 /* -1: go on; else the exit code. */
 static int take_arguments(asked *into, int argc, char **argv) {
-    struct option long_options[HELP + 2];
-    int found;
-    fill_long_options(long_options);
-    opterr = 0;
-    optind = 1;
-    while ((found = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-        if (found == HELP) {
-            print_help();
-            return WEFT_EXIT_FINE;
-        }
-        if (found == ':') {
-            return refuse("option '%s' needs a value", argv[optind - 1]);
-        }
-        if (found == '?') {
-            return refuse("there is no option '%s', or it takes no value", argv[optind - 1]);
-        }
-        int code = take_one(into, found, optarg);
-        if (code != 0) {
-            return code;
-        }
+    weft_argument list[OPTIONS + FIELDS];
+    weft_arguments arguments = {command_name, list, OPTIONS + FIELDS, print_help};
+    memcpy(list, table, sizeof table);
+    for (int i = 0; i < FIELDS; i++) {
+        const char *allowed = weft_serve_workload_allowed(field_name(workload_fields[i]));
+        list[OPTIONS + i] =
+            (weft_argument){workload_fields[i], "TEXT", allowed, allowed, .take = take_field};
     }
-    return optind < argc ? refuse("what is '%s'?", argv[optind]) : -1;
+    int code = weft_arguments_take(&arguments, into, argc, argv);
+    return code < 0 && optind < argc
+               ? weft_arguments_refuse(command_name, "what is '%s'?", argv[optind])
+               : code;
 }
 
 /* ---------------------------------------------------------------- what is measured */
@@ -354,7 +270,7 @@ static int read_workloads(const asked *from, weft_serve_workload **list, size_t 
         }
         const char *wrong = weft_serve_workload_check(&(*list)[i]);
         if (wrong != NULL) {
-            return refuse("%s", wrong);
+            return weft_arguments_refuse(command_name, "%s", wrong);
         }
     }
     return 0;
