@@ -54,6 +54,17 @@ function(weft_test_program kind name source)
     target_link_libraries(${target} PRIVATE ${ARGN} PkgConfig::cmocka)
 endfunction()
 
+# What a program of tests/progress has beside its own file. Calls of malloc come to tests/progress,
+# and all functions are bound before one is stepped through.
+function(weft_stepped target)
+    weft_sources(files tests/progress)
+    list(FILTER files EXCLUDE REGEX "_test\\.c$")
+    target_sources(${target} PRIVATE ${files})
+    target_link_libraries(${target} PRIVATE ${CMAKE_DL_LIBS})
+    target_link_options(${target} PRIVATE
+                        "-Wl,-z,now,--wrap=malloc,--wrap=aligned_alloc,--wrap=free")
+endfunction()
+
 set(with_server "")
 if(TARGET weft-server)
     set(with_server weft-bench weft-server)
@@ -72,6 +83,10 @@ foreach(kind IN ITEMS unit contract fault progress lin)
         get_filename_component(name "${file}" NAME_WE)
         weft_test_program(${kind} ${name} "${file}" ${libraries})
         weft_register(${kind} ${name} ${kind}_${name})
+        if(kind STREQUAL "progress")
+            weft_stepped(${kind}_${name})
+            set_tests_properties(${kind}/${name} PROPERTIES RUN_SERIAL TRUE) # deadlines
+        endif()
     endforeach()
 endforeach()
 
