@@ -61,7 +61,9 @@ static void *run_victim(void *ctx) {
     if (wanted->step == 0) {
         progress_run_traced(wanted->trace, run_operation, &fixture);
     } else {
-        progress_stop stop = {wanted->trace, wanted->step, stand_still, NULL};
+        progress_stop stop = {.trace = wanted->by_steps ? NULL : wanted->trace,
+                              .step = wanted->step,
+                              .stopped = stand_still};
         (void)progress_run_stopped(&stop, run_operation, &fixture);
     }
     if (fixture.event != NULL) {

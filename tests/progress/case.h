@@ -14,6 +14,7 @@ typedef struct progress_case {
     weft_subject_shape shape;
     progress_trace *trace;
     size_t step;          /* 0: nowhere; the trace is made */
+    bool by_steps;        /* count all steps, whatever the trace says */
     uint64_t deadline_ns; /* for the others */
 } progress_case;
 

@@ -13,6 +13,7 @@ enum {
     SPARSE = 31,     /* entries left, next to the key: rwlock shrinks below 32, lockfree before */
     RETIRED_BEFORE = 511,
     SEEDS = 8,
+    FILLED_MAX = 350,
 };
 
 /* ---- what the stopped thread runs ---- */
@@ -176,17 +177,18 @@ static bool open_with(progress_fixture *f, weft_subject_shape shape, uint64_t se
     return weft_subject_open(&f->subject, &options) == WEFT_OK;
 }
 
-/* ---- a map that is about to grow ---- */
+/* ---- seeds under which the key falls where it has to ---- */
 
-/* So many entries under this seed, and the key's insert begins a growth. */
-typedef struct brim {
+/* So many entries under this seed, and the next insert, of the key, does what is wanted. */
+typedef struct start {
     unsigned entries;
     uint64_t seed;
-} brim;
+} start;
 
-static brim brims[WEFT_ENGINE_RWLOCK + 1][2];
+static start starts[WEFT_ENGINE_RWLOCK + 1][2][2];
 
-static bool is_brim(progress_fixture *f, weft_subject_shape shape, brim at) {
+/* With `grows`, the insert begins a growth; else the key finds a slot in its bucket. */
+static bool is_start(progress_fixture *f, weft_subject_shape shape, start at, bool grows) {
     weft_map_stats before;
     weft_map_stats after;
     if (!open_with(f, shape, at.seed) || !put_first(f, at.entries)) {
@@ -196,26 +198,28 @@ static bool is_brim(progress_fixture *f, weft_subject_shape shape, brim at) {
     (void)put_key(f);
     progress_stats(f, &after);
     (void)weft_subject_close(&f->subject);
-    return after.growths > before.growths;
+    return grows ? after.growths > before.growths
+                 : after.overflow_entries == before.overflow_entries;
 }
 
-static bool find_brim(progress_fixture *f, weft_subject_shape shape) {
-    brim *found = &brims[f->engine][shape];
-    for (unsigned entries = FILLED; found->entries == 0 && entries < 350; entries++) {
+static bool find_start(progress_fixture *f, weft_subject_shape shape, bool grows) {
+    start *found = &starts[f->engine][shape][grows];
+    unsigned end = grows ? FILLED_MAX : FILLED + 1;
+    for (unsigned entries = FILLED; found->entries == 0 && entries < end; entries++) {
         for (uint64_t seed = 1; found->entries == 0 && seed <= SEEDS; seed++) {
-            if (is_brim(f, shape, (brim){entries, seed})) {
-                *found = (brim){entries, seed};
+            if (is_start(f, shape, (start){entries, seed}, grows)) {
+                *found = (start){entries, seed};
             }
         }
     }
     return found->entries != 0;
 }
 
-static bool fill_to_brim(progress_fixture *f, weft_subject_shape shape) {
-    if (!find_brim(f, shape)) {
+static bool fill_to_start(progress_fixture *f, weft_subject_shape shape, bool grows) {
+    if (!find_start(f, shape, grows)) {
         return false;
     }
-    brim at = brims[f->engine][shape];
+    start at = starts[f->engine][shape][grows];
     f->present = at.entries;
     return open_with(f, shape, at.seed) && put_first(f, at.entries);
 }
@@ -272,8 +276,9 @@ const char *progress_prepare(progress_fixture *f, const progress_operation *oper
     weft_history_reset(&f->history);
     f->history.start[PROGRESS_KEY] = (weft_history_value){operation->key_present, START_VALUE};
     progress_state state = operation->state;
-    bool brimful = state == PROGRESS_BRIM || state == PROGRESS_GROWING;
-    bool fine = brimful ? fill_to_brim(f, shape) : open_with(f, shape, 1) && fill(f);
+    bool grows = state == PROGRESS_BRIM || state == PROGRESS_GROWING;
+    bool fine = grows || state == PROGRESS_FILLED ? fill_to_start(f, shape, grows)
+                                                  : open_with(f, shape, 1) && fill(f);
     if (operation->key_present) {
         fine = fine && put_key(f) == WEFT_OK;
     }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The trap flag makes the processor raise a trap after each instruction; the kernel turns it into
  * SIGTRAP, whose handler counts. That costs microseconds a step, and on virtual machines tens of
- * them, so that a function of n instructions would cost n²/2 of them. Therefore a run that is to be
- * stopped uses what a traced run has found: it goes at full speed up to a breakpoint (int3) at the
- * last place before the wanted one that is new, and makes single steps only from there. The
- * breakpoint is taken out before the thread stands still, so that the others never meet it. */
+ * them, so that stopping everywhere in a function of n instructions would cost n²/2 of them.
+ * Therefore a run that is to be stopped uses what a traced run has found: it goes at full speed to
+ * a breakpoint (int3) in a place that was passed a few times only, perhaps to another one from
+ * there, and makes single steps for the rest. Breakpoints are taken out before the thread stands
+ * still, so that the others do not meet them. */
 #include "progress/stepper.h"
 
 #if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_ADDRESS__) &&                 \
@@ -57,7 +58,9 @@ bool progress_is_stepping(void) {
 #include <sys/mman.h>
 #include <ucontext.h>
 
-enum { TRAP_FLAG = 0x100, INT3 = 0xcc, SEEN_SLOTS = 1 << 18 };
+enum { TRAP_FLAG = 0x100, INT3 = 0xcc, SEEN_SLOTS = 1 << 18, LEGS_MAX = 2 };
+
+#define NEVER UINT32_MAX
 
 /* Calls fn(ctx) with these flags set in addition, and clears the trap flag when it is back. */
 void progress_call(progress_fn fn, void *ctx, uint64_t flags);
@@ -97,6 +100,13 @@ static struct {
     bool writable; /* breakpoints can be set */
 } code;
 
+/* A part of the way: to where a breakpoint is met for the nth time. */
+typedef struct leg {
+    uintptr_t pc;
+    size_t times;
+    size_t step; /* the instructions that are then done */
+} leg;
+
 /* The run that is under way. */
 static struct {
     progress_trace *trace; /* to be filled, or NULL */
@@ -104,9 +114,12 @@ static struct {
     uintptr_t last; /* the program counter that was counted last */
     size_t steps;   /* instructions so far */
     bool stopped;
-    uintptr_t breakpoint; /* 0: none is set */
-    size_t anchor;        /* where it is */
-    uint8_t covered;      /* the byte that it covers */
+    leg legs[LEGS_MAX];
+    unsigned leg; /* the one that is under way */
+    unsigned legs_count;
+    bool is_set;     /* the breakpoint of this leg is in its place */
+    bool to_be_set;  /* after the next step */
+    uint8_t covered; /* the byte that it covers */
 } now;
 
 static __thread bool is_stepping;
@@ -117,6 +130,20 @@ bool progress_is_stepping(void) {
 
 static void poke(uintptr_t address, uint8_t byte) {
     *(volatile uint8_t *)address = byte;
+}
+
+static void set_breakpoint(void) {
+    uintptr_t pc = now.legs[now.leg].pc;
+    now.covered = *(const uint8_t *)pc;
+    now.is_set = true;
+    poke(pc, INT3);
+}
+
+static void take_out_breakpoint(void) {
+    if (now.is_set) {
+        poke(now.legs[now.leg].pc, now.covered);
+        now.is_set = false;
+    }
 }
 
 /* The thread has made a step; false if it needs no more of them. */
@@ -146,6 +173,33 @@ static bool count_step(uintptr_t pc) {
     return true;
 }
 
+/* The breakpoint was met, and is taken out. The rest of the way may need it again, or the next one,
+ * once the instruction that it covered is done; false if neither. */
+static bool goes_on(uintptr_t pc) {
+    leg *here = &now.legs[now.leg];
+    now.last = pc;
+    if (--here->times != 0) {
+        now.to_be_set = true;
+        return true;
+    }
+    now.steps = here->step;
+    now.to_be_set = ++now.leg < now.legs_count;
+    return now.to_be_set;
+}
+
+/* Is another trap wanted after the next instruction? */
+static bool on_step(uintptr_t pc) {
+    if (!now.to_be_set) {
+        return count_step(pc);
+    }
+    if (pc != now.last) {
+        now.to_be_set = false;
+        set_breakpoint();
+        return false;
+    }
+    return true; /* one more turn of an instruction that repeats itself */
+}
+
 static void on_trap(int number, siginfo_t *info, void *opaque) {
     greg_t *registers = ((ucontext_t *)opaque)->uc_mcontext.gregs;
     int error = errno;
@@ -156,18 +210,22 @@ static void on_trap(int number, siginfo_t *info, void *opaque) {
         registers[REG_RIP] -= 1;
         return;
     }
-    if (now.breakpoint != 0) {
-        poke(now.breakpoint, now.covered);
-        registers[REG_RIP] = (greg_t)now.breakpoint;
-        now.breakpoint = 0;
-        now.steps = now.anchor - 1; /* counted up below */
-        now.last = 1;               /* no program counter */
-    }
-    if (count_step((uintptr_t)registers[REG_RIP])) {
-        registers[REG_EFL] |= TRAP_FLAG;
+    bool again;
+    if (now.is_set) {
+        uintptr_t pc = now.legs[now.leg].pc;
+        registers[REG_RIP] = (greg_t)pc;
+        take_out_breakpoint();
+        again = goes_on(pc);
+        if (!again) {
+            now.last = 1; /* no program counter */
+            now.steps--;  /* counted up again */
+            again = count_step(pc);
+        }
     } else {
-        registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+        again = on_step((uintptr_t)registers[REG_RIP]);
     }
+    registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+    registers[REG_EFL] |= again ? TRAP_FLAG : 0;
     errno = error;
 }
 
@@ -214,53 +272,110 @@ const char *progress_stepper_start(void) {
 bool progress_trace_init(progress_trace *trace) {
     *trace = (progress_trace){0};
     trace->at = weft_pages_map(PROGRESS_TRACE_MAX * sizeof *trace->at);
-    trace->anchors = weft_pages_map(PROGRESS_TRACE_MAX * sizeof *trace->anchors);
-    return trace->at != NULL && trace->anchors != NULL;
+    trace->earlier = weft_pages_map(PROGRESS_TRACE_MAX * sizeof *trace->earlier);
+    trace->last = weft_pages_map(PROGRESS_TRACE_MAX * sizeof *trace->last);
+    return trace->at != NULL && trace->earlier != NULL && trace->last != NULL;
 }
 
 void progress_trace_free(progress_trace *trace) {
     weft_pages_unmap(trace->at, PROGRESS_TRACE_MAX * sizeof *trace->at);
-    weft_pages_unmap(trace->anchors, PROGRESS_TRACE_MAX * sizeof *trace->anchors);
+    weft_pages_unmap(trace->earlier, PROGRESS_TRACE_MAX * sizeof *trace->earlier);
+    weft_pages_unmap(trace->last, PROGRESS_TRACE_MAX * sizeof *trace->last);
 }
 
-/* Adds to a set of addresses; false if it was there, or if the set is full. */
-static bool is_new(uintptr_t *seen, uintptr_t address) {
-    size_t at = (address * UINT64_C(0x9e3779b97f4a7c15)) >> 46;
-    for (size_t turn = 0; turn < SEEN_SLOTS; turn++, at = (at + 1) % SEEN_SLOTS) {
-        if (seen[at] == 0) {
-            seen[at] = address;
-            return true;
-        }
-        if (seen[at] == address) {
-            return false;
-        }
+/* ---- the way to an instruction --------------------------------------------------------------- */
+
+/* A set of program counters, each with when it was there last. */
+typedef struct seen {
+    uintptr_t pc;
+    uint32_t last;
+} seen;
+
+static uint32_t exchange_last(seen *set, uintptr_t pc, uint32_t step) {
+    size_t at = (pc * UINT64_C(0x9e3779b97f4a7c15)) >> 46;
+    while (set[at].pc != 0 && set[at].pc != pc) {
+        at = (at + 1) % SEEN_SLOTS;
     }
-    return false;
+    uint32_t last = set[at].pc == 0 ? NEVER : set[at].last;
+    set[at] = (seen){pc, step};
+    return last;
 }
 
-/* Breakpoints are set in the program's code only: other libraries are not ours to write. */
-static void find_anchors(progress_trace *trace) {
-    uintptr_t *seen = weft_pages_map(SEEN_SLOTS * sizeof *seen);
-    uint32_t anchor = 0;
+/* Breakpoints are set in the program's code only: other libraries are not ours to write. A program
+ * counter that cannot have one has been there too often. */
+static void find_repeats(progress_trace *trace) {
+    seen *set = weft_pages_map(SEEN_SLOTS * sizeof *set);
+    size_t distinct = 0;
     for (size_t k = 0; k < trace->count; k++) {
         uintptr_t pc = trace->at[k];
-        bool own = pc >= code.begin && pc < code.end;
-        if (seen != NULL && code.writable && own && is_new(seen, pc)) {
-            anchor = (uint32_t)k;
+        bool usable = pc >= code.begin && pc < code.end && code.writable && set != NULL;
+        if (!usable || k == 0 || distinct > SEEN_SLOTS / 2) {
+            trace->earlier[k] = NEVER;
+            trace->last[k] = NEVER;
+            continue;
         }
-        trace->anchors[k] = anchor;
+        uint32_t last = exchange_last(set, pc, (uint32_t)k);
+        distinct += last == NEVER;
+        trace->last[k] = last;
+        trace->earlier[k] = last == NEVER ? 0 : trace->earlier[last] + 1;
     }
-    weft_pages_unmap(seen, SEEN_SLOTS * sizeof *seen);
+    weft_pages_unmap(set, SEEN_SLOTS * sizeof *set);
 }
+
+/* How often a breakpoint at the program counter of `to` is met on the way there. */
+static size_t meetings(const progress_trace *trace, size_t from, size_t to) {
+    size_t met = 0;
+    for (uint32_t at = (uint32_t)to; at != NEVER && at > from; at = trace->last[at]) {
+        met++;
+    }
+    return met;
+}
+
+/* The cheapest leg that ends at `to` or before, in steps: a meeting costs about as much as one. A
+ * step behind the leg counts 1 / `discount`. 0: there is none. */
+static size_t find_leg(const progress_trace *trace, size_t from, size_t to, size_t discount) {
+    size_t best = 0;
+    size_t least = to - from;
+    for (size_t at = to; at > from && (to - at) / discount < least; at--) {
+        bool near = trace->earlier[at] < least || from != 0;
+        if (trace->earlier[at] == NEVER || !near) {
+            continue;
+        }
+        size_t met = from == 0 ? trace->earlier[at] + 1 : meetings(trace, from, at);
+        size_t cost = met + (to - at) / discount;
+        if (cost < least) {
+            least = cost;
+            best = at;
+        }
+    }
+    return best;
+}
+
+static void add_leg(const progress_trace *trace, size_t from, size_t to) {
+    now.legs[now.legs_count++] = (leg){trace->at[to], meetings(trace, from, to), to};
+}
+
+enum { DISCOUNT = 8 };
+
+static void plan(const progress_trace *trace, size_t step) {
+    size_t first = find_leg(trace, 0, step, DISCOUNT);
+    if (first == 0) {
+        return;
+    }
+    add_leg(trace, 0, first);
+    size_t second = first == step ? 0 : find_leg(trace, first, step, 1);
+    if (second != 0) {
+        add_leg(trace, first, second);
+    }
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void run(progress_fn fn, void *ctx, uint64_t flags) {
     is_stepping = true;
     progress_call(fn, ctx, flags);
     is_stepping = false;
-    if (now.breakpoint != 0) {
-        poke(now.breakpoint, now.covered);
-        now.breakpoint = 0;
-    }
+    take_out_breakpoint();
 }
 
 void progress_run_traced(progress_trace *trace, progress_fn fn, void *ctx) {
@@ -269,22 +384,21 @@ void progress_run_traced(progress_trace *trace, progress_fn fn, void *ctx) {
     now.trace = trace;
     run(fn, ctx, TRAP_FLAG);
     trace->count = now.steps;
-    find_anchors(trace);
+    find_repeats(trace);
 }
 
 bool progress_run_stopped(const progress_stop *stop, progress_fn fn, void *ctx) {
     memset(&now, 0, sizeof now);
     now.stop = stop;
-    uint32_t anchor = stop->trace == NULL ? 0 : stop->trace->anchors[stop->step];
-    if (anchor == 0) {
-        run(fn, ctx, TRAP_FLAG);
-        return now.stopped;
+    if (stop->trace != NULL) {
+        plan(stop->trace, stop->step);
     }
-    now.anchor = anchor;
-    now.breakpoint = stop->trace->at[anchor];
-    now.covered = *(const uint8_t *)now.breakpoint;
-    poke(now.breakpoint, INT3);
-    run(fn, ctx, 0);
+    if (now.legs_count == 0) {
+        run(fn, ctx, TRAP_FLAG);
+    } else {
+        set_breakpoint();
+        run(fn, ctx, 0);
+    }
     return now.stopped;
 }
 

@@ -17,8 +17,8 @@ typedef struct progress_trace {
     size_t outside;    /* of them, those of other libraries */
     bool cut;          /* there were more than PROGRESS_TRACE_MAX */
     uintptr_t *at;     /* at[k]: the program counter after k instructions */
-    uint32_t *anchors; /* anchors[k]: the last place not behind k where the function came to a
-                          program counter for the first time */
+    uint32_t *earlier; /* earlier[k]: how often it had been there before */
+    uint32_t *last;    /* last[k]: when it was there last; UINT32_MAX for never */
 } progress_trace;
 
 typedef void (*progress_fn)(void *ctx);
