@@ -62,6 +62,10 @@ int64_t progress_memory_blocks(void) {
     return weft_load_seq_cst(&arena.blocks);
 }
 
+uint64_t progress_memory_taken(void) {
+    return weft_load_seq_cst(&arena.used);
+}
+
 /* ---- the linker gives these the calls of malloc, aligned_alloc and free ---- */
 
 void *__real_malloc(size_t size);

@@ -23,5 +23,7 @@ void progress_memory_divert(bool divert);
 
 /* Blocks that were taken and not given back. */
 int64_t progress_memory_blocks(void);
+/* Bytes taken since the reset, in lines of 64. */
+uint64_t progress_memory_taken(void);
 
 #endif

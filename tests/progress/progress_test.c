@@ -283,7 +283,7 @@ static void note_case(row *r, size_t step, const progress_result *result) {
     r->blocked += result->blocked;
     r->wrong += wrong;
     r->others_ns = result->others_ns > r->others_ns ? result->others_ns : r->others_ns;
-    bool shown = r->blocked <= SHOWN || engines[r->engine].promises;
+    bool shown = engines[r->engine].promises || (options.operation >= 0 && r->blocked <= SHOWN);
     if (wrong || (result->blocked && shown)) {
         print_finding(r, step, result);
     }
