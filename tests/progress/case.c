@@ -93,7 +93,7 @@ static const char *judge_effect(const progress_case *wanted) {
 /* What the others left: their keys are as they know them. */
 static const char *judge_keys(char *text, size_t capacity) {
     unsigned end = PROGRESS_FIRST + fixture.present + fixture.absent;
-    bool may_clear = fixture.operation->op == WEFT_HISTORY_CLEAR;
+    bool may_clear = progress_may_clear(&fixture);
     for (unsigned key = PROGRESS_FIRST; key < end && key < PROGRESS_KEYS_MAX; key++) {
         uint64_t value = 0;
         weft_history_event get = {.op = WEFT_HISTORY_GET, .key = key};
@@ -182,6 +182,7 @@ void progress_case_run(const progress_case *wanted, progress_result *result) {
     memset(result, 0, sizeof *result);
     const char *fault =
         progress_prepare(&fixture, wanted->operation, wanted->engine, wanted->shape);
+    fixture.others_clear = wanted->others_clear;
     if (fault == NULL) {
         run_threads(wanted, result);
         fault = result->fault[0] != '\0' ? NULL : judge(text, sizeof text);

@@ -15,6 +15,7 @@ typedef struct progress_case {
     progress_trace *trace;
     size_t step;          /* 0: nowhere; the trace is made */
     bool by_steps;        /* count all steps, whatever the trace says */
+    bool others_clear;    /* one of the others clears the map in the end */
     uint64_t deadline_ns; /* for the others */
 } progress_case;
 

@@ -22,11 +22,6 @@ typedef struct observer {
 static observer observers[PROGRESS_OBSERVERS];
 static uint32_t at_work;
 
-/* With a clear under way a key may be gone at any time. */
-static bool may_clear(const observer *o) {
-    return o->fixture->operation->op == WEFT_HISTORY_CLEAR;
-}
-
 static __attribute__((format(printf, 2, 3))) void complain(observer *o, const char *format, ...) {
     if (o->fault[0] == '\0') {
         va_list list;
@@ -37,7 +32,7 @@ static __attribute__((format(printf, 2, 3))) void complain(observer *o, const ch
 }
 
 static void expect(observer *o, int status, int wanted) {
-    if (status != wanted && (status < 0 || !may_clear(o))) {
+    if (status != wanted && (status < 0 || !progress_may_clear(o->fixture))) {
         complain(o, "%s of key %u answered %d, not %d", o->doing, o->key, status, wanted);
     }
 }
@@ -64,6 +59,7 @@ static int perform(observer *o, const weft_history_event *event, uint64_t *resul
         [WEFT_HISTORY_CAS] = "cas",
         [WEFT_HISTORY_FETCH_ADD] = "fetch-add",
         [WEFT_HISTORY_REMOVE] = "remove",
+        [WEFT_HISTORY_CLEAR] = "clear",
     };
     o->doing = names[event->op];
     o->key = event->key;
@@ -76,7 +72,7 @@ static void get(observer *o, unsigned key, bool known, uint64_t value) {
     int status = perform(o, &event, &result);
     if (known) {
         expect(o, status, WEFT_OK);
-        if (result != value && !may_clear(o)) {
+        if (result != value && !progress_may_clear(o->fixture)) {
             complain(o, "get of key %u found %llu, not %llu", key, (unsigned long long)result,
                      (unsigned long long)value);
         }
@@ -116,21 +112,25 @@ static void drop(observer *o, unsigned key) {
     expect(o, perform(o, &event, &ignored), WEFT_NOT_FOUND);
 }
 
-/* The key of the stopped operation: what these answer is for the history to judge. */
+/* The key of the stopped operation: what this answers is for the history to judge. */
+static void contend_once(observer *o, weft_history_op op, uint64_t value) {
+    uint64_t result = 0;
+    weft_history *history = &o->fixture->history;
+    weft_history_event *event = weft_history_call(history, op, PROGRESS_KEY);
+    event->thread = o->number;
+    event->value = value;
+    event->expected = 1;
+    int status = perform(o, event, &result);
+    weft_history_return(history, event, status, result);
+}
+
 static void contend(observer *o) {
     static const weft_history_op ops[] = {
         WEFT_HISTORY_GET, WEFT_HISTORY_FETCH_ADD, WEFT_HISTORY_CAS, WEFT_HISTORY_PUT,
         WEFT_HISTORY_GET, WEFT_HISTORY_REMOVE,    WEFT_HISTORY_GET, WEFT_HISTORY_INSERT,
     };
-    progress_fixture *fixture = o->fixture;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-        uint64_t result = 0;
-        weft_history_event *event = weft_history_call(&fixture->history, ops[i], PROGRESS_KEY);
-        event->thread = o->number;
-        event->value = 10 + 10 * o->number + i;
-        event->expected = 1;
-        int status = perform(o, event, &result);
-        weft_history_return(&fixture->history, event, status, result);
+        contend_once(o, ops[i], 10 + 10 * o->number + i);
     }
 }
 
@@ -151,7 +151,7 @@ static void walk(observer *o) {
         complain(o, "a walk failed");
     }
     for (unsigned key = PROGRESS_FIRST; key < end_of_all(o); key++) {
-        if (is_own(o, key) && o->seen[key] == 0 && !may_clear(o)) {
+        if (is_own(o, key) && o->seen[key] == 0 && !progress_may_clear(o->fixture)) {
             complain(o, "a walk missed key %u", key);
         }
     }
@@ -171,6 +171,18 @@ static void tend(observer *o) {
     }
     o->doing = "len";
     (void)weft_subject_len(subject);
+}
+
+/* What was stopped goes on in an era that is over. */
+static void clear_all(observer *o) {
+    contend_once(o, WEFT_HISTORY_CLEAR, 0);
+    contend_once(o, WEFT_HISTORY_GET, 0);
+    for (unsigned key = PROGRESS_FIRST; key < end_of_all(o); key++) {
+        if (is_own(o, key) && progress_is_kept(key)) {
+            put(o, key, progress_last_value(key));
+            get(o, key, true, progress_last_value(key));
+        }
+    }
 }
 
 static void work(observer *o) {
@@ -194,6 +206,10 @@ static void work(observer *o) {
         }
     }
     tend(o);
+    if (o->fixture->others_clear && o->number == 0) {
+        clear_all(o);
+        tend(o);
+    }
 }
 
 static void *run(void *ctx) {

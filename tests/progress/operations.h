@@ -30,6 +30,7 @@ typedef struct progress_fixture {
     weft_engine_id engine;
     weft_subject subject;
     weft_history history; /* of the key */
+    bool others_clear;    /* one of the others clears the map when it is through with its keys */
     unsigned present;     /* so many of the others' keys are there at the start */
     unsigned absent;      /* so many more do they insert */
     weft_map_stats before;
@@ -60,6 +61,11 @@ extern const size_t progress_operation_count;
 /* Does this engine have this operation, in this shape? */
 bool progress_operation_fits(const progress_operation *operation, weft_engine_id engine,
                              weft_subject_shape shape);
+
+/* Keys may be gone, though nobody removed them. */
+static inline bool progress_may_clear(const progress_fixture *fixture) {
+    return fixture->operation->op == WEFT_HISTORY_CLEAR || fixture->others_clear;
+}
 
 /* The map as the operation finds it, but for what progress_settle does. NULL, or what failed. */
 const char *progress_prepare(progress_fixture *fixture, const progress_operation *operation,

@@ -38,6 +38,7 @@ static struct {
     uint64_t step;        /* 0: all */
     uint64_t seconds;     /* 0: as long as it takes */
     uint64_t deadline_ms; /* 0: that of the engine */
+    bool clear;
     bool json;
 } options = {.engine = -1, .shape = -1, .operation = -1};
 
@@ -72,6 +73,7 @@ static void print_help(void) {
            "  --every N         stop after every Nth instruction\n"
            "  --seconds S       stop less often where that is needed to be done by then\n"
            "  --step K          stop after K instructions only; needs --engine, --shape and --op\n"
+           "  --clear           one of the others clears the map in the end\n"
            "  --deadline MS     what the others may take\n"
            "  --json            one object in place of the table\n"
            "Without --every, --step and --seconds: --every %d --seconds %d.\n",
@@ -155,6 +157,9 @@ static void take_option(int option, const char *name) {
     case 'd':
         options.deadline_ms = number_of(name, optarg);
         break;
+    case 'c':
+        options.clear = true;
+        break;
     case 'j':
         options.json = true;
         break;
@@ -171,17 +176,12 @@ static void take_option(int option, const char *name) {
 
 static void parse(int argc, char **argv) {
     static const struct option known[] = {
-        {"engine", required_argument, NULL, 'e'},
-        {"shape", required_argument, NULL, 's'},
-        {"op", required_argument, NULL, 'o'},
-        {"every", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 't'},
-        {"step", required_argument, NULL, 'k'},
-        {"deadline", required_argument, NULL, 'd'},
-        {"json", no_argument, NULL, 'j'},
-        {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"engine", required_argument, NULL, 'e'},   {"shape", required_argument, NULL, 's'},
+        {"op", required_argument, NULL, 'o'},       {"every", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 't'},  {"step", required_argument, NULL, 'k'},
+        {"deadline", required_argument, NULL, 'd'}, {"json", no_argument, NULL, 'j'},
+        {"clear", no_argument, NULL, 'c'},          {"list", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int at = 0;
     options.program = argv[0];
@@ -238,9 +238,9 @@ static void print_finding(const row *r, size_t step, const progress_result *resu
                   result->stopped ? name : "no place",
                   result->blocked ? result->where : result->fault);
     if (step != 0) {
-        (void)fprintf(to, "    again: %s --engine %s --shape %s --op %s --step %zu\n",
-                      options.program, engines[r->engine].name, shapes[r->shape],
-                      r->operation->name, step);
+        (void)fprintf(to, "    again: %s%s --engine %s --shape %s --op %s --step %zu\n",
+                      options.program, options.clear ? " --clear" : "", engines[r->engine].name,
+                      shapes[r->shape], r->operation->name, step);
     }
 }
 
@@ -265,6 +265,7 @@ static void run_case(const row *r, size_t step, progress_result *result) {
                             .shape = r->shape,
                             .trace = &trace,
                             .step = step,
+                            .others_clear = options.clear,
                             .deadline_ns = deadline * MS};
     unsigned tries = engines[r->engine].promises ? TRIES : 1;
     do {
