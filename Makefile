@@ -7,7 +7,7 @@ DESTDIR ?=
 RUN_ARGS ?=
 CONFIGURE ?=
 
-.PHONY: all run test bench peers tidy docs install uninstall fresh clean
+.PHONY: all run test progress bench peers tidy docs install uninstall fresh clean
 
 all:
 	@scripts/build.sh $(BUILD) -DCMAKE_BUILD_TYPE=Release -DWEFT_TESTS=OFF \
@@ -21,6 +21,10 @@ run:
 test:
 	@scripts/packages.sh install build test
 	@scripts/test.sh
+
+progress:
+	@scripts/packages.sh install build test
+	@scripts/progress.sh
 
 bench: all
 	@scripts/packages.sh install build bench

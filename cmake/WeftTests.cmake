@@ -90,6 +90,12 @@ foreach(kind IN ITEMS unit contract fault progress lin)
     endforeach()
 endforeach()
 
+# The same once more, less often, with a map that is cleared while a thread stands still.
+if(TARGET progress_progress_test)
+    weft_register(progress cleared progress_progress_test --together --clear --every 16 --seconds 15)
+    set_tests_properties(progress/cleared PROPERTIES RUN_SERIAL TRUE)
+endif()
+
 if(TARGET weft-sched AND NOT WEFT_MUTANT AND NOT WEFT_SANITIZE)
     include(WeftMutants)
 endif()

@@ -141,10 +141,22 @@ static const char *judge(char *text, size_t capacity) {
 
 /* ---- running --------------------------------------------------------------------------------- */
 
+static bool await_others(const progress_case *wanted) {
+    uint64_t end = weft_clock_monotonic_ns() + wanted->deadline_ns;
+    uint64_t done;
+    do {
+        done = progress_observers_done();
+        if (progress_observers_await(wanted->patience_ns)) {
+            return true;
+        }
+    } while (progress_observers_done() != done && weft_clock_monotonic_ns() < end);
+    return false;
+}
+
 static void let_others_work(const progress_case *wanted, progress_result *result) {
     uint64_t start = weft_clock_monotonic_ns();
     progress_observers_go(&fixture);
-    result->blocked = !progress_observers_await(wanted->deadline_ns);
+    result->blocked = !await_others(wanted);
     if (result->blocked) {
         progress_observers_where(result->where, sizeof result->where);
     } else {
@@ -182,6 +194,8 @@ void progress_case_run(const progress_case *wanted, progress_result *result) {
     memset(result, 0, sizeof *result);
     const char *fault =
         progress_prepare(&fixture, wanted->operation, wanted->engine, wanted->shape);
+    fixture.turn = (unsigned)wanted->step;
+    fixture.together = wanted->together;
     fixture.others_clear = wanted->others_clear;
     if (fault == NULL) {
         run_threads(wanted, result);

@@ -15,8 +15,10 @@ typedef struct progress_case {
     progress_trace *trace;
     size_t step;          /* 0: nowhere; the trace is made */
     bool by_steps;        /* count all steps, whatever the trace says */
+    bool together;        /* the others work at once, not one after the other */
     bool others_clear;    /* one of the others clears the map in the end */
     uint64_t deadline_ns; /* for the others */
+    uint64_t patience_ns; /* they are blocked when no operation was finished for so long, too */
 } progress_case;
 
 typedef struct progress_result {

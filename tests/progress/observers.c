@@ -14,6 +14,7 @@ typedef struct observer {
     progress_fixture *fixture;
     const char *doing;
     unsigned key;
+    uint64_t done; /* operations; counts on from map to map */
     uint32_t through;
     char fault[160];
     uint8_t seen[PROGRESS_KEYS_MAX];
@@ -63,7 +64,9 @@ static int perform(observer *o, const weft_history_event *event, uint64_t *resul
     };
     o->doing = names[event->op];
     o->key = event->key;
-    return weft_subject_do(&o->fixture->subject, event, result);
+    int status = weft_subject_do(&o->fixture->subject, event, result);
+    weft_store_relaxed(&o->done, o->done + 1);
+    return status;
 }
 
 static void get(observer *o, unsigned key, bool known, uint64_t value) {
@@ -185,12 +188,12 @@ static void clear_all(observer *o) {
     }
 }
 
-static void work(observer *o) {
-    for (unsigned key = PROGRESS_FIRST; key < end_of_present(o); key++) {
-        get(o, key, is_own(o, key), progress_first_value(key));
-    }
-    contend(o);
-    for (unsigned key = PROGRESS_FIRST; key < end_of_all(o); key++) {
+/* Begins with another key each time: who waits for the stopped thread in one bucket only must meet
+ * that bucket before writes elsewhere have helped along what is going on. */
+static void write_all(observer *o) {
+    unsigned count = end_of_all(o) - PROGRESS_FIRST;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned key = PROGRESS_FIRST + (i + o->fixture->turn) % count;
         if (!is_own(o, key)) {
             get(o, key, false, 0);
         } else if (key < end_of_present(o)) {
@@ -199,6 +202,14 @@ static void work(observer *o) {
             insert(o, key);
         }
     }
+}
+
+static void work(observer *o) {
+    for (unsigned key = PROGRESS_FIRST; key < end_of_present(o); key++) {
+        get(o, key, is_own(o, key), progress_first_value(key));
+    }
+    contend(o);
+    write_all(o);
     walk(o);
     for (unsigned key = PROGRESS_FIRST; key < end_of_all(o); key++) {
         if (is_own(o, key) && !progress_is_kept(key)) {
@@ -221,6 +232,10 @@ static void *run(void *ctx) {
         (void)progress_flag_await(&o->turn, turn, UINT64_MAX / 2);
         work(o);
         weft_store_seq_cst(&o->through, 1);
+        if (!o->fixture->together && o->number + 1 < PROGRESS_OBSERVERS) {
+            observer *next = o + 1;
+            progress_flag_set(&next->turn, next->turn + 1);
+        }
         if (weft_fetch_add_seq_cst(&at_work, (uint32_t)-1) == 1) {
             progress_flag_wake(&at_work);
         }
@@ -247,7 +262,7 @@ void progress_observers_go(progress_fixture *fixture) {
         observers[i].doing = "nothing yet";
         weft_store_seq_cst(&observers[i].through, 0);
     }
-    for (unsigned i = 0; i < PROGRESS_OBSERVERS; i++) {
+    for (unsigned i = 0; i < (fixture->together ? PROGRESS_OBSERVERS : 1u); i++) {
         progress_flag_set(&observers[i].turn, observers[i].turn + 1);
     }
 }
@@ -261,6 +276,14 @@ bool progress_observers_await(uint64_t timeout_ns) {
         }
     }
     return true;
+}
+
+uint64_t progress_observers_done(void) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < PROGRESS_OBSERVERS; i++) {
+        sum += weft_load_relaxed(&observers[i].done);
+    }
+    return sum;
 }
 
 void progress_observers_where(char *text, size_t capacity) {

@@ -30,6 +30,8 @@ typedef struct progress_fixture {
     weft_engine_id engine;
     weft_subject subject;
     weft_history history; /* of the key */
+    unsigned turn;        /* which of their keys the others write first */
+    bool together;        /* the others work at once, not one after the other */
     bool others_clear;    /* one of the others clears the map when it is through with its keys */
     unsigned present;     /* so many of the others' keys are there at the start */
     unsigned absent;      /* so many more do they insert */

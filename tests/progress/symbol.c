@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,51 +41,54 @@ static void load(void) {
     (void)dl_iterate_phdr(note_base, NULL);
 }
 
-static bool look_in(const Elf64_Shdr *parts, const Elf64_Shdr *table, uintptr_t pc,
-                    const char **name, uintptr_t *begin) {
+typedef struct symbol {
+    const char *name; /* NULL: none is known */
+    uintptr_t begin;
+} symbol;
+
+static symbol look_in(const Elf64_Shdr *parts, const Elf64_Shdr *table, uintptr_t pc) {
     const Elf64_Sym *symbols = (const void *)(image.bytes + table->sh_offset);
     const char *names = image.bytes + parts[table->sh_link].sh_offset;
     for (size_t i = 0; i < table->sh_size / sizeof *symbols; i++) {
-        const Elf64_Sym *symbol = &symbols[i];
-        *begin = symbol->st_value + image.base;
-        if (ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && pc >= *begin &&
-            pc - *begin < symbol->st_size) {
-            *name = names + symbol->st_name;
-            return true;
+        uintptr_t begin = symbols[i].st_value + image.base;
+        if (ELF64_ST_TYPE(symbols[i].st_info) == STT_FUNC && pc >= begin &&
+            pc - begin < symbols[i].st_size) {
+            return (symbol){names + symbols[i].st_name, begin};
         }
     }
-    return false;
+    return (symbol){NULL, 0};
 }
 
-static bool look_in_program(uintptr_t pc, const char **name, uintptr_t *begin) {
+static symbol look_in_program(uintptr_t pc) {
+    symbol found = {NULL, 0};
     if (!image.tried) {
         load();
     }
     const Elf64_Ehdr *head = (const void *)image.bytes;
     if (image.size == 0 || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 ||
         head->e_shoff + head->e_shnum * sizeof(Elf64_Shdr) > image.size) {
-        return false;
+        return found;
     }
     const Elf64_Shdr *parts = (const void *)(image.bytes + head->e_shoff);
-    for (unsigned i = 0; i < head->e_shnum; i++) {
-        if (parts[i].sh_type == SHT_SYMTAB && look_in(parts, &parts[i], pc, name, begin)) {
-            return true;
+    for (unsigned i = 0; i < head->e_shnum && found.name == NULL; i++) {
+        if (parts[i].sh_type == SHT_SYMTAB) {
+            found = look_in(parts, &parts[i], pc);
         }
     }
-    return false;
+    return found;
 }
 
 void progress_symbol_name(uintptr_t pc, char *text, size_t capacity) {
-    const char *name = NULL;
-    uintptr_t begin = 0;
+    symbol found = look_in_program(pc);
     Dl_info info;
-    if (!look_in_program(pc, &name, &begin) && dladdr((const void *)pc, &info) != 0) {
-        name = info.dli_sname != NULL ? info.dli_sname : info.dli_fname;
-        begin = (uintptr_t)(info.dli_sname != NULL ? info.dli_saddr : info.dli_fbase);
+    if (found.name == NULL && dladdr((const void *)pc, &info) != 0) {
+        bool named = info.dli_sname != NULL;
+        found.name = named ? info.dli_sname : info.dli_fname;
+        found.begin = (uintptr_t)(named ? info.dli_saddr : info.dli_fbase);
     }
-    if (name == NULL) {
+    if (found.name == NULL) {
         (void)snprintf(text, capacity, "0x%llx", (unsigned long long)pc);
         return;
     }
-    (void)snprintf(text, capacity, "%s+0x%llx", name, (unsigned long long)(pc - begin));
+    (void)snprintf(text, capacity, "%s+0x%llx", found.name, (unsigned long long)(pc - found.begin));
 }
