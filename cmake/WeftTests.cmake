@@ -92,7 +92,8 @@ endforeach()
 
 # The same once more, less often, with a map that is cleared while a thread stands still.
 if(TARGET progress_progress_test)
-    weft_register(progress cleared progress_progress_test --together --clear --every 16 --seconds 15)
+    weft_register(progress cleared progress_progress_test --together --clear --every 16
+                  --seconds 15)
     set_tests_properties(progress/cleared PROPERTIES RUN_SERIAL TRUE)
 endif()
 

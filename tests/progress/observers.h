@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The other threads: two, which do every kind of operation on every key while one thread stands
  * still. Each writes keys of its own, half of them all, so it knows what it has to find; both write
- * the key of the stopped operation, and the history says whether what they found fits. They work one after the other, so that one cannot
- * do for the other what the stopped thread left undone, or both at once. */
+ * the key of the stopped operation, and the history says whether what they found fits. They work
+ * one after the other, so that one cannot do for the other what the stopped thread left undone, or
+ * both at once. */
 #ifndef WEFT_TESTS_PROGRESS_OBSERVERS_H
 #define WEFT_TESTS_PROGRESS_OBSERVERS_H
 

@@ -13,7 +13,7 @@ enum { PROGRESS_KEY = 0, PROGRESS_FIRST = 8, PROGRESS_KEYS_MAX = 504 };
 
 /* What the operation finds. */
 typedef enum progress_state {
-    PROGRESS_FILLED, /* about one entry a bucket, the key in a slot; the others' inserts make it grow */
+    PROGRESS_FILLED,    /* the key is in a slot; the inserts of the others make the table grow */
     PROGRESS_CROWDED,   /* all keys in one bucket, most of them in its overflow */
     PROGRESS_BRIM,      /* the next insert, of the key, begins a growth */
     PROGRESS_GROWING,   /* it has just begun */

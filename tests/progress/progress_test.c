@@ -296,7 +296,7 @@ static void run_case(const row *r, size_t step, progress_result *result) {
     if (wanted.patience_ns > wanted.deadline_ns) {
         wanted.patience_ns = wanted.deadline_ns;
     }
-    unsigned tries = engines[r->engine].promises ? TRIES : 1;
+    unsigned tries = engines[r->engine].promises ? TRIES : TRIES - 1;
     do {
         progress_case_run(&wanted, result);
         if (!result->stopped && step != 0 && result->fault[0] == '\0') {
