@@ -69,6 +69,7 @@ typedef struct row {
 
 static row total;
 static unsigned rows_printed;
+static unsigned rows_thinned; /* for want of time */
 static uint64_t started_ns;
 static progress_trace trace;
 
@@ -350,6 +351,7 @@ static void run_row(row *r, unsigned rows_left) {
     r->instructions = trace.count;
     r->outside = trace.outside;
     r->every = options.step != 0 ? 1 : spacing(r, rows_left);
+    rows_thinned += r->every > options.every;
     for (size_t step = 1; step < trace.count && options.step == 0; step += r->every) {
         run_case(r, step, &result);
         note_case(r, step, &result);
@@ -429,6 +431,11 @@ static void print_end(bool canary) {
     print_row(&total, "all");
     printf("blocked %zu of %zu, wrong %zu, in %.1f s\n", total.blocked, total.stopped, total.wrong,
            (double)(weft_clock_monotonic_ns() - started_ns) / 1e9);
+    if (rows_thinned != 0) {
+        printf("%u operations were stopped less often than every %llu, to be done in %llu s\n",
+               rows_thinned, (unsigned long long)options.every,
+               (unsigned long long)options.seconds);
+    }
     if (!canary) {
         printf("the operation under a lock was not seen to block: this test proves nothing\n");
     }
