@@ -338,7 +338,9 @@ static uint64_t spacing(const row *r, unsigned rows_left) {
     uint64_t case_ns = time_of_case(r);
     uint64_t end = started_ns + options.seconds * PROGRESS_SECOND;
     uint64_t now = weft_clock_monotonic_ns();
-    uint64_t share = now < end ? (end - now) / (rows_left + 1) : 0;
+    uint64_t left = now < end ? end - now : 0;
+    uint64_t share = left * 4 / (rows_left + 3); /* most rows need far less than their part */
+    share = share < left / 4 ? share : left / 4;
     uint64_t cases = share / case_ns;
     uint64_t needed = trace.count / (cases > CASES_LEAST ? cases : CASES_LEAST);
     return needed > options.every ? needed : options.every;
