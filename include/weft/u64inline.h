@@ -101,7 +101,7 @@ WEFT_INLINE uint64_t weft_inline_mix(uint64_t x, const uint64_t mix[3]) {
 /* Which pair has this first half, as a set of slots: 0, 1, 2 or 4. Without a branch: where a key
  * is, and whether, nobody can predict. With vectors, as their comparisons wait for the line in
  * queues that the rest of the program hardly uses; each half is loaded by itself, 8 aligned bytes,
- * which is atomic. Encoded as the caller's other vector instructions are: mixing the two is slow. */
+ * which is atomic. Encoded as the caller's other vector instructions: mixing is slow. */
 WEFT_INLINE uint64_t weft_inline_match(const struct weft_inline_bucket *at, uint64_t wanted) {
 #if defined(__x86_64__)
     typedef double two __attribute__((vector_size(16)));

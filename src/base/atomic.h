@@ -102,8 +102,8 @@ void weft_sched_pause(void); /* like a point, but another fiber must run if one 
                                     __ATOMIC_SEQ_CST);                                             \
     })
 
-/* Compare and swap; `expected` is a value, and what was found on failure is not told. In return there
- * is no branch in it: compilers make one of the other form. */
+/* Compare and swap; `expected` is a value, and what was found on failure is not told. In return
+ * there is no branch in it: compilers make one of the other form. */
 #define weft_cas_value_seq_cst(p, expected, desired)                                               \
     __extension__({                                                                                \
         WEFT_POINT();                                                                              \

@@ -195,8 +195,8 @@ static WEFT_ALWAYS_INLINE uint64_t gone_first(weft_record *record, uint64_t stat
     return weft_epoch_stamp_of(record) << 6 | PAIR_USED | PAIR_GONE | toggle_flag(state, i);
 }
 
-/* The plain cases of insert and remove decide nothing by a branch that depends on whether the key is
- * there: where it has nothing to change, an operation swings at this thread's own scratch line. A
+/* The plain cases of insert and remove decide nothing by a branch on whether the key is there:
+ * where it has nothing to change, an operation swings at this thread's own scratch line. A
  * branch that is predicted wrongly costs more than two locked instructions in cache, and out of
  * cache all of the miss: locked instructions overlap with the misses of later operations, but
  * nothing overlaps with a wrong path. */
@@ -204,9 +204,9 @@ static WEFT_ALWAYS_INLINE uint64_t gone_first(weft_record *record, uint64_t stat
 /* Announce, then fill: two compare and swaps. docs/design/update.md has the argument; in short: the
  * announcement fails if any other insert was announced or made since the look, a fill fails if
  * anybody stopped it, and who inserts stops those that are pending.
- * WEFT_OK · WEFT_EXISTS, *old then has the value · WEFT_MISMATCH · NOT_PLAIN */
+ * WEFT_OK · WEFT_EXISTS, *value is then what the key has · WEFT_MISMATCH · NOT_PLAIN */
 static WEFT_ALWAYS_INLINE int plain_insert(weft_core *core, uint64_t hash, weft_record *record,
-                                           uint64_t desired, uint64_t *old) {
+                                           uint64_t *value) {
     bucket *at = plain_bucket(core, hash);
     if (WEFT_UNLIKELY(at == NULL)) {
         return NOT_PLAIN;
@@ -214,7 +214,8 @@ static WEFT_ALWAYS_INLINE int plain_insert(weft_core *core, uint64_t hash, weft_
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     slot_sets sets = look_at_slots(at, wanted_pair(hash));
     bool absent = sets.match == 0;
-    *old = weft_load_acquire(&at->pairs[sets.match >> 1].second); /* pairs with its writer */
+    uint64_t old =
+        weft_load_acquire(&at->pairs[sets.match >> 1].second); /* pairs with its writer */
     uint64_t open = open_slots(state, sets);
     uint64_t i = (uint64_t)__builtin_ctzll(open | (uint64_t)1 << (PAIRS - 1));
     weft_pair was = {weft_load_acquire(&at->pairs[i].first),   /* pairs with its writer */
@@ -223,7 +224,7 @@ static WEFT_ALWAYS_INLINE int plain_insert(weft_core *core, uint64_t hash, weft_
     uint64_t closed = (uint64_t)(open == 0) | (uint64_t)!pair_is_empty(was.first);
     closed &= (uint64_t)absent;
     WEFT_HIDE(closed);
-    /* The state is the same still, so *old is the key's. Pairs with the CAS of head. */
+    /* The state is the same still, so `old` is the key's. Pairs with the CAS of head. */
     uint64_t changed = state ^ weft_load_acquire(&at->head.first);
 #if WEFT_MUTANT == 9 /* tells the value of a slot that another key has taken meanwhile */
     changed = 0;
@@ -239,10 +240,11 @@ static WEFT_ALWAYS_INLINE int plain_insert(weft_core *core, uint64_t hash, weft_
     if (WEFT_UNLIKELY(failed(weft_cas_value_seq_cst(head, state, announcing(state, i)), absent))) {
         return WEFT_MISMATCH;
     }
-    weft_pair filled = {wanted_pair(hash), desired};
+    weft_pair filled = {wanted_pair(hash), *value};
     if (WEFT_UNLIKELY(failed(weft_cas_pair_seq_cst(pair, was, filled), absent))) {
         return WEFT_MISMATCH;
     }
+    *value = choose(absent, *value, old);
     return (int)choose(absent, WEFT_OK, (uint64_t)WEFT_EXISTS);
 }
 

@@ -233,8 +233,8 @@ static WEFT_ALWAYS_INLINE int quickly(weft_u64map *map, uint64_t number, bool in
     weft_epoch_enter_record(record);
     weft_core *core = weft_map_core(impl);
     uint64_t hash = weft_mix_with(&core->mixer, number);
-    int status = insert ? plain_insert(core, hash, record, *value, value)
-                        : plain_remove(core, hash, record, value);
+    int status =
+        insert ? plain_insert(core, hash, record, value) : plain_remove(core, hash, record, value);
     int64_t changed = status == WEFT_OK;
     bool own;
     weft_core_stripe *stripe = weft_core_stripe_of(core, record->number, &own);

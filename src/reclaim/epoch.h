@@ -144,7 +144,8 @@ static inline uint32_t weft_epoch_thread_number(void) {
     return WEFT_LIKELY(record != NULL) ? record->number : weft_epoch_thread_number_slow();
 }
 
-/* A number that is given out once, by any thread; below 2^58. The record: this thread's, or NULL. */
+/* A number that is given out once, by any thread; below 2^58. The record: this thread's, or
+ * NULL. */
 static inline uint64_t weft_epoch_stamp_of(weft_record *record) {
     if (WEFT_UNLIKELY(record == NULL) || WEFT_UNLIKELY(record->number > WEFT_STAMP_THREADS)) {
         return weft_epoch_stamp_shared();
