@@ -147,6 +147,11 @@ bool weft_noise_is_noisy(const weft_noise *noise) {
     return counts.noisy * 10 > counts.samples;
 }
 
+bool weft_noise_is_refused(const weft_noise *noise) {
+    weft_noise_counts counts = weft_noise_count(noise);
+    return counts.foreign * 10 > counts.samples;
+}
+
 void weft_noise_describe(const weft_noise *noise, char *text, size_t size) {
     weft_noise_counts counts = weft_noise_count(noise);
     snprintf(text, size,

@@ -75,6 +75,11 @@ weft_noise_counts weft_noise_count(const weft_noise *noise);
 /* More than a tenth of the samples were disturbed. */
 bool weft_noise_is_noisy(const weft_noise *noise);
 
+/* More than a tenth of the samples were disturbed by others on the processors, which the user can
+ * stop, and which takes more from one peer than from another. What neighbours of the host do to
+ * cache and memory is marked only: nobody here can stop it, and peers that take turns share it. */
+bool weft_noise_is_refused(const weft_noise *noise);
+
 /* "3 of 40 samples were disturbed (…)", for messages. The caller has room for 200 bytes or more. */
 void weft_noise_describe(const weft_noise *noise, char *text, size_t size);
 

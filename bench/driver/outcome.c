@@ -210,12 +210,12 @@ static void print_result(const json_t *result) {
 }
 
 int weft_outcome_deliver(const weft_run *run, json_t *result) {
-    bool noisy = run->refused || weft_noise_is_noisy(&run->noise);
+    bool refused = run->refused || weft_noise_is_refused(&run->noise);
     char disturbed[200];
     int code = 0;
     weft_noise_describe(&run->noise, disturbed, sizeof disturbed);
     weft_bench_progress_end();
-    if (noisy && !run->options.noisy) {
+    if (refused && !run->options.noisy) {
         fprintf(stderr,
                 "weft bench: refused: %s; wait for a quiet machine, or mark the result with "
                 "--noisy\n",
@@ -223,7 +223,7 @@ int weft_outcome_deliver(const weft_run *run, json_t *result) {
         return WEFT_EXIT_ENVIRONMENT;
     }
     print_result(result);
-    if (noisy) {
+    if (weft_noise_is_noisy(&run->noise)) {
         printf("NOISY: %s\n", disturbed);
     }
     if (run->partial) {

@@ -19,7 +19,7 @@
 enum { REPEATS = 3 };
 
 #define CEILING_SECONDS 0.05
-#define REPEAT_SHARE 0.2
+#define REPEAT_SHARE 0.12   /* of the budget, kept back for samples that are taken again */
 #define PROBE_SECONDS 0.006 /* of memory, after each sample, where neighbours are at work */
 
 /* A workload at work. */
@@ -112,7 +112,7 @@ static int make_reference(stage *s, uint64_t *checksum, uint64_t *entries) {
 enum {
     ROUNDS_AT_LEAST = 3,
     BEHIND = 2,     /* times slower: one round of a piece of work is enough */
-    FAR_BEHIND = 4, /* times slower: what the verdict leaves out, */
+    FAR_BEHIND = 3, /* times slower: what the verdict leaves out, */
     ENOUGH = 2,     /* after so many cells of a shape */
 };
 
@@ -205,7 +205,7 @@ static void prefill_all(stage *s, uint32_t threads) {
 }
 
 /* Whether there is time to take a disturbed sample again. Where the time of the run is limited, a
- * fifth of it is for that: no cell goes without samples because another one was disturbed. */
+ * part of it is for that: no cell goes without samples because another one was disturbed. */
 static bool may_repeat(const weft_run *run, int repeats) {
     bool late =
         run->budget > 0 && (run->options.noisy || run->repeat_seconds > REPEAT_SHARE * run->budget);
@@ -249,7 +249,8 @@ static void plan(const stage *s, uint32_t *rounds, double *seconds) {
     if (run->budget == 0 || peers == 0 || run->cells_left == 0) {
         return;
     }
-    double share = (run->budget - weft_run_elapsed(run)) / run->cells_left;
+    double left = run->budget * (1 - REPEAT_SHARE) + run->repeat_seconds - weft_run_elapsed(run);
+    double share = left / run->cells_left;
     double setup = s->run->cells_left > 1 ? 0.35 : 0.05; /* of the cells that follow */
     double each = share * (1 - setup) / (double)peers;
     while (*rounds > ROUNDS_AT_LEAST && each / *rounds < 0.08) {
@@ -286,8 +287,8 @@ static void take_rounds(stage *s, weft_cell *cell, uint32_t rounds, double secon
                 weft_cell_add(cell, session, &sample, round);
             }
         }
-        run->refused =
-            !run->options.noisy && run->noise.kept_count >= 50 && weft_noise_is_noisy(&run->noise);
+        run->refused = !run->options.noisy && run->noise.kept_count >= 50 &&
+                       weft_noise_is_refused(&run->noise);
     }
 }
 

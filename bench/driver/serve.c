@@ -337,7 +337,7 @@ static int judge(const asked *from) {
             code = WEFT_EXIT_FINDING;
         }
     }
-    if (code == 0 && weft_noise_is_noisy(&from->bench.noise) && !from->noisy) {
+    if (code == 0 && weft_noise_is_refused(&from->bench.noise) && !from->noisy) {
         char disturbed[200];
         weft_noise_describe(&from->bench.noise, disturbed, sizeof disturbed);
         fprintf(stderr, "weft bench serve: %s; the figures mean little (--noisy accepts them)\n",
