@@ -163,6 +163,9 @@ static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
         status = core->engine->swing(core, key, &position, keep, c->fresh);
     } else {
         status = keep ? plain_put(&position, c->fresh) : plain_take(&position);
+        if (status == WEFT_OK && !keep) {
+            lockfree_removed(core);
+        }
     }
     if (status == WEFT_OK) {
         weft_core_count(core, keep - c->existed, 0);
@@ -238,13 +241,13 @@ static WEFT_ALWAYS_INLINE int quickly(weft_u64map *map, uint64_t number, bool in
     int64_t changed = status == WEFT_OK;
     bool own;
     weft_core_stripe *stripe = weft_core_stripe_of(core, record->number, &own);
-    int64_t entries = weft_load_relaxed(&stripe->entries) + (insert ? changed : -changed);
+    int64_t before = weft_load_relaxed(&stripe->entries);
     if (WEFT_LIKELY(own)) {
-        weft_store_relaxed(&stripe->entries, entries);
+        weft_store_relaxed(&stripe->entries, before + (insert ? changed : -changed));
     } else if (changed != 0) {
         weft_fetch_add_relaxed(&stripe->entries, insert ? 1 : -1);
     }
-    if (!insert && WEFT_UNLIKELY(((entries & SHRINK_ASK_MASK) | (changed ^ 1)) == 0)) {
+    if (!insert && WEFT_UNLIKELY(((before & SHRINK_ASK_MASK) | (changed ^ 1)) == 0)) {
         weft_lockfree_consider_shrink(core);
     }
     weft_map_bury(impl, BURY_AT_ONCE);

@@ -126,6 +126,61 @@ static uint64_t multiply(void *ctx, uint64_t old, uint64_t operand) {
     return old * operand;
 }
 
+static bool any_pair(void *ctx, weft_u64pair pair) {
+    (void)ctx;
+    (void)pair;
+    return true;
+}
+
+static weft_verdict removes(void *ctx, const uint64_t *old, uint64_t *fresh) {
+    (void)ctx;
+    (void)old;
+    (void)fresh;
+    return WEFT_DEL;
+}
+
+static int remove_in_way(weft_u64map *map, int way, uint64_t key) {
+    uint64_t value;
+    switch (way) {
+    case 0:
+        return weft_u64map_remove(map, key);
+    case 1:
+        return weft_u64map_take(map, key, &value);
+    case 2:
+        return weft_u64map_remove_eq(map, key, key);
+    case 3:
+        return weft_u64map_remove_if(map, key, any_pair, NULL);
+    default: {
+        weft_u64compute compute = {.mode = WEFT_OPTIMISTIC, .fn = removes};
+        return weft_u64map_compute(map, key, &compute, NULL);
+    }
+    }
+}
+
+static void each_way_to_remove_shrinks_the_map(void **state) {
+    enum { WAYS = 5, KEYS = 20000, LEFT = 50 };
+    for (int way = 0; way < WAYS; way++) {
+        weft_map_options options = contract_options(state);
+        weft_u64map map = WEFT_U64MAP_INIT;
+        weft_map_stats full, thin;
+        assert_ok(weft_u64map_open(&map, &options));
+        for (uint64_t key = 0; key < KEYS; key++) {
+            assert_ok(weft_u64map_put(&map, key, key));
+        }
+        weft_u64map_stats_get(&map, &full);
+        for (uint64_t key = LEFT; key < KEYS; key++) {
+            assert_ok(remove_in_way(&map, way, key));
+        }
+        for (uint64_t i = 0; i < KEYS; i++) { /* the ordinary work of a small map */
+            assert_ok(weft_u64map_put(&map, KEYS, KEYS));
+            assert_ok(remove_in_way(&map, way, KEYS));
+        }
+        weft_u64map_stats_get(&map, &thin);
+        assert_true(thin.buckets <= full.buckets / 4);
+        contract_close_u64(&map);
+    }
+}
+
 static void fetch_and_merge(void **state) {
     weft_u64map map = contract_open_u64(state);
     weft_u64merge merge = {multiply, NULL};
@@ -301,6 +356,7 @@ static const contract_test tests[] = {
     CONTRACT(every_bit_pattern_is_legal),
     CONTRACT(swap_insert_replace_cas),
     CONTRACT(removals),
+    CONTRACT(each_way_to_remove_shrinks_the_map),
     CONTRACT(fetch_and_merge),
     CONTRACT(compute_optimistic),
     CONTRACT(compute_exclusive),

@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 CONSUMER = os.path.join(HERE, "consumer")
 EXPECTED = "WEFT_OK blue\n"
 # Data that is exported for lookups that are compiled into the caller; not for use by name.
-READ_BY_HEADERS = {"weft_guard_clock", "weft_thread_slot_value"}
+READ_BY_HEADERS = {"weft_guard_clock", "weft_inline_thread", "weft_thread_slot_value"}
 
 
 def run(*command, **more):
