@@ -38,6 +38,17 @@ static WEFT_ALWAYS_INLINE uint64_t match_keys(const uint64_t first[PAIRS], uint6
                     (first[2] & mask) == wanted);
 }
 
+/* A pair without flags but USED stands in a valid slot, so inlined lookups
+ * don't ask for the valid bits. */
+static inline bool clean_pairs_are_valid(bucket *at, uint64_t state, const uint64_t keys[PAIRS],
+                                         uint64_t wanted) {
+    bool all = true;
+    for (unsigned i = 0; i < PAIRS; i++) {
+        all = all && (keys[i] != wanted || slot_is_valid(state, i));
+    }
+    return all || weft_load_acquire(&at->head.first) != state; /* pairs with the CAS of head */
+}
+
 /* State with other valid slots and toggles; the version goes up, to `at_least` at least. */
 static inline uint64_t next_state(uint64_t state, uint64_t valid, uint64_t at_least) {
     uint64_t version = max_u64(version_of(state) + 1, at_least);
