@@ -9,6 +9,7 @@
 #include <weft/log.h>
 #include <weft/map.h>
 #include <weft/record.h>
+#include <weft/snapshot.h>
 #include <weft/status.h>
 #include <weft/typed.h>
 #include <weft/u64map.h>

@@ -27,6 +27,10 @@ typedef struct weft_core_stripe {
     uint64_t retries;
 } WEFT_LINE_ALIGNED weft_core_stripe;
 
+enum { WEFT_IMAGES_MAX = 16 }; /* snapshots of one era that live at a time */
+
+struct weft_image;
+
 /* One era of a map: what clear replaces as a whole. Made by src/map, used by the engine. */
 typedef struct weft_core {
     /* What lookups that are compiled into the caller read (weft/u64inline.h): lockfree's root, or
@@ -47,6 +51,8 @@ typedef struct weft_core {
     uint64_t (*hash)(void *ctx, weft_bytes key, uint64_t seed); /* NULL: keyed XXH3 with `secret` */
     void *hash_ctx;
     unsigned char secret[192];
+    uint64_t image_count; /* whoever retires an entry looks here, then there */
+    struct weft_image *images[WEFT_IMAGES_MAX];
 } weft_core;
 
 /* A key on its way: for the u64 shape `hash` is a bijection of the key and `bytes` is unused. */
@@ -76,6 +82,22 @@ typedef struct weft_step {
     void (*emit)(struct weft_step *step, uint64_t key_number, uint64_t cell);
     void *ctx;
 } weft_step;
+
+/* What a snapshot shows; the beginning of the engine's own, which makes and frees it.
+ * docs/design/snapshot.md. */
+typedef struct weft_image {
+    weft_core *core;
+    uint64_t slot; /* in core->images */
+    uint64_t kept; /* entries that it shows and that were retired; the engine never looks */
+} weft_image;
+
+/* A cell of an image; all zero before the first. */
+typedef struct weft_image_cell {
+    uint64_t bucket;
+    uint64_t next;       /* within the bucket */
+    uint64_t key_number; /* u64 shape */
+    uint64_t cell;
+} weft_image_cell;
 
 typedef enum weft_engine_cap {
     WEFT_CAP_LOCK_FREE = 1, /* no operation waits for another thread */
@@ -120,6 +142,18 @@ typedef struct weft_engine {
                   weft_map_stats *stats); /* fills the table's fields, adds to others */
     int (*check)(weft_core *core, char *text, size_t capacity);
     void (*dump)(weft_core *core, void (*print)(void *ctx, const char *line), void *ctx);
+
+    /* Snapshots: all NULL, or none. WEFT_OK · WEFT_E_NOMEM · WEFT_E_BUSY: by and by it will do. An
+     * image that is made is in core->images before it shows anything, and is to be released, which
+     * begins with taking it out of there, also if the snapshot was not taken. */
+    int (*snapshot)(weft_core *core, weft_image **image);
+    /* Both: WEFT_OK · WEFT_NOT_FOUND · WEFT_E_NOMEM, then the image is void. */
+    int (*image_look)(weft_core *core, weft_image *image, const weft_key *key, uint64_t *cell);
+    int (*image_next)(weft_core *core, weft_image *image, weft_image_cell *at);
+    /* Does it show this entry, which has left the map? */
+    bool (*image_holds)(weft_core *core, const weft_image *image, const weft_key *key,
+                        uint64_t cell);
+    void (*image_release)(weft_core *core, weft_image *image);
 } weft_engine;
 
 /* engines.def, as a table; NULL for an unknown id. AUTO gives the default engine. */

@@ -91,17 +91,6 @@ static void found(weft_position *position, unsigned slot, uint64_t word, uint64_
     position->words[AT_VALUE] = value;
 }
 
-/* A pair without flags but USED stands in a valid slot, so inlined lookups
- * don't ask for the valid bits. */
-static inline bool clean_pairs_are_valid(bucket *at, uint64_t state, const uint64_t keys[PAIRS],
-                                         uint64_t wanted) {
-    bool all = true;
-    for (unsigned i = 0; i < PAIRS; i++) {
-        all = all && (keys[i] != wanted || slot_is_valid(state, i));
-    }
-    return all || weft_load_acquire(&at->head.first) != state; /* pairs with the CAS of head */
-}
-
 /* Looks through the pairs that the state calls valid. */
 static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position *position) {
     WEFT_ASSERT(position->words[AT_BUCKET] == (uintptr_t)at && !position->present);
@@ -209,7 +198,8 @@ static bool follow(generation **gen, uint64_t hash) {
 static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_position *position,
                                     weft_shape shape) {
     WEFT_ASSERT(table_of(core) != NULL);
-    generation *gen = root_of(core);
+    const face *door = door_of(core);
+    generation *gen = generation_of(door);
     if (WEFT_UNLIKELY(gen == NULL)) {
         position->present = false;
         position->words[AT_BUCKET] = 0;
@@ -220,6 +210,10 @@ static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_p
         /* Before the look: entries that have moved on may be freed. Pairs with the freezing CAS. */
         bool frozen = is_frozen(weft_load_acquire(&at->head.first));
         if (WEFT_UNLIKELY(frozen) && follow(&gen, key->hash)) {
+            continue;
+        }
+        if (WEFT_UNLIKELY(face_of(door) != 0) && !frozen &&
+            weft_lockfree_look_behind_door(core, gen, key->hash)) {
             continue;
         }
         position->words[AT_BUCKET] = (uintptr_t)at;
@@ -259,11 +253,11 @@ static WEFT_ALWAYS_INLINE bool look_up(weft_core *core, const weft_key *key, uin
 /* Nearly always the root's bucket is not on the move, and its slots tell. */
 static WEFT_HOT bool lockfree_look_bytes(weft_core *core, const weft_key *key, uint64_t *out) {
     WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES && core->table != NULL);
-    generation *root = root_of(core);
-    if (WEFT_UNLIKELY(root == NULL)) {
+    const face *door = door_of(core);
+    if (WEFT_UNLIKELY(door == NULL)) {
         return false;
     }
-    bucket *at = bucket_at(root, key->hash);
+    bucket *at = &door->buckets[key->hash & door->mask];
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     const weft_entry *entry = NULL;
     if (WEFT_UNLIKELY(is_frozen(state))) {
@@ -599,6 +593,16 @@ static int overflow_swing(weft_core *core, const weft_key *key, weft_position *p
     return WEFT_OK;
 }
 
+/* Nobody writes into a bucket of a snapshot's image: its keys move first. */
+static bool in_image(weft_core *core, const bucket *at) {
+#if WEFT_MUTANT == 12 /* writes into buckets of an image */
+    return false;
+#endif
+    const generation *root = root_of(core);
+    return at >= root->buckets && at <= &root->buckets[root->mask] &&
+           weft_lockfree_becomes_image(root);
+}
+
 /* The bucket that find saw cannot be written as it stands: make it, or its successor, writable. */
 static int prepare(weft_core *core, const weft_key *key, weft_position *position) {
     WEFT_ASSERT(weft_epoch_inside());
@@ -608,7 +612,7 @@ static int prepare(weft_core *core, const weft_key *key, weft_position *position
     }
     uint64_t state = position->words[AT_STATE];
     uint64_t link = position->words[AT_LINK];
-    if (!is_frozen(state)) {
+    if (link >> LINK_DYING_SHIFT != 0 && !is_frozen(state)) {
         overflow_bury(core, at, state, link);
         return WEFT_MISMATCH;
     }
@@ -618,6 +622,10 @@ static int prepare(weft_core *core, const weft_key *key, weft_position *position
         if (from == NULL) {
             return WEFT_MISMATCH; /* the root moved past that bucket */
         }
+    }
+    if (!is_frozen(state)) {
+        weft_lockfree_move_to_image(core, from, key->hash);
+        return WEFT_MISMATCH;
     }
     return weft_lockfree_move_bucket(core, from, key->hash) ? WEFT_MISMATCH : WEFT_E_NOMEM;
 }
@@ -630,7 +638,7 @@ static WEFT_HOT int lockfree_swing(weft_core *core, const weft_key *key, weft_po
         return WEFT_OK;
     }
     if (WEFT_UNLIKELY(at == NULL || is_frozen(position->words[AT_STATE]) ||
-                      position->words[AT_LINK] >> LINK_DYING_SHIFT != 0)) {
+                      position->words[AT_LINK] >> LINK_DYING_SHIFT != 0 || in_image(core, at))) {
         return prepare(core, key, position);
     }
     int status;
@@ -659,6 +667,7 @@ static int lockfree_open(weft_core *core) {
     core->table = made;
     made->floor =
         core->expected_entries == 0 ? 0 : weft_lockfree_buckets_for(core, core->expected_entries);
+    weft_lockfree_doors_make(core, made);
     return WEFT_OK;
 }
 
@@ -681,4 +690,9 @@ const weft_engine weft_engine_lockfree = {
     .stats = weft_lockfree_stats,
     .check = weft_lockfree_check,
     .dump = weft_lockfree_dump,
+    .snapshot = weft_lockfree_snapshot,
+    .image_look = weft_lockfree_image_look,
+    .image_next = weft_lockfree_image_next,
+    .image_holds = weft_lockfree_image_holds,
+    .image_release = weft_lockfree_image_release,
 };

@@ -32,12 +32,17 @@ bool weft_lockfree_close(weft_core *core, size_t budget,
                          void (*drop)(weft_core *core, uint64_t cell)) {
     WEFT_ASSERT(drop != NULL);
     lockfree_table *table = table_of(core);
-    for (generation *gen = core->root; gen != NULL; gen = core->root) {
+    weft_limbo_drain(&table->doors);
+    for (generation *gen = root_of(core); gen != NULL; gen = root_of(core)) {
         for (; table->closing <= gen->mask; table->closing++, budget--) {
             if (budget == 0) {
                 return false;
             }
             close_bucket(core, gen, table->closing, drop);
+        }
+        if (gen->next != NULL && gen->next->image != NULL) {
+            WEFT_ASSERT(gen->next->image->holders == 1);
+            weft_core_free(core, gen->next->image, sizeof(lockfree_image), WEFT_CACHE_LINE);
         }
         core->root = gen->next;
         table->closing = 0;

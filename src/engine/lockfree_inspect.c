@@ -119,7 +119,7 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
 int weft_lockfree_check(weft_core *core, char *text, size_t capacity) {
     WEFT_ASSERT(core->table != NULL);
     verdict v = {.core = core, .text = text, .capacity = capacity};
-    generation *gen = core->root;
+    generation *gen = root_of(core);
     for (; gen != NULL && !v.broken; gen = gen->next) {
         for (uint64_t i = 0; i <= gen->mask && !v.broken; i++) {
             check_bucket(&v, gen, i);

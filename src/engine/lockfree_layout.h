@@ -77,17 +77,43 @@ typedef struct overflow {
     cell cells[];
 } overflow;
 
-typedef struct generation {
-    bucket *buckets; /* with the mask first, for lookups that are compiled into the caller */
+/* What lookups that are compiled into the caller see of a generation. */
+typedef struct face {
+    bucket *buckets;
     uint64_t mask;
+} face;
+
+enum { FACES = 8, FACES_BYTES = FACES * sizeof(face) };
+
+/* Aligned to FACES_BYTES: the root is the address of one of the faces. The first has the buckets;
+ * behind the others is one frozen bucket for all, while late writers may still be at work in a
+ * generation that is becoming a snapshot's image. docs/design/snapshot.md. */
+typedef struct generation {
+    union {
+        struct {
+            bucket *buckets;
+            uint64_t mask;
+        };
+        face faces[FACES];
+    };
     weft_block block;
     uint8_t *flags;  /* one a chunk: its groups have moved here from the generation before */
     uint64_t chunks; /* of the move into this generation; 0 for the first one */
     uint64_t groups;
+    struct lockfree_image *image;              /* NULL, or what the generation before becomes */
     struct generation *next WEFT_LINE_ALIGNED; /* set once; buckets move there */
     uint64_t claimed WEFT_LINE_ALIGNED;        /* chunks handed out, of the move into this one */
     uint64_t done WEFT_LINE_ALIGNED;           /* chunks known to be complete, from 0 on */
 } generation;
+
+/* A generation as a snapshot's image. */
+typedef struct lockfree_image {
+    weft_image base;
+    generation *gen;
+    uint64_t holders; /* the snapshot, and the chain of generations until all has moved on */
+    uint64_t is_void; /* memory was short: it shows nothing any more */
+    weft_block block;
+} lockfree_image;
 
 typedef struct lockfree_table {
     uint64_t floor; /* fewest buckets wanted (reserve) */
@@ -95,16 +121,33 @@ typedef struct lockfree_table {
     uint64_t shrinks;
     uint64_t failures;
     uint64_t longest;
-    uint64_t closing; /* buckets of the root that close has freed */
+    uint64_t closing;       /* buckets of the root that close has freed */
+    uint64_t faces_taken;   /* a bit for each */
+    uint64_t careful_looks; /* that met a closed door */
+    weft_limbo doors;       /* closed ones; what opens them waits for a grace period */
+    weft_limbo_stripe doors_stripe;
 } lockfree_table;
 
 static inline lockfree_table *table_of(weft_core *core) {
     return core->table;
 }
 
+static inline generation *generation_of(const void *root) {
+    return (generation *)((uintptr_t)root & ~(uintptr_t)(FACES_BYTES - 1));
+}
+
+/* 0: the door is open. */
+static inline uint64_t face_of(const void *root) {
+    return ((uintptr_t)root & (FACES_BYTES - 1)) / sizeof(face);
+}
+
+static inline const face *door_of(const weft_core *core) {
+    return weft_load_acquire(&core->root); /* pairs with its CAS */
+}
+
 /* Buckets of earlier generations are all moved. NULL: none yet. */
 static inline generation *root_of(const weft_core *core) {
-    return weft_load_acquire(&core->root); /* pairs with its CAS */
+    return generation_of(door_of(core));
 }
 
 static inline uint64_t max_u64(uint64_t a, uint64_t b) {
@@ -218,7 +261,7 @@ static inline uint64_t cell_target(const weft_core *core, const generation *gen,
                                    const cell *what) {
     const generation *next = weft_load_acquire(&gen->next); /* pairs with begin_move */
     WEFT_ASSERT(next != NULL && index <= gen->mask);
-    if (next->mask < gen->mask) {
+    if (next->mask <= gen->mask) {
         return index & next->mask;
     }
     if (core->shape == WEFT_SHAPE_BYTES && what->hash == 0 && (what->value & WORD_FROZEN) != 0) {
@@ -232,7 +275,7 @@ static inline void generation_free(weft_core *core, generation *gen) {
     if (gen->chunks != 0) {
         weft_core_free_table(core, gen->flags, gen->chunks);
     }
-    weft_core_free(core, gen, sizeof *gen, WEFT_CACHE_LINE);
+    weft_core_free(core, gen, sizeof *gen, FACES_BYTES);
 }
 
 static inline bucket *bucket_at(const generation *gen, uint64_t hash) {
@@ -241,6 +284,7 @@ static inline bucket *bucket_at(const generation *gen, uint64_t hash) {
 
 /* lockfree_move.c */
 uint64_t weft_lockfree_buckets_for(const weft_core *core, uint64_t entries);
+generation *weft_lockfree_generation_new(weft_core *core, uint64_t buckets, const generation *from);
 generation *weft_lockfree_first_generation(weft_core *core);
 bool weft_lockfree_move_bucket(weft_core *core, generation *from, uint64_t hash);
 void weft_lockfree_move_some(weft_core *core, generation *from, generation *to);
@@ -271,6 +315,21 @@ static inline void lockfree_removed(weft_core *core) {
         weft_lockfree_consider_shrink(core);
     }
 }
+
+/* lockfree_snapshot.c */
+void weft_lockfree_doors_make(weft_core *core, lockfree_table *table);
+bool weft_lockfree_doors_open(weft_core *core, lockfree_table *table);
+bool weft_lockfree_becomes_image(const generation *gen);
+void weft_lockfree_move_to_image(weft_core *core, generation *gen, uint64_t hash);
+bool weft_lockfree_look_behind_door(weft_core *core, generation *gen, uint64_t hash);
+void weft_lockfree_image_let_go(weft_core *core, lockfree_image *image);
+int weft_lockfree_snapshot(weft_core *core, weft_image **image);
+int weft_lockfree_image_look(weft_core *core, weft_image *image, const weft_key *key,
+                             uint64_t *cell);
+int weft_lockfree_image_next(weft_core *core, weft_image *image, weft_image_cell *at);
+bool weft_lockfree_image_holds(weft_core *core, const weft_image *image, const weft_key *key,
+                               uint64_t cell);
+void weft_lockfree_image_release(weft_core *core, weft_image *image);
 
 /* lockfree_close.c */
 bool weft_lockfree_close(weft_core *core, size_t budget,

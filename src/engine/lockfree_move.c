@@ -19,15 +19,22 @@ static void generation_destroy(weft_core *core, weft_block *block) {
     generation_free(core, WEFT_CONTAINER(block, generation, block));
 }
 
+/* Behind a closed door: a lookup that is compiled into the caller finds nothing out. */
+static const bucket behind_closed_door = {.head = {FROZEN, 0}};
+
 /* An untouched generation that takes what `from` holds (NULL: nothing). NULL without memory. */
-static generation *generation_new(weft_core *core, uint64_t buckets, const generation *from) {
+generation *weft_lockfree_generation_new(weft_core *core, uint64_t buckets,
+                                         const generation *from) {
     WEFT_ASSERT(buckets >= BUCKETS_MIN && (buckets & (buckets - 1)) == 0);
-    generation *gen = weft_core_alloc(core, sizeof *gen, WEFT_CACHE_LINE);
+    generation *gen = weft_core_alloc(core, sizeof *gen, FACES_BYTES);
     if (gen == NULL) {
         return NULL;
     }
     memset(gen, 0, sizeof *gen);
     gen->mask = buckets - 1;
+    for (unsigned i = 1; i < FACES; i++) {
+        gen->faces[i].buckets = (bucket *)(uintptr_t)&behind_closed_door;
+    }
     gen->block.destroy = generation_destroy;
     gen->block.bytes = buckets * sizeof(bucket);
     gen->buckets = weft_core_alloc_table(core, buckets * sizeof(bucket));
@@ -41,7 +48,7 @@ static generation *generation_new(weft_core *core, uint64_t buckets, const gener
         if (gen->buckets != NULL) {
             weft_core_free_table(core, gen->buckets, buckets * sizeof(bucket));
         }
-        weft_core_free(core, gen, sizeof *gen, WEFT_CACHE_LINE);
+        weft_core_free(core, gen, sizeof *gen, FACES_BYTES);
         return NULL;
     }
     return gen;
@@ -57,21 +64,21 @@ uint64_t weft_lockfree_buckets_for(const weft_core *core, uint64_t entries) {
 generation *weft_lockfree_first_generation(weft_core *core) {
     WEFT_ASSERT(core->table != NULL);
     lockfree_table *table = table_of(core);
-    void *none = NULL;
+    void *root = NULL;
     uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
-    generation *gen = generation_new(core, floor, NULL);
+    generation *gen = weft_lockfree_generation_new(core, floor, NULL);
     if (gen == NULL && floor > BUCKETS_MIN) {
-        gen = generation_new(core, BUCKETS_MIN, NULL);
+        gen = weft_lockfree_generation_new(core, BUCKETS_MIN, NULL);
     }
     if (gen == NULL) {
         return root_of(core);
     }
     /* Release: the generation's fields. Pairs with the acquire of root in find and swing. */
-    if (weft_cas_acq_rel(&core->root, &none, (void *)gen)) {
+    if (weft_cas_acq_rel(&core->root, &root, (void *)gen)) {
         return gen;
     }
     generation_free(core, gen);
-    return none;
+    return generation_of(root);
 }
 
 /* Publish a next generation of `buckets` behind the root. False if there is one, or no memory. */
@@ -83,7 +90,7 @@ static bool begin_move(weft_core *core, generation *root, uint64_t buckets) {
     if (weft_load_relaxed(&root->next) != NULL || buckets == root->mask + 1) {
         return false;
     }
-    generation *next = generation_new(core, buckets, root);
+    generation *next = weft_lockfree_generation_new(core, buckets, root);
     if (next == NULL) {
         weft_fetch_add_relaxed(&table->failures, 1);
         return false;
@@ -366,7 +373,7 @@ static bool move_group(weft_core *core, const group *g) {
         }
         overflow_drop(core, spare[t]);
     }
-    if (frozen) {
+    if (frozen && g->to->image == NULL) { /* else the blocks are the image's */
         group_retire_overflow(core, g);
     }
     return frozen;
@@ -383,6 +390,18 @@ static bool move_chunk(weft_core *core, generation *from, generation *to, uint64
     /* Release: the moved buckets. Pairs with the acquire in verify_moved. */
     weft_store_release(&to->flags[chunk], 1);
     return true;
+}
+
+/* Everything is in `to`. The door stays as it is. True for the one thread that moved the root. */
+static bool move_root(weft_core *core, generation *from, generation *to) {
+    void *root = weft_load_relaxed(&core->root);
+    while (generation_of(root) == from) {
+        /* Release: pairs with the acquire of root. */
+        if (weft_cas_acq_rel(&core->root, &root, (void *)&to->faces[face_of(root)])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* All chunks are handed out: look through the flags, and move again what a stopped helper left. */
@@ -405,9 +424,12 @@ static void verify_moved(weft_core *core, generation *from, generation *to) {
     if (at < to->chunks) {
         return;
     }
-    /* Everything is in `to`. Release: pairs with the acquire of root. */
-    void *expected = from;
-    if (weft_cas_acq_rel(&core->root, &expected, (void *)to)) {
+    if (!move_root(core, from, to)) {
+        return;
+    }
+    if (to->image != NULL) {
+        weft_lockfree_image_let_go(core, to->image);
+    } else {
         weft_core_retire_block(core, &from->block);
     }
 }
@@ -484,7 +506,7 @@ static bool finish_move(weft_core *core, size_t budget) {
         uint64_t done = weft_load_relaxed(&to->done) + weft_load_relaxed(&to->claimed);
         lockfree_help_move(core);
         if (weft_load_relaxed(&to->done) + weft_load_relaxed(&to->claimed) == done &&
-            weft_load_relaxed(&core->root) == root && ++failures_before > 2) {
+            root_of(core) == root && ++failures_before > 2) {
             return false;
         }
     }
@@ -529,5 +551,6 @@ int weft_lockfree_shrink(weft_core *core) {
 }
 
 bool weft_lockfree_maintain(weft_core *core, size_t budget) {
-    return finish_move(core, budget / GROUPS_PER_CHUNK + 1);
+    bool moved = finish_move(core, budget / GROUPS_PER_CHUNK + 1);
+    return weft_lockfree_doors_open(core, table_of(core)) && moved;
 }

@@ -12,6 +12,7 @@ typedef struct visit {
     weft_step *step;
     uint64_t last; /* the interval's last point */
     bool filter;   /* buckets may hold keys outside the interval */
+    bool careful;  /* the door is closed */
 } visit;
 
 static void visit_emit(visit *v, cell what) {
@@ -110,6 +111,10 @@ static void visit_bucket(visit *v, generation *gen, uint64_t index) {
     if (v->step->from > v->last) {
         return;
     }
+    if (WEFT_UNLIKELY(v->careful) &&
+        !is_frozen(weft_load_acquire(&at->head.first))) { /* pairs with the freezing CAS */
+        (void)weft_lockfree_look_behind_door(v->core, gen, index);
+    }
     do {
         state = weft_load_acquire(&at->head.first);     /* pairs with the CAS of head */
         now.link = weft_load_acquire(&at->head.second); /* likewise: the block */
@@ -141,7 +146,8 @@ static void look_ahead(weft_core *core, generation *gen, uint64_t from) {
 
 void weft_lockfree_walk(weft_core *core, weft_step *step) {
     WEFT_ASSERT(step->emit != NULL); /* the guard may be a movable one, on no thread */
-    generation *gen = root_of(core);
+    const face *door = door_of(core);
+    generation *gen = generation_of(door);
     step->next = 0;
     if (gen == NULL) {
         return;
@@ -150,6 +156,7 @@ void weft_lockfree_walk(weft_core *core, weft_step *step) {
     uint64_t rest = UINT64_MAX >> bits;
     visit v = {.core = core, .step = step, .last = step->from | rest};
     v.filter = (step->from & rest) != 0;
+    v.careful = face_of(door) != 0;
     step->next = v.last + 1;
     look_ahead(core, gen, step->from);
     visit_bucket(&v, gen, weft_reverse_bits(step->from) & gen->mask);

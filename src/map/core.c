@@ -53,6 +53,15 @@ void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason) {
     uint32_t word = weft_load_relaxed(&entry->key_size_and_flags);
     weft_store_relaxed(&entry->key_size_and_flags,
                        word | (uint32_t)reason << WEFT_ENTRY_REASON_SHIFT);
+    weft_entry_retire_unlinked(core, entry);
+}
+
+void weft_entry_retire_unlinked(weft_core *core, weft_entry *entry) {
+    /* Acquire: the images. Pairs with the registration of an image. */
+    if (WEFT_UNLIKELY(weft_load_acquire(&core->image_count) != 0) &&
+        weft_snapshot_keeps(core, entry)) {
+        return;
+    }
     weft_limbo_retire(&core->limbo, (uintptr_t)&entry->version, weft_entry_bytes(entry));
 }
 
@@ -128,6 +137,7 @@ static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
     era->core.stripe_count = stripes;
     era->core.limbo.stripe_count = stripes;
     era->map = map;
+    era->holders = 1;
     era->bytes = bytes;
     era->block = (weft_block){.destroy = era_is_unreachable, .bytes = bytes};
     return era;
@@ -235,6 +245,23 @@ bool weft_map_bury_some(weft_map_impl *map, size_t budget) {
     return weft_load_relaxed(&map->old_eras) == 0;
 }
 
+bool weft_era_hold(weft_era *era) {
+    uint64_t holders = weft_load_relaxed(&era->holders);
+    /* Acquire, release: pairs with weft_era_let_go. */
+    while (holders != 0 && !weft_cas_acq_rel(&era->holders, &holders, holders + 1)) {
+    }
+    return holders != 0;
+}
+
+void weft_era_let_go(weft_era *era) {
+    WEFT_ASSERT(weft_epoch_inside());
+    /* Acquire, release: what all holders did comes before the end. Pairs with itself. */
+    if (weft_fetch_add_acq_rel(&era->holders, (uint64_t)-1) == 1) {
+        weft_fetch_add_relaxed(&era->map->old_eras, 1);
+        weft_core_retire_block(weft_map_core(era->map), &era->block);
+    }
+}
+
 int weft_map_clear_impl(weft_map_impl *map) {
     weft_guard guard;
     weft_guard_enter(&guard);
@@ -246,8 +273,7 @@ int weft_map_clear_impl(weft_map_impl *map) {
         /* The linearization point. Release: the fresh era. Pairs with the acquire in
          * weft_map_core. */
         if (weft_cas_seq_cst(&map->era, &old, fresh)) {
-            weft_fetch_add_relaxed(&map->old_eras, 1);
-            weft_core_retire_block(&fresh->core, &old->block);
+            weft_era_let_go(old);
             weft_recording_refuse(map, "the map was cleared, which a trace cannot hold");
             break;
         }

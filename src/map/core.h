@@ -16,6 +16,7 @@ typedef struct weft_era {
     weft_block block; /* retires the era as a whole */
     struct weft_map_impl *map;
     struct weft_era *next_dying;
+    uint64_t holders; /* the map, as long as it is the present one, and snapshots */
     size_t bytes;
 } weft_era;
 
@@ -36,7 +37,7 @@ typedef struct weft_map_impl {
     uint64_t freeing;            /* 1: a thread is at it */
     uint64_t old_eras;           /* cleared and not yet freed */
     uint64_t writes_since_clear; /* counted while there are old eras */
-    uint64_t references;         /* held by callers */
+    uint64_t references;         /* held by callers: of entries, and snapshots */
     weft_mutex claims_lock;
     weft_cond claims_changed;
     weft_claim *claims;
@@ -53,6 +54,11 @@ weft_map_impl *weft_map_of(void **handle, weft_shape shape);
 static inline weft_core *weft_map_core(weft_map_impl *map) {
     return &weft_load_acquire(&map->era)->core; /* pairs with the exchange in weft_map_clear_impl */
 }
+
+/* Both inside a guard under which the era was the present one, or by a holder. False: it is being
+ * freed. */
+bool weft_era_hold(weft_era *era);
+void weft_era_let_go(weft_era *era);
 
 int weft_map_clear_impl(weft_map_impl *map);
 
@@ -73,6 +79,10 @@ weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh
 void weft_entry_discard(weft_map_impl *map, weft_entry *entry); /* never was in the map */
 void weft_entry_release(weft_map_impl *map, weft_entry *entry); /* a reference less; destructor */
 void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason);
+/* An entry that was kept for a snapshot that is no more: it has its reason. */
+void weft_entry_retire_unlinked(weft_core *core, weft_entry *entry);
+/* Does a snapshot show the entry, which has left the map, and keep it therefore? (snapshot.c) */
+bool weft_snapshot_keeps(weft_core *core, weft_entry *entry);
 /* One reference more. The entry was found under the guard that the caller is inside: the map's own
  * reference is dropped after it. */
 void weft_entry_reference(weft_entry *entry);
@@ -81,6 +91,8 @@ weft_bytes weft_entry_key_bytes(const weft_entry *entry);
 /* False if the entry has left the map: its version is not to be had any more, and is not the
  * key's. */
 bool weft_entry_look(const weft_entry *entry, weft_view *view);
+/* Key and value of an entry that a snapshot shows, whether it has left the map or not. */
+void weft_entry_show(const weft_entry *entry, weft_view *view);
 /* The present state of the key of an entry that was found: of this entry, or of the one that came
  * in its place. False if the key is gone. The caller is inside the guard under which the entry was
  * found. */

@@ -50,9 +50,13 @@ bool weft_entry_look(const weft_entry *entry, weft_view *view) {
                       0)) {
         return false;
     }
+    weft_entry_show(entry, view);
+    return true;
+}
+
+void weft_entry_show(const weft_entry *entry, weft_view *view) {
     view->key = weft_entry_key_bytes(entry);
     view->value = entry_value(entry);
-    return true;
 }
 
 bool weft_entry_look_current(weft_core *core, const weft_entry *entry, weft_view *view) {

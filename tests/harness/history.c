@@ -118,9 +118,24 @@ static bool apply_remove(model *map, const weft_history_event *event) {
     return true;
 }
 
+static bool shows(const weft_history_event *event, const model *map) {
+    for (unsigned key = 0; key < WEFT_HISTORY_KEYS_MAX; key++) {
+        const weft_history_value *shown = &event->image[key];
+        bool present = map->present >> key & 1;
+        if (shown->present != present || (present && shown->value != map->values[key])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool did_nothing(int status) {
+    return status == WEFT_E_NOMEM || status == WEFT_E_BUSY || status == WEFT_E_UNSUPPORTED;
+}
+
 /* Could the map have answered this now? If so, do it. */
 static bool apply(model *map, const weft_history_event *event) {
-    if (event->status == WEFT_E_NOMEM) {
+    if (did_nothing(event->status)) {
         return true;
     }
     bool present = map->present >> event->key & 1;
@@ -136,6 +151,8 @@ static bool apply(model *map, const weft_history_event *event) {
     case WEFT_HISTORY_CLEAR:
         memset(map, 0, sizeof *map);
         return event->status == WEFT_OK;
+    case WEFT_HISTORY_SNAPSHOT:
+        return event->status == WEFT_OK && shows(event, map);
     default:
         return apply_write(map, event);
     }
@@ -321,14 +338,15 @@ weft_history_answer weft_history_check(weft_history_checker *checker, const weft
     if (history->count > WEFT_HISTORY_EVENTS_MAX) {
         return WEFT_HISTORY_TOO_LONG;
     }
-    bool clears = false;
+    bool whole = false;
     for (uint64_t i = 0; i < history->count; i++) {
-        clears |= history->events[i].op == WEFT_HISTORY_CLEAR;
+        whole |= history->events[i].op == WEFT_HISTORY_CLEAR ||
+                 history->events[i].op == WEFT_HISTORY_SNAPSHOT;
         if (history->events[i].key >= WEFT_HISTORY_KEYS_MAX) {
             return WEFT_HISTORY_TOO_LONG;
         }
     }
-    if (clears) {
+    if (whole) {
         return check_part(checker, history, end, WEFT_HISTORY_KEYS_MAX);
     }
     for (unsigned key = 0; key < WEFT_HISTORY_KEYS_MAX; key++) {
@@ -342,8 +360,8 @@ weft_history_answer weft_history_check(weft_history_checker *checker, const weft
 
 void weft_history_print(const weft_history *history) {
     static const char *const names[WEFT_HISTORY_OPS] = {
-        "get",  "contains", "put",       "insert", "get_or_insert", "replace",
-        "swap", "cas",      "fetch_add", "remove", "remove_eq",     "clear"};
+        "get", "contains",  "put",    "insert",    "get_or_insert", "replace", "swap",
+        "cas", "fetch_add", "remove", "remove_eq", "clear",         "snapshot"};
     for (uint64_t i = 0; i < history->count && i < WEFT_HISTORY_EVENTS_MAX; i++) {
         const weft_history_event *event = &history->events[i];
         fprintf(stderr,
@@ -352,5 +370,11 @@ void weft_history_print(const weft_history *history) {
                 names[event->op], event->key, (unsigned long long)event->value,
                 (unsigned long long)event->expected, weft_status_name(event->status),
                 (unsigned long long)event->result);
+        for (unsigned k = 0; event->op == WEFT_HISTORY_SNAPSHOT && k < WEFT_HISTORY_KEYS_MAX; k++) {
+            if (event->image[k].present) {
+                fprintf(stderr, "            shows key %u: %llu\n", k,
+                        (unsigned long long)event->image[k].value);
+            }
+        }
     }
 }

@@ -3,8 +3,8 @@
  * and Gong (1993) with the memo of Lowe (2017), against a map that does one operation at a time.
  *
  * A history without clear is checked key by key, which is the same question (locality, Herlihy and
- * Wing 1990) and far cheaper. With a clear, which acts on all keys at one point, it is checked as a
- * whole. */
+ * Wing 1990) and far cheaper. With a clear or a snapshot, which act on all keys at one point, it is
+ * checked as a whole. */
 #ifndef WEFT_TESTS_HISTORY_H
 #define WEFT_TESTS_HISTORY_H
 
@@ -32,8 +32,14 @@ typedef enum weft_history_op {
     WEFT_HISTORY_REMOVE,
     WEFT_HISTORY_REMOVE_EQ, /* expected */
     WEFT_HISTORY_CLEAR,     /* key is ignored */
+    WEFT_HISTORY_SNAPSHOT,  /* likewise; image: what it shows */
     WEFT_HISTORY_OPS,
 } weft_history_op;
+
+typedef struct weft_history_value {
+    bool present;
+    uint64_t value;
+} weft_history_value;
 
 typedef struct weft_history_event {
     weft_history_op op;
@@ -41,16 +47,12 @@ typedef struct weft_history_event {
     unsigned key; /* 0 … WEFT_HISTORY_KEYS_MAX - 1 */
     uint64_t value;
     uint64_t expected;
-    int status; /* WEFT_E_NOMEM: the operation must have changed nothing */
+    int status; /* WEFT_E_NOMEM, WEFT_E_BUSY, WEFT_E_UNSUPPORTED: it must have changed nothing */
     uint64_t result;
+    weft_history_value image[WEFT_HISTORY_KEYS_MAX];
     uint64_t call; /* moments of the history's clock */
     uint64_t back;
 } weft_history_event;
-
-typedef struct weft_history_value {
-    bool present;
-    uint64_t value;
-} weft_history_value;
 
 typedef struct weft_history {
     uint64_t clock;

@@ -20,12 +20,12 @@ static const struct {
     unsigned op;
     unsigned weight;
 } weights[] = {
-    {WEFT_HISTORY_GET, 14},    {WEFT_HISTORY_CONTAINS, 3},      {WEFT_HISTORY_PUT, 14},
-    {WEFT_HISTORY_INSERT, 8},  {WEFT_HISTORY_GET_OR_INSERT, 6}, {WEFT_HISTORY_REPLACE, 6},
-    {WEFT_HISTORY_SWAP, 6},    {WEFT_HISTORY_CAS, 8},           {WEFT_HISTORY_FETCH_ADD, 10},
-    {WEFT_HISTORY_REMOVE, 14}, {WEFT_HISTORY_REMOVE_EQ, 5},     {WEFT_HISTORY_CLEAR, 4},
-    {WEFT_PROGRAM_PEEK, 6},    {WEFT_PROGRAM_WALK, 4},          {WEFT_PROGRAM_RESERVE, 4},
-    {WEFT_PROGRAM_SHRINK, 2},  {WEFT_PROGRAM_MAINTAIN, 8},
+    {WEFT_HISTORY_GET, 14},      {WEFT_HISTORY_CONTAINS, 3},      {WEFT_HISTORY_PUT, 14},
+    {WEFT_HISTORY_INSERT, 8},    {WEFT_HISTORY_GET_OR_INSERT, 6}, {WEFT_HISTORY_REPLACE, 6},
+    {WEFT_HISTORY_SWAP, 6},      {WEFT_HISTORY_CAS, 8},           {WEFT_HISTORY_FETCH_ADD, 10},
+    {WEFT_HISTORY_REMOVE, 14},   {WEFT_HISTORY_REMOVE_EQ, 5},     {WEFT_HISTORY_CLEAR, 4},
+    {WEFT_HISTORY_SNAPSHOT, 24}, {WEFT_PROGRAM_PEEK, 6},          {WEFT_PROGRAM_WALK, 4},
+    {WEFT_PROGRAM_RESERVE, 4},   {WEFT_PROGRAM_SHRINK, 2},        {WEFT_PROGRAM_MAINTAIN, 8},
 };
 
 static unsigned draw_op(weft_prng *prng, uint32_t allowed) {
@@ -75,6 +75,9 @@ static uint32_t draw_allowed(weft_program *program, weft_prng *prng) {
     program->clears = weft_prng_below(prng, 4) == 0;
     if (!program->clears) {
         allowed &= ~(1u << WEFT_HISTORY_CLEAR);
+    }
+    if (weft_prng_below(prng, 4) != 0) {
+        allowed &= ~(1u << WEFT_HISTORY_SNAPSHOT);
     }
     if (weft_prng_below(prng, 2)) {
         allowed &= ~(1u << WEFT_PROGRAM_RESERVE | 1u << WEFT_PROGRAM_SHRINK);
@@ -137,6 +140,8 @@ typedef struct thread_of {
     struct weft_program_runner *runner;
     unsigned number;
     walk_result walk;
+    weft_subject_snapshot snapshot; /* held until the thread's end */
+    weft_history_event *taken;
 } thread_of;
 
 struct weft_program_runner {
@@ -149,6 +154,7 @@ struct weft_program_runner {
     thread_of threads[WEFT_PROGRAM_THREADS_MAX];
     const char *fault;
     uint64_t points;
+    uint64_t snapshots;
     uint64_t trace;
     char text[256];
 };
@@ -228,6 +234,59 @@ static void run_peek(thread_of *self, const weft_program_op *op) {
     weft_guard_leave(&guard);
 }
 
+/* What the snapshot shows goes to the history: by get, and by a walk, which must agree. */
+static void read_snapshot(thread_of *self) {
+    weft_program_runner *runner = self->runner;
+    const weft_program *program = runner->program;
+    weft_history_event *event = self->taken;
+    memset(&self->walk, 0, sizeof self->walk);
+    for (unsigned key = 0; key < program->keys; key++) {
+        uint64_t value = 0;
+        int status = weft_subject_snapshot_get(&self->snapshot, key, &value);
+        event->image[key] = (weft_history_value){status == WEFT_OK, value};
+    }
+    if (weft_subject_snapshot_walk(&self->snapshot, note_walk, &self->walk) != WEFT_OK) {
+        self->walk.fault = "a walk through a snapshot failed";
+    }
+    for (unsigned key = 0; key < program->keys; key++) {
+        if (self->walk.seen[key] != event->image[key].present ||
+            self->walk.values[key] != event->image[key].value) {
+            self->walk.fault = "a snapshot's get and walk differ";
+        }
+    }
+    for (unsigned i = 0; i < program->background && !program->clears; i++) {
+        if (!self->walk.background[i]) {
+            self->walk.fault = "a snapshot missed a resting key";
+        }
+    }
+    runner->fault = self->walk.fault ? self->walk.fault : runner->fault;
+    weft_subject_snapshot_release(&self->snapshot);
+    self->taken = NULL;
+}
+
+/* Half of them are read at once, the others when the thread has done all the rest. */
+static void run_snapshot(thread_of *self, const weft_program_op *op) {
+    enum { ATTEMPTS = 24 };
+    weft_program_runner *runner = self->runner;
+    if (self->taken != NULL) {
+        read_snapshot(self);
+    }
+    weft_history_event *event = weft_history_call(&runner->history, WEFT_HISTORY_SNAPSHOT, 0);
+    event->thread = self->number;
+    int status = WEFT_E_BUSY;
+    for (int i = 0; status == WEFT_E_BUSY && i < ATTEMPTS; i++) {
+        status = weft_subject_snapshot_take(&runner->subject, &self->snapshot);
+    }
+    weft_history_return(&runner->history, event, status, 0);
+    if (status == WEFT_OK) {
+        self->taken = event;
+        runner->snapshots++;
+    }
+    if (status == WEFT_OK && op->value % 2 == 0) {
+        read_snapshot(self);
+    }
+}
+
 static void run_other(thread_of *self, const weft_program_op *op) {
     weft_program_runner *runner = self->runner;
     weft_subject *subject = &runner->subject;
@@ -264,6 +323,10 @@ static void run_thread(void *ctx) {
     for (unsigned i = 0; i < program->ops[self->number]; i++) {
         const weft_program_op *op = &program->list[self->number][i];
         bool numbers = program->shape == WEFT_SUBJECT_U64;
+        if (op->op == WEFT_HISTORY_SNAPSHOT) {
+            run_snapshot(self, op);
+            continue;
+        }
         if (op->op >= WEFT_HISTORY_OPS && !(op->op == WEFT_PROGRAM_PEEK && numbers)) {
             run_other(self, op);
             continue;
@@ -277,6 +340,9 @@ static void run_thread(void *ctx) {
         uint64_t result = 0;
         int status = weft_subject_do(&runner->subject, event, &result);
         weft_history_return(&runner->history, event, status, result);
+    }
+    if (self->taken != NULL) {
+        read_snapshot(self);
     }
 }
 
@@ -347,6 +413,7 @@ static const char *run_and_judge(weft_program_runner *runner, const weft_sched_o
     for (unsigned t = 0; t < program->threads; t++) {
         runner->threads[t].runner = runner;
         runner->threads[t].number = t;
+        runner->threads[t].taken = NULL;
         fns[t] = run_thread;
         ctxs[t] = &runner->threads[t];
     }
@@ -424,6 +491,10 @@ const weft_history *weft_program_history(const weft_program_runner *runner) {
 
 uint64_t weft_program_points(const weft_program_runner *runner) {
     return runner->points;
+}
+
+uint64_t weft_program_snapshots(const weft_program_runner *runner) {
+    return runner->snapshots;
 }
 
 void weft_program_forget_trace(weft_program_runner *runner) {

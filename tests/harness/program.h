@@ -63,6 +63,8 @@ const char *weft_program_run(weft_program_runner *runner, const weft_program *pr
 const weft_history *weft_program_history(const weft_program_runner *runner);
 /* Scheduling points of all runs. */
 uint64_t weft_program_points(const weft_program_runner *runner);
+/* Snapshots that were taken in all runs. */
+uint64_t weft_program_snapshots(const weft_program_runner *runner);
 /* A number that differs when the runs since the last forgetting differ. */
 uint64_t weft_program_trace(const weft_program_runner *runner);
 void weft_program_forget_trace(weft_program_runner *runner);

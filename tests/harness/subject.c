@@ -195,6 +195,58 @@ int weft_subject_walk(weft_subject *subject, weft_subject_visit fn, void *ctx) {
                : weft_map_foreach(&subject->bytes, visit_bytes, &w);
 }
 
+/* ---- snapshots ---- */
+
+int weft_subject_snapshot_take(weft_subject *subject, weft_subject_snapshot *snapshot) {
+    *snapshot = (weft_subject_snapshot){.subject = subject};
+    return subject->options.shape == WEFT_SUBJECT_U64
+               ? weft_u64map_snapshot(&subject->numbers, &snapshot->numbers)
+               : weft_map_snapshot(&subject->bytes, &snapshot->bytes);
+}
+
+int weft_subject_snapshot_get(const weft_subject_snapshot *snapshot, unsigned key,
+                              uint64_t *value) {
+    if (snapshot->subject->options.shape == WEFT_SUBJECT_U64) {
+        return weft_u64snapshot_get(&snapshot->numbers, number_key(snapshot->subject, key), value);
+    }
+    weft_view view;
+    int status =
+        weft_snapshot_get(&snapshot->bytes, weft_subject_key(snapshot->subject, key), &view);
+    if (status == WEFT_OK) {
+        memcpy(value, view.value.data, sizeof *value);
+    }
+    return status;
+}
+
+int weft_subject_snapshot_walk(const weft_subject_snapshot *snapshot, weft_subject_visit fn,
+                               void *ctx) {
+    weft_snapshot_cursor cursor = {0};
+    weft_u64pair pair;
+    weft_view view;
+    bool numbers = snapshot->subject->options.shape == WEFT_SUBJECT_U64;
+    for (;;) {
+        int status = numbers ? weft_u64snapshot_next(&snapshot->numbers, &cursor, &pair)
+                             : weft_snapshot_next(&snapshot->bytes, &cursor, &view);
+        if (status != WEFT_OK) {
+            return status == WEFT_NOT_FOUND ? WEFT_OK : status;
+        }
+        uint64_t value = pair.value;
+        if (!numbers) {
+            memcpy(&value, view.value.data, sizeof value);
+        }
+        fn(ctx, numbers ? number_of_number(snapshot->subject, pair.key) : number_of_text(view.key),
+           value);
+    }
+}
+
+void weft_subject_snapshot_release(weft_subject_snapshot *snapshot) {
+    if (snapshot->subject->options.shape == WEFT_SUBJECT_U64) {
+        weft_u64snapshot_release(&snapshot->numbers);
+    } else {
+        weft_snapshot_release(&snapshot->bytes);
+    }
+}
+
 int weft_subject_reserve(weft_subject *subject, size_t entries) {
     return subject->options.shape == WEFT_SUBJECT_U64
                ? weft_u64map_reserve(&subject->numbers, entries)

@@ -6,6 +6,7 @@
 
 #include "harness/history.h"
 #include <weft/map.h>
+#include <weft/snapshot.h>
 #include <weft/u64map.h>
 
 typedef enum weft_subject_shape { WEFT_SUBJECT_BYTES, WEFT_SUBJECT_U64 } weft_subject_shape;
@@ -38,6 +39,19 @@ int weft_subject_put(weft_subject *subject, unsigned key, uint64_t value);
 
 typedef void (*weft_subject_visit)(void *ctx, unsigned key, uint64_t value);
 int weft_subject_walk(weft_subject *subject, weft_subject_visit fn, void *ctx);
+
+/* A snapshot of either shape. */
+typedef struct weft_subject_snapshot {
+    const weft_subject *subject;
+    weft_snapshot bytes;
+    weft_u64snapshot numbers;
+} weft_subject_snapshot;
+
+int weft_subject_snapshot_take(weft_subject *subject, weft_subject_snapshot *snapshot);
+int weft_subject_snapshot_get(const weft_subject_snapshot *snapshot, unsigned key, uint64_t *value);
+int weft_subject_snapshot_walk(const weft_subject_snapshot *snapshot, weft_subject_visit fn,
+                               void *ctx);
+void weft_subject_snapshot_release(weft_subject_snapshot *snapshot);
 
 int weft_subject_reserve(weft_subject *subject, size_t entries);
 int weft_subject_shrink(weft_subject *subject);

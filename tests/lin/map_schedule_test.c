@@ -103,6 +103,7 @@ static uint64_t run_seeds(unsigned engine, weft_subject_shape shape, uint64_t fr
                           uint64_t count) {
     uint64_t start = weft_clock_monotonic_ns();
     uint64_t points = weft_program_points(runner);
+    uint64_t snapshots = weft_program_snapshots(runner);
     for (uint64_t i = 0; i < count; i++) {
         const char *fault = run_seed(engine, shape, from + i);
         if (fault) {
@@ -111,9 +112,10 @@ static uint64_t run_seeds(unsigned engine, weft_subject_shape shape, uint64_t fr
         }
     }
     double seconds = (double)(weft_clock_monotonic_ns() - start) / 1e9;
-    printf("%s %s: %llu schedules in %.1f s, %.0f a second, %.0f points each\n",
+    printf("%s %s: %llu schedules in %.1f s, %.0f a second, %.0f points each, %llu snapshots\n",
            engines[engine].name, shapes[shape], (unsigned long long)count, seconds,
-           (double)count / seconds, (double)(weft_program_points(runner) - points) / (double)count);
+           (double)count / seconds, (double)(weft_program_points(runner) - points) / (double)count,
+           (unsigned long long)(weft_program_snapshots(runner) - snapshots));
     return count;
 }
 
