@@ -258,6 +258,7 @@ typedef struct weft_map_stats {
     uint64_t retries;           /* writes that lost a race and tried again */
     uint64_t pending_bytes;     /* retired by this map and not yet freed */
     uint64_t pending_objects;
+    uint64_t snapshots; /* that are not released, of this era */
 } weft_map_stats;
 
 WEFT_BEGIN_DECLS

@@ -233,6 +233,11 @@ static WEFT_ALWAYS_INLINE int plain_insert(weft_core *core, uint64_t hash, weft_
                      weft_load_acquire(&at->pairs[i].second)}; /* pairs with it too */
     uint64_t dying = weft_load_acquire(&at->head.second) >> LINK_DYING_SHIFT; /* CAS of head */
     uint64_t closed = (uint64_t)(open == 0) | (uint64_t)!pair_is_empty(was.first);
+    /* Who stops inserts that an earlier state announced may have put its toggle there since. */
+    closed |= (uint64_t)((was.first & PAIR_TOGGLE) != toggle_flag(state, i));
+#if WEFT_MUTANT == 14 /* announces an insert on a pair that does not agree with the state */
+    closed = (uint64_t)(open == 0) | (uint64_t)!pair_is_empty(was.first);
+#endif
     closed &= (uint64_t)absent;
     WEFT_HIDE(closed);
     /* The state is the same still, so `old` is the key's. Pairs with the CAS of head. */
@@ -309,6 +314,7 @@ static WEFT_ALWAYS_INLINE int plain_put(const weft_position *position, uint64_t 
     weft_pair was = {weft_load_acquire(&at->pairs[i].first),   /* pairs with its writer */
                      weft_load_acquire(&at->pairs[i].second)}; /* pairs with it too */
     if (WEFT_UNLIKELY(open == 0 || !pair_is_empty(was.first) ||
+                      pair_is_pending(state, i, was.first) ||
                       position->words[AT_LINK] >> LINK_DYING_SHIFT != 0)) {
         return NOT_PLAIN;
     }

@@ -78,6 +78,7 @@ void weft_manage_stats(weft_map_impl *map, weft_map_stats *stats) {
     stats->engine = core->engine->name;
     stats->entries = weft_core_entries(core);
     stats->era = core->era;
+    stats->snapshots = weft_load_relaxed(&core->image_count);
     for (uint32_t i = 0; i < 2 * core->stripe_count; i++) {
         stats->entry_bytes += (uint64_t)weft_load_relaxed(&core->stripes[i].entry_bytes);
         stats->retries += weft_load_relaxed(&core->stripes[i].retries);

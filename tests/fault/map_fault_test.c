@@ -5,6 +5,7 @@
  * walks never answers NOMEM. */
 #include "contract/contract.h"
 
+#include <weft/snapshot.h>
 #include <weft/u64map.h>
 
 enum { KEYS = 160, FILLED = 100, HERE = 5, NOT_HERE = 150, SITES_MAX = 4000 };
@@ -248,6 +249,23 @@ static int run_walks(weft_map *map) {
     return weft_map_len_exact(map) == FILLED ? WEFT_OK : WEFT_E_CORRUPT;
 }
 
+static int run_snapshot(weft_map *map) {
+    weft_snapshot snapshot;
+    weft_snapshot_cursor cursor = {0};
+    weft_view view;
+    size_t seen = 0;
+    int status = weft_map_snapshot(map, &snapshot);
+    if (status == WEFT_OK) {
+        while ((status = weft_snapshot_next(&snapshot, &cursor, &view)) == WEFT_OK) {
+            seen++;
+        }
+        weft_snapshot_release(&snapshot);
+        status = in_place_of(status, WEFT_NOT_FOUND);
+        REQUIRE(status != WEFT_OK || seen == FILLED);
+    }
+    return in_place_of(status, WEFT_E_UNSUPPORTED);
+}
+
 static int run_get(weft_map *map) {
     weft_buffer out = out_buffer();
     return weft_map_get(map, bytes_of_u64(&here), &out);
@@ -282,6 +300,7 @@ static const fault_case cases[] = {
     {"retain", run_retain, apply_removed, true},
     {"walks", run_walks, apply_nothing, true},
     {"get", run_get, apply_nothing, true},
+    {"snapshot", run_snapshot, apply_nothing, false},
 };
 
 /* ---- running them ---------------------------------------------------------------------------- */
@@ -300,6 +319,7 @@ typedef struct setting {
     weft_allocator allocator;
     uint64_t site;
     bool forever;
+    bool pictured; /* a snapshot lives, from before the operation */
 } setting;
 
 static void require_model(weft_map *map, const model *m, const setting *s) {
@@ -317,6 +337,21 @@ static void require_model(weft_map *map, const model *m, const setting *s) {
     REQUIRE(weft_map_len(map) == count && weft_map_len_exact(map) == count);
 }
 
+/* It shows what was there before the operation, or says that memory was short. */
+static void require_picture(weft_snapshot *snapshot) {
+    uint64_t shown = 0;
+    uint64_t short_of_memory = 0;
+    for (uint64_t key = 0; key < KEYS; key++) {
+        weft_view view;
+        int status = weft_snapshot_get(snapshot, bytes_of_u64(&key), &view);
+        REQUIRE(status != WEFT_OK || (key < FILLED && u64_of_bytes(view.value) == key));
+        shown += status == WEFT_OK;
+        short_of_memory += status == WEFT_E_NOMEM;
+    }
+    REQUIRE((shown == FILLED && short_of_memory == 0) || (shown == 0 && short_of_memory == KEYS));
+    weft_snapshot_release(snapshot);
+}
+
 /* True if there is another site to fail. */
 static bool fail_one_site(setting *s) {
     model m = {{false}, {0}};
@@ -328,13 +363,16 @@ static bool fail_one_site(setting *s) {
         REQUIRE(put_u64(&map, key, key) == WEFT_OK);
         set(&m, (unsigned)key, key);
     }
+    weft_snapshot picture = WEFT_SNAPSHOT_INIT;
+    REQUIRE(!s->pictured || weft_map_snapshot(&map, &picture) == WEFT_OK);
     weft_memory_fail_at(s->site, s->forever);
     int status = s->c->run(&map);
     bool more = weft_memory_count() >= s->site;
     weft_memory_fail_off();
     if (status == WEFT_OK) {
         s->c->apply(&m);
-    } else if (status != WEFT_E_NOMEM || !more || s->c->frees) {
+    } else if ((status != WEFT_E_NOMEM || !more || s->c->frees) &&
+               !(s->pictured && s->c->run == run_snapshot && status == WEFT_E_BUSY)) {
         fprintf(stderr, "%s, site %llu: %s\n", s->c->name, (unsigned long long)s->site,
                 weft_status_name(status));
         REQUIRE(!"an answer that it must not give");
@@ -346,16 +384,23 @@ static bool fail_one_site(setting *s) {
     }
     require_model(&map, &m, s);
     REQUIRE(run_put_absent(&map) == WEFT_OK); /* it serves on */
+    if (s->pictured) {
+        require_picture(&picture);
+    }
     contract_close(&map);
     REQUIRE(s->meter.blocks == 0 && s->meter.bytes == 0);
     return more;
 }
 
-static void every_case(const weft_map_options *options) {
+static void every_case(const weft_map_options *options, bool pictured) {
     uint64_t failed = 0;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         for (int forever = 0; forever < 2; forever++) {
-            setting s = {.c = &cases[i], .options = *options, .site = 1, .forever = forever != 0};
+            setting s = {.c = &cases[i],
+                         .options = *options,
+                         .site = 1,
+                         .forever = forever != 0,
+                         .pictured = pictured};
             while (fail_one_site(&s)) {
                 s.site++;
                 failed++;
@@ -369,14 +414,23 @@ static void every_case(const weft_map_options *options) {
 static void E_operations_survive_failures(void **state) {
     weft_map_options options = contract_options(state);
     options.refcount = true;
-    every_case(&options);
+    every_case(&options, false);
+}
+
+static void E_operations_beside_a_snapshot_survive_failures(void **state) {
+    weft_map_options options = contract_options(state);
+    options.refcount = true;
+    for (int crowded = 0; options.engine == WEFT_ENGINE_LOCKFREE && crowded < 2; crowded++) {
+        options.hash = crowded ? constant_hash : NULL;
+        every_case(&options, true);
+    }
 }
 
 static void E_operations_survive_failures_in_crowded_buckets(void **state) {
     weft_map_options options = contract_options(state);
     options.refcount = true;
     options.hash = constant_hash;
-    every_case(&options);
+    every_case(&options, false);
 }
 
 /* ---- open, and growth ------------------------------------------------------------------------ */
@@ -487,6 +541,7 @@ static void E_numbers_survive_failures(void **state) {
 static const contract_test tests[] = {
     CONTRACT(E_operations_survive_failures),
     CONTRACT(E_operations_survive_failures_in_crowded_buckets),
+    CONTRACT(E_operations_beside_a_snapshot_survive_failures),
     CONTRACT(E_open_fails_cleanly),
     CONTRACT(E_first_use_fails_cleanly),
     CONTRACT(E_growth_fails_and_is_retried),

@@ -72,6 +72,13 @@ static uint32_t draw_allowed(weft_program *program, weft_prng *prng) {
         return 1u << WEFT_HISTORY_GET | 1u << WEFT_HISTORY_PUT | 1u << WEFT_HISTORY_INSERT |
                1u << WEFT_HISTORY_REMOVE | 1u << WEFT_HISTORY_FETCH_ADD;
     }
+    if (weft_prng_below(prng, 8) == 0) { /* late writers, beside those who look */
+        program->keys = 1;
+        program->threads = 2;
+        program->collide = false;
+        return 1u << WEFT_HISTORY_GET | 1u << WEFT_HISTORY_PUT | 1u << WEFT_HISTORY_REMOVE |
+               1u << WEFT_HISTORY_SNAPSHOT;
+    }
     program->clears = weft_prng_below(prng, 4) == 0;
     if (!program->clears) {
         allowed &= ~(1u << WEFT_HISTORY_CLEAR);
@@ -140,7 +147,7 @@ typedef struct thread_of {
     struct weft_program_runner *runner;
     unsigned number;
     walk_result walk;
-    weft_subject_snapshot snapshot; /* held until the thread's end */
+    weft_subject_snapshot snapshot; /* held until all threads have ended */
     weft_history_event *taken;
 } thread_of;
 
@@ -264,7 +271,7 @@ static void read_snapshot(thread_of *self) {
     self->taken = NULL;
 }
 
-/* Half of them are read at once, the others when the thread has done all the rest. */
+/* Half of them are read at once, the others when all threads have ended: what comes late shows. */
 static void run_snapshot(thread_of *self, const weft_program_op *op) {
     enum { ATTEMPTS = 24 };
     weft_program_runner *runner = self->runner;
@@ -340,9 +347,6 @@ static void run_thread(void *ctx) {
         uint64_t result = 0;
         int status = weft_subject_do(&runner->subject, event, &result);
         weft_history_return(&runner->history, event, status, result);
-    }
-    if (self->taken != NULL) {
-        read_snapshot(self);
     }
 }
 
@@ -426,6 +430,11 @@ static const char *run_and_judge(weft_program_runner *runner, const weft_sched_o
     }
     if (result != WEFT_SCHED_DONE) {
         return result == WEFT_SCHED_LIVELOCK ? "livelock" : "no memory for fibers";
+    }
+    for (unsigned t = 0; t < program->threads; t++) {
+        if (runner->threads[t].taken != NULL) {
+            read_snapshot(&runner->threads[t]);
+        }
     }
     return runner->fault ? runner->fault : judge(runner);
 }

@@ -201,6 +201,7 @@ void progress_case_run(const progress_case *wanted, progress_result *result) {
         run_threads(wanted, result);
         fault = result->fault[0] != '\0' ? NULL : judge(text, sizeof text);
     }
+    progress_end(&fixture);
     int closed = weft_subject_close(&fixture.subject);
     progress_memory_divert(false);
     if (fault == NULL && closed != WEFT_OK) {

@@ -63,6 +63,26 @@ static void run_part(progress_fixture *f) {
                     : weft_map_foreach_part(&f->subject.bytes, &part);
 }
 
+/* Busy while the others make the table grow. */
+static void run_snapshot(progress_fixture *f) {
+    weft_subject_snapshot snapshot;
+    int status = weft_subject_snapshot_take(&f->subject, &snapshot);
+    if (status == WEFT_OK) {
+        status = weft_subject_snapshot_get(&snapshot, PROGRESS_KEY, &f->result);
+        weft_subject_snapshot_release(&snapshot);
+    }
+    f->status = status == WEFT_E_BUSY ? WEFT_OK : status;
+}
+
+static void run_look_back(progress_fixture *f) {
+    f->status = weft_subject_snapshot_get(&f->snapshot, PROGRESS_KEY, &f->result);
+}
+
+static void run_release(progress_fixture *f) {
+    weft_subject_snapshot_release(&f->snapshot);
+    f->snapshot.subject = NULL;
+}
+
 static void run_maintain(progress_fixture *f) {
     int status = weft_subject_maintain(&f->subject, 4);
     f->status = status == WEFT_E_BUSY ? WEFT_OK : status;
@@ -118,6 +138,12 @@ const progress_operation progress_operations[] = {
     OTHER("foreach-part", PROGRESS_GROWING, run_part),
     EVENT("clear", PROGRESS_FILLED, WEFT_HISTORY_CLEAR, true),
     EVENT("put-cleared", PROGRESS_CLEARED, WEFT_HISTORY_PUT, true),
+    OTHER("snapshot", PROGRESS_FILLED, run_snapshot),
+    EVENT("get-pictured", PROGRESS_PICTURED, WEFT_HISTORY_GET, true),
+    EVENT("put-pictured", PROGRESS_PICTURED, WEFT_HISTORY_PUT, true),
+    EVENT("remove-pictured", PROGRESS_PICTURED, WEFT_HISTORY_REMOVE, true),
+    OTHER("look-back", PROGRESS_PICTURED, run_look_back),
+    OTHER("release", PROGRESS_PICTURED, run_release),
     {.name = "put-frees",
      .state = PROGRESS_WORN,
      .op = WEFT_HISTORY_PUT,
@@ -132,11 +158,19 @@ const size_t progress_operation_count = sizeof progress_operations / sizeof *pro
 bool progress_operation_fits(const progress_operation *operation, weft_engine_id engine,
                              weft_subject_shape shape) {
     /* What is opened by its first use is of the default engine. */
-    bool default_only = operation->state == PROGRESS_UNUSED && engine != WEFT_ENGINE_LOCKFREE;
+    bool default_only = (operation->state == PROGRESS_UNUSED ||
+                         operation->state == PROGRESS_PICTURED || operation->run == run_snapshot) &&
+                        engine != WEFT_ENGINE_LOCKFREE;
     return !default_only && (!operation->bytes_only || shape == WEFT_SUBJECT_BYTES);
 }
 
 /* ---- preparing ---- */
+
+void progress_end(progress_fixture *f) {
+    if (f->snapshot.subject != NULL) {
+        weft_subject_snapshot_release(&f->snapshot);
+    }
+}
 
 void progress_stats(progress_fixture *f, weft_map_stats *stats) {
     if (f->subject.options.shape == WEFT_SUBJECT_U64) {
@@ -285,6 +319,10 @@ const char *progress_prepare(progress_fixture *f, const progress_operation *oper
                                                   : open_with(f, shape, 1) && fill(f);
     if (operation->key_present) {
         fine = fine && put_key(f) == WEFT_OK;
+    }
+    f->snapshot.subject = NULL;
+    if (state == PROGRESS_PICTURED) {
+        fine = fine && weft_subject_snapshot_take(&f->subject, &f->snapshot) == WEFT_OK;
     }
     progress_stats(f, &f->before);
     return fine ? NULL : "the map could not be prepared";

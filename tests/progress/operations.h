@@ -20,6 +20,7 @@ typedef enum progress_state {
     PROGRESS_SPARSE,    /* the next removal, of the key, begins to shrink */
     PROGRESS_SHRINKING, /* it has just begun */
     PROGRESS_CLEARED,   /* what was cleared is being freed */
+    PROGRESS_PICTURED,  /* a snapshot was taken, and few buckets have moved away from it */
     PROGRESS_WORN,      /* the next thing retired moves the epoch, and frees */
     PROGRESS_EMPTY,     /* opened, and no more */
     PROGRESS_UNUSED,    /* WEFT_MAP_INIT */
@@ -42,6 +43,7 @@ typedef struct progress_fixture {
     uint64_t result;
     weft_map_iter iter;
     weft_u64map_iter numbers_iter;
+    weft_subject_snapshot snapshot; /* taken if its subject is not NULL */
 } progress_fixture;
 
 typedef enum progress_effect { PROGRESS_ANY, PROGRESS_GROWS, PROGRESS_SHRINKS } progress_effect;
@@ -74,6 +76,9 @@ const char *progress_prepare(progress_fixture *fixture, const progress_operation
                              weft_engine_id engine, weft_subject_shape shape);
 /* The last bit of preparation: on the thread that will be stopped. */
 void progress_settle(progress_fixture *fixture);
+
+/* Before the map is closed. */
+void progress_end(progress_fixture *fixture);
 
 void progress_stats(progress_fixture *fixture, weft_map_stats *stats);
 

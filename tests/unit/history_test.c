@@ -163,6 +163,27 @@ static void clear_is_one_point(void **state) {
     }
 }
 
+/* A snapshot looks at all keys at one point: each key by itself would be explained here. */
+static void snapshot_is_one_point(void **state) {
+    (void)state;
+    for (int torn = 0; torn < 2; torn++) {
+        weft_history_event first = put(1, 0, 1);
+        weft_history_event second = put(1, 2, 3);
+        second.key = 1;
+        weft_history_event picture = {.op = WEFT_HISTORY_SNAPSHOT, .call = 0, .back = 10};
+        picture.image[torn ? 1 : 0] = (weft_history_value){true, 1};
+        add(first);
+        add(second);
+        add(picture);
+        expect(torn ? WEFT_HISTORY_VIOLATION : WEFT_HISTORY_LINEARIZABLE);
+    }
+    weft_history_event refused = {
+        .op = WEFT_HISTORY_SNAPSHOT, .status = WEFT_E_BUSY, .call = 4, .back = 5};
+    add(put(1, 0, 1));
+    add(refused); /* shows nothing, and need not */
+    expect(WEFT_HISTORY_LINEARIZABLE);
+}
+
 static void end_state_counts(void **state) {
     (void)state;
     weft_history_value end[WEFT_HISTORY_KEYS_MAX] = {{true, 2}};
@@ -237,8 +258,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_of_one_register), cmocka_unit_test(writes_have_one_order),
         cmocka_unit_test(lost_update_is_seen),   cmocka_unit_test(conditional_operations),
-        cmocka_unit_test(clear_is_one_point),    cmocka_unit_test(end_state_counts),
-        cmocka_unit_test(limits_are_told),       cmocka_unit_test(random_histories),
+        cmocka_unit_test(clear_is_one_point),    cmocka_unit_test(snapshot_is_one_point),
+        cmocka_unit_test(end_state_counts),      cmocka_unit_test(limits_are_told),
+        cmocka_unit_test(random_histories),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
