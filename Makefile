@@ -7,7 +7,7 @@ DESTDIR ?=
 RUN_ARGS ?=
 CONFIGURE ?=
 
-.PHONY: all run test progress bench peers tidy docs install uninstall fresh clean
+.PHONY: all run test progress model bench peers tidy docs install uninstall fresh clean
 
 all:
 	@scripts/build.sh $(BUILD) -DCMAKE_BUILD_TYPE=Release -DWEFT_TESTS=OFF \
@@ -25,6 +25,10 @@ test:
 progress:
 	@scripts/packages.sh install build test
 	@scripts/progress.sh
+
+model:
+	@scripts/packages.sh install build test
+	@python3 tests/model/model_test.py --deep
 
 bench: all
 	@scripts/packages.sh install build bench

@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Runs each model through its whole state space, which must be free of errors, and each of its
+seeded mutants, which must not be.
+
+  model_test.py                        the models of the tests
+  model_test.py --deep                 also those that take minutes and gigabytes
+  model_test.py --replay NAME MUTANT   one run (mutant 0: the model as it is); the trace of an error
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SKIPPED = 77
+DEPTH = 100000
+MEGABYTES = 8000
+
+Model = collections.namedtuple("Model", "name file defines deep mutants")
+Outcome = collections.namedtuple("Outcome", "errors states seconds trouble")
+
+# The mutants of a model are those that it finds; each stands in the model as MUTANT == number.
+MODELS = [
+    Model("u64-pairs", "u64_bucket.pml", ["CAST=2"], False, {
+        1: "believes a look at a bucket that changed meanwhile",
+        4: "lets announced inserts go on",
+        6: "a claim that is void cannot be told from one that counts"}),
+    Model("u64-three", "u64_bucket.pml", ["CAST=3"], False, {
+        3: "inserts beside one that was announced",
+        5: "announces itself, but does not say where"}),
+    Model("u64-reuse", "u64_bucket.pml", ["CAST=4"], False, {
+        2: "tells the value of a slot that another key has taken meanwhile"}),
+    Model("u64-churn", "u64_bucket.pml", ["CAST=5"], False, {}),
+    Model("u64-churn-deep", "u64_bucket.pml", ["CAST=6"], True, {
+        7: "announces itself over a pair that does not agree with the state"}),
+]
+# Found quickly even where the whole space takes long.
+QUICK_MUTANTS = {("u64-churn-deep", 7)}
+
+
+def run(folder, *command):
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def explore(model, mutant, folder):
+    """One run of one model in a folder of its own."""
+    started = time.monotonic()
+    # The compiler takes longer than a short search: it may do better only for a long one.
+    optimize = "-O2" if model.deep and mutant == 0 else "-O0"
+    defines = ["-D" + define for define in model.defines] + ["-DMUTANT=%d" % mutant]
+    for name in os.listdir(HERE):
+        if name.endswith(".pml"):
+            shutil.copy(os.path.join(HERE, name), folder)
+    for command in (["spin", *defines, "-a", model.file],
+                    ["gcc", optimize, "-w", "-DSAFETY", "-DMEMLIM=%d" % MEGABYTES, "-o", "pan",
+                     "pan.c"]):
+        code, output = run(folder, *command)
+        if code != 0 or "Error" in output:
+            return Outcome(0, 0, 0, "%s: %s" % (command[0], output.strip()[:300]))
+    output = run(folder, "./pan", "-m%d" % DEPTH)[1]
+    errors = re.search(r"errors: (\d+)", output)
+    states = re.search(r"(\d+) states, stored", output)
+    trouble = None
+    if errors is None or states is None:
+        trouble = "pan: " + output.strip()[-300:]
+    elif "Search not completed" in output and int(errors.group(1)) == 0 \
+            or "max search depth too small" in output:
+        trouble = "the state space was not searched to its end"
+    return Outcome(int(errors.group(1)) if errors else 0, int(states.group(1)) if states else 0,
+                   time.monotonic() - started, trouble)
+
+
+def verdict(mutant, outcome):
+    if outcome.trouble:
+        return outcome.trouble
+    if mutant == 0:
+        return "holds" if outcome.errors == 0 else "FAILS"
+    return "found" if outcome.errors else "NOT FOUND"
+
+
+def explore_in_new_folder(job):
+    with tempfile.TemporaryDirectory(prefix="weft-model-") as folder:
+        return explore(*job, folder)
+
+
+def jobs_of(deep):
+    for model in MODELS:
+        if deep or not model.deep:
+            yield model, 0
+        for mutant in model.mutants:
+            if deep or not model.deep or (model.name, mutant) in QUICK_MUTANTS:
+                yield model, mutant
+
+
+def replay(name, mutant):
+    model = [m for m in MODELS if m.name == name]
+    if not model:
+        print("there is no model %s; there are: %s" % (name, " ".join(m.name for m in MODELS)))
+        return 2
+    with tempfile.TemporaryDirectory(prefix="weft-model-") as folder:
+        outcome = explore(model[0], mutant, folder)
+        print("%s, mutant %d: %s, %d states" % (name, mutant, verdict(mutant, outcome),
+                                                outcome.states))
+        if outcome.errors:
+            defines = ["-D" + d for d in model[0].defines] + ["-DMUTANT=%d" % mutant]
+            print(run(folder, "spin", *defines, "-t", "-p", "-g", "-l", model[0].file)[1])
+        return 0 if outcome.errors == 0 and not outcome.trouble else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description="models of the protocols")
+    parser.add_argument("--deep", action="store_true")
+    parser.add_argument("--replay", nargs=2, metavar=("NAME", "MUTANT"))
+    options = parser.parse_args()
+    missing = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]
+    if missing:
+        print("not run: no %s; scripts/packages.sh install build test" % ", ".join(missing))
+        return SKIPPED
+    if options.replay:
+        return replay(options.replay[0], int(options.replay[1]))
+    jobs = list(jobs_of(options.deep))
+    good = 0
+    print("%-16s %-6s %-10s %10s %7s  %s" % ("model", "mutant", "", "states", "s", "what"))
+    workers = 1 if options.deep else min(2, os.cpu_count() or 1)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for (model, mutant), outcome in zip(jobs, pool.map(explore_in_new_folder, jobs)):
+            word = verdict(mutant, outcome)
+            good += word in ("holds", "found")
+            print("%-16s %-6s %-10s %10d %7.1f  %s" % (
+                model.name, mutant or "", word, outcome.states, outcome.seconds,
+                model.mutants.get(mutant, model.file + " " + " ".join(model.defines))))
+            if word not in ("holds", "found"):
+                print("    replay: python3 tests/model/model_test.py --replay %s %d" % (
+                    model.name, mutant))
+    print("%d of %d as they should be; %d of them mutants" % (
+        good, len(jobs), sum(1 for _, mutant in jobs if mutant)))
+    return 0 if good == len(jobs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
