@@ -29,6 +29,7 @@ typedef struct door {
  * taken. Who closed the door later opens it later. */
 static size_t open_door(void *ctx, uint64_t link) {
     weft_core *core = ctx;
+    WEFT_ASSERT((link & (_Alignof(door) - 1)) == 0);
     door *closed = WEFT_CONTAINER((void *)(uintptr_t)link, door, link);
     void *root = weft_load_relaxed(&core->root);
     /* Release: pairs with the loads of root. */
@@ -87,6 +88,7 @@ static bool close_door(weft_core *core, generation *root, uint64_t number) {
 
 static void image_destroy(weft_core *core, weft_block *block) {
     lockfree_image *image = WEFT_CONTAINER(block, lockfree_image, block);
+    WEFT_ASSERT(image->holders == 0 && root_of(core) != image->gen);
     for (uint64_t i = 0; i <= image->gen->mask; i++) {
         overflow_drop(core, overflow_of(image->gen->buckets[i].head.second));
     }
@@ -140,6 +142,7 @@ bool weft_lockfree_look_behind_door(weft_core *core, generation *gen, uint64_t h
 /* ---- taking ---------------------------------------------------------------------------------- */
 
 static bool register_image(weft_core *core, lockfree_image *image) {
+    WEFT_ASSERT(image->holders == 2 && image->gen != NULL);
     for (uint64_t i = 0; i < WEFT_IMAGES_MAX; i++) {
         weft_image *none = NULL;
         image->base.slot = i;
@@ -174,6 +177,7 @@ static void attempt_undo(weft_core *core, attempt *made) {
 }
 
 static bool attempt_make(weft_core *core, attempt *made) {
+    WEFT_ASSERT(made->root != NULL);
     made->next = weft_lockfree_generation_new(core, made->root->mask + 1, made->root);
     made->image = weft_core_alloc(core, sizeof *made->image, WEFT_CACHE_LINE);
     made->door = weft_core_alloc(core, sizeof *made->door, _Alignof(door));
@@ -195,6 +199,7 @@ static void image_forget(weft_core *core, weft_block *block) {
 
 /* The image has been registered. */
 static int attempt_publish(weft_core *core, attempt *made) {
+    WEFT_ASSERT(core->images[made->image->base.slot] == &made->image->base);
     lockfree_table *table = table_of(core);
     uint64_t number = take_face(table);
     bool closed = number != 0 && close_door(core, made->root, number);
@@ -286,7 +291,8 @@ static bool image_cell(const weft_core *core, bucket *at, uint64_t i, cell *what
 }
 
 static uint64_t image_cells(const weft_core *core, bucket *at) {
-    const overflow *block = overflow_of(weft_load_acquire(&at->head.second)); /* likewise */
+    const overflow *block =
+        overflow_of(weft_load_acquire(&at->head.second)); /* pairs with the CAS of head */
     return slots_of(core->shape) + (block == NULL ? 0 : block->count);
 }
 
@@ -304,6 +310,7 @@ static bool cell_has_key(const weft_core *core, const cell *what, const weft_key
 
 int weft_lockfree_image_look(weft_core *core, weft_image *base, const weft_key *key,
                              uint64_t *out) {
+    WEFT_ASSERT(base->core == core);
     const lockfree_image *image = WEFT_CONTAINER(base, lockfree_image, base);
     bucket *at = image_bucket(core, image, key->hash);
     if (at == NULL) {
@@ -321,6 +328,7 @@ int weft_lockfree_image_look(weft_core *core, weft_image *base, const weft_key *
 }
 
 int weft_lockfree_image_next(weft_core *core, weft_image *base, weft_image_cell *at) {
+    WEFT_ASSERT(base->core == core);
     const lockfree_image *image = WEFT_CONTAINER(base, lockfree_image, base);
     for (; at->bucket <= image->gen->mask; at->bucket++, at->next = 0) {
         bucket *here = image_bucket(core, image, at->bucket);
@@ -344,6 +352,7 @@ int weft_lockfree_image_next(weft_core *core, weft_image *base, weft_image_cell 
 
 bool weft_lockfree_image_holds(weft_core *core, const weft_image *base, const weft_key *key,
                                uint64_t wanted) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES && weft_epoch_inside());
     const lockfree_image *image = WEFT_CONTAINER(base, const lockfree_image, base);
     bucket *at = bucket_at(image->gen, key->hash);
     /* From one that is not frozen it was unlinked. Pairs with the freezing CAS. */
