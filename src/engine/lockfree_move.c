@@ -141,6 +141,29 @@ static uint64_t frozen_word(const weft_core *core, const group *g, uint64_t word
     return word | WORD_FROZEN | (upper ? WORD_UPPER : 0);
 }
 
+/* Mark a valid pair of a frozen bucket; what it holds from now on. */
+static weft_pair freeze_pair(bucket *at, unsigned i, uint64_t state) {
+    for (;;) {
+        weft_pair pair = {weft_load_acquire(&at->pairs[i].first), /* pairs with swing's CAS */
+                          weft_load_acquire(&at->pairs[i].second)};
+        bool empty = pair_is_empty(pair.first);
+        uint64_t mark = empty ? PAIR_USED | PAIR_GONE | PAIR_FROZEN : PAIR_FROZEN;
+        weft_pair marked = {pair.first | mark, pair.second};
+        /* An empty one can't change, unless an insert is pending. */
+#if WEFT_MUTANT == 7 /* announced inserts slip into buckets that have moved */
+        bool may_fill = empty && state == 0;
+#else
+        bool may_fill = empty && pair_is_pending(state, i, pair.first);
+#endif
+        if ((pair.first & PAIR_FROZEN) != 0 || (empty && !may_fill)) {
+            return pair;
+        }
+        if (weft_cas_pair_seq_cst(&at->pairs[i], pair, marked)) {
+            return marked;
+        }
+    }
+}
+
 /* Mark each valid slot of a frozen bucket, so that no update can change it any more. */
 static void freeze_slots(weft_core *core, const group *g, bucket *at, uint64_t state) {
     WEFT_ASSERT(is_frozen(state));
@@ -156,23 +179,7 @@ static void freeze_slots(weft_core *core, const group *g, bucket *at, uint64_t s
             }
             continue;
         }
-        for (;;) {
-            weft_pair pair = {weft_load_acquire(&at->pairs[i].first), /* pairs with swing's CAS */
-                              weft_load_acquire(&at->pairs[i].second)};
-            bool empty = pair_is_empty(pair.first);
-            uint64_t mark = empty ? PAIR_USED | PAIR_GONE | PAIR_FROZEN : PAIR_FROZEN;
-            weft_pair marked = {pair.first | mark, pair.second};
-            /* An empty one can't change, unless an insert is pending. */
-#if WEFT_MUTANT == 7 /* announced inserts slip into buckets that have moved */
-            bool may_fill = false;
-#else
-            bool may_fill = empty && pair_is_pending(state, i, pair.first);
-#endif
-            if ((pair.first & PAIR_FROZEN) != 0 || (empty && !may_fill) ||
-                weft_cas_pair_seq_cst(&at->pairs[i], pair, marked)) {
-                break;
-            }
-        }
+        (void)freeze_pair(at, i, state);
     }
 }
 
@@ -323,6 +330,11 @@ static uint64_t group_version(const weft_core *core, const group *g) {
     return version;
 }
 
+/* The state of a target whose first slots are used. */
+static uint64_t image_head(unsigned used, uint64_t version) {
+    return (((uint64_t)1 << used) - 1) << VALID_SHIFT | LIVE | version << VERSION_SHIFT;
+}
+
 /* Fill and publish one target, unless that was done. The spare is used up if it was needed. */
 static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **spare) {
     WEFT_ASSERT(t < group_targets(g));
@@ -337,9 +349,8 @@ static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **
     unsigned slots = slots_of(core->shape);
     unsigned in_slots = into.used < slots ? into.used : slots;
     bool spilled = into.used > slots;
-    weft_pair head = {(((uint64_t)1 << in_slots) - 1) << VALID_SHIFT,
+    weft_pair head = {image_head(in_slots, group_version(core, g)),
                       spilled ? (uintptr_t)*spare : 0};
-    head.first |= LIVE | group_version(core, g) << VERSION_SHIFT;
     head.first |= spilled ? overflow_filter(*spare) : 0;
     /* Publishes the image: from here on the target is where its keys live. */
     if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head) && spilled) {
@@ -361,9 +372,45 @@ static void group_retire_overflow(weft_core *core, const group *g) {
     }
 }
 
+/* Nearly all moves of the u64 shape: one source, not frozen yet, without overflow. The image is that
+ * of fill_target. False: for the general way, which goes on from whatever was done. */
+static bool move_pairs(const group *g) {
+    WEFT_ASSERT(group_sources(g) == 1 && group_targets(g) <= MOVE_FACTOR);
+    bucket *at = group_source(g, 0);
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    /* Acquire, release: as in group_freeze. */
+    if (weft_load_acquire(&at->head.second) != 0 || is_frozen(state) ||
+        !weft_cas_acq_rel(&at->head.first, &state, state | FROZEN)) { /* pairs with find */
+        return false;
+    }
+    uint64_t targets = group_targets(g);
+    bucket *to = &g->to->buckets[g->index];
+    unsigned used[MOVE_FACTOR] = {0};
+    for (unsigned i = 0; i < PAIRS; i++) {
+        if (!slot_is_valid(state, i)) {
+            continue;
+        }
+        weft_pair pair = freeze_pair(at, i, state);
+        if ((pair.first & (PAIR_USED | PAIR_GONE | PAIR_CLAIMED)) == PAIR_USED) {
+            bool upper = targets > 1 && (pair.first & g->groups) != 0;
+            weft_pair filled = {(pair.first & PAIR_HASH) | PAIR_USED, pair.second};
+            weft_cas_pair_seq_cst(&to[upper ? g->groups : 0].pairs[used[upper]++],
+                                  (weft_pair){0, 0}, filled);
+        }
+    }
+    for (uint64_t t = 0; t < targets; t++) {
+        weft_pair head = {image_head(used[t], max_u64(version_of(state), 1)), 0};
+        weft_cas_pair_seq_cst(&to[t * g->groups].head, (weft_pair){0, 0}, head);
+    }
+    return true;
+}
+
 /* Move one group, or make sure that it has moved. False only without memory. */
 static bool move_group(weft_core *core, const group *g) {
     WEFT_ASSERT(g->groups == g->to->groups);
+    if (core->shape == WEFT_SHAPE_U64 && group_sources(g) == 1 && move_pairs(g)) {
+        return true;
+    }
     overflow *spare[MOVE_FACTOR] = {NULL};
     bool frozen = group_freeze(core, g, spare);
     for (uint64_t t = 0; t < group_targets(g); t++) {
@@ -379,8 +426,19 @@ static bool move_group(weft_core *core, const group *g) {
     return frozen;
 }
 
+/* Begin to bring a chunk's lines into the cache: the next writer that comes by moves it. */
+static void fetch_chunk(const generation *from, const generation *to, uint64_t chunk) {
+    uint64_t first = chunk * GROUPS_PER_CHUNK;
+    for (uint64_t i = first; i < first + GROUPS_PER_CHUNK && i < to->groups; i++) {
+        __builtin_prefetch(&from->buckets[i], 1);
+        __builtin_prefetch(&to->buckets[i], 1);
+        __builtin_prefetch(&to->buckets[(i + to->groups) & to->mask], 1);
+    }
+}
+
 static bool move_chunk(weft_core *core, generation *from, generation *to, uint64_t chunk) {
     WEFT_ASSERT(chunk < to->chunks && to == weft_load_relaxed(&from->next));
+    fetch_chunk(from, to, chunk + 1);
     for (uint64_t i = 0; i < GROUPS_PER_CHUNK; i++) {
         group g = {from, to, chunk * GROUPS_PER_CHUNK + i, to->groups};
         if (!move_group(core, &g)) {
