@@ -34,11 +34,11 @@ enum {
 };
 
 static inline size_t weft_entry_key_size(const weft_entry *entry) {
-    return __atomic_load_n(&entry->key_size_and_flags, __ATOMIC_RELAXED) & 0xffffff;
+    return weft_load_relaxed(&entry->key_size_and_flags) & 0xffffff;
 }
 
 static inline bool weft_entry_flag(const weft_entry *entry, uint32_t flag) {
-    return (__atomic_load_n(&entry->key_size_and_flags, __ATOMIC_RELAXED) & flag) != 0;
+    return (weft_load_relaxed(&entry->key_size_and_flags) & flag) != 0;
 }
 
 static inline const void *weft_entry_key(const weft_entry *entry) {
@@ -51,9 +51,54 @@ static inline const void *weft_entry_key(const weft_entry *entry) {
     return outside;
 }
 
+static inline weft_bytes weft_entry_key_bytes(const weft_entry *entry) {
+    return weft_bytes_of(weft_entry_key(entry), weft_entry_key_size(entry));
+}
+
+static inline weft_bytes weft_entry_value(const weft_entry *entry) {
+    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags);
+    const unsigned char *at = entry->bytes + ((word & WEFT_ENTRY_COUNTED) != 0 ? 8 : 0);
+    at += (word & WEFT_ENTRY_KEY_OUTSIDE) != 0 ? sizeof(void *) : word & 0xffffff;
+    if (WEFT_UNLIKELY((word & WEFT_ENTRY_VALUE_OUTSIDE) != 0)) {
+        const void *outside;
+        memcpy(&outside, at, sizeof outside);
+        return weft_bytes_of(outside, entry->value_size);
+    }
+    return weft_bytes_of(at, entry->value_size);
+}
+
+static inline uint64_t weft_word_at(const unsigned char *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* Keys of 8 to 16 bytes, which are the most, by two words that may overlap: a call is longer. */
+static inline bool weft_same_bytes(const void *a, const void *b, size_t size) {
+    if (WEFT_LIKELY(size - 8 <= 8)) {
+        const unsigned char *left = a;
+        const unsigned char *right = b;
+        return ((weft_word_at(left) ^ weft_word_at(right)) |
+                (weft_word_at(left + size - 8) ^ weft_word_at(right + size - 8))) == 0;
+    }
+    return size == 0 || memcmp(a, b, size) == 0;
+}
+
 static inline bool weft_entry_has_key(const weft_entry *entry, weft_bytes key) {
     return weft_entry_key_size(entry) == key.size &&
-           (key.size == 0 || memcmp(weft_entry_key(entry), key.data, key.size) == 0);
+           weft_same_bytes(weft_entry_key(entry), key.data, key.size);
+}
+
+/* Key, value and version; false if the entry has left the map: its version is not to be had any
+ * more, and is not the key's. */
+static inline bool weft_entry_look(const weft_entry *entry, weft_view *view) {
+    /* Acquire: if this is a limbo link already, the reason below is seen too. Pairs with the
+     * release of the link in weft_limbo_retire, behind the reason that weft_entry_retire sets. */
+    view->version = weft_load_acquire(&entry->version);
+    view->key = weft_entry_key_bytes(entry);
+    view->value = weft_entry_value(entry);
+    return WEFT_LIKELY(weft_load_relaxed(&entry->key_size_and_flags) >> WEFT_ENTRY_REASON_SHIFT ==
+                       0);
 }
 
 #endif

@@ -115,6 +115,33 @@ static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position 
 /* The words whose tag is the key's, as a set of slots; without a branch, as for pairs. */
 static WEFT_ALWAYS_INLINE uint64_t match_words(bucket *at, uint64_t hash) {
     uint64_t match = 0;
+#if defined(__SSE2__) && !defined(WEFT_CALLS_ONLY)
+    /* Words by 8 aligned bytes each, as in look_at_slots; of a word's four lanes of 16 bits the
+     * last is the tag, whose comparison is the sign. x86 orders loads. */
+    typedef double two __attribute__((vector_size(16)));
+    two tags, first, second, third;
+    uint64_t more;
+    __asm__ __volatile__(
+        "movq %[hash], %[tags]\n\t"
+        "punpcklqdq %[tags], %[tags]\n\t"
+        "movq %[w0], %[first]\n\t"
+        "movhps %[w1], %[first]\n\t"
+        "movq %[w2], %[second]\n\t"
+        "movhps %[w3], %[second]\n\t"
+        "movq %[w4], %[third]\n\t"
+        "movhps %[w5], %[third]\n\t"
+        "pcmpeqw %[tags], %[first]\n\t"
+        "pcmpeqw %[tags], %[second]\n\t"
+        "pcmpeqw %[tags], %[third]\n\t"
+        "shufps $0xdd, %[second], %[first]\n\t"
+        "movmskps %[first], %k[match]\n\t"
+        "movmskpd %[third], %k[more]"
+        : [tags] "=&x"(tags), [first] "=&x"(first), [second] "=&x"(second), [third] "=&x"(third),
+          [match] "=&r"(match), [more] "=&r"(more)
+        : [hash] "r"(hash), [w0] "m"(at->words[0]), [w1] "m"(at->words[1]), [w2] "m"(at->words[2]),
+          [w3] "m"(at->words[3]), [w4] "m"(at->words[4]), [w5] "m"(at->words[5]));
+    return match | more << 4;
+#endif
 #pragma GCC unroll 6
     for (unsigned i = 0; i < WORDS; i++) {
         uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
@@ -595,6 +622,7 @@ static int overflow_swing(weft_core *core, const weft_key *key, weft_position *p
 
 /* Nobody writes into a bucket of a snapshot's image: its keys move first. */
 static bool in_image(weft_core *core, const bucket *at) {
+    WEFT_ASSERT(at != NULL);
 #if WEFT_MUTANT == 12 /* writes into buckets of an image */
     return false;
 #endif

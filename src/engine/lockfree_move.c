@@ -143,6 +143,7 @@ static uint64_t frozen_word(const weft_core *core, const group *g, uint64_t word
 
 /* Mark a valid pair of a frozen bucket; what it holds from now on. */
 static weft_pair freeze_pair(bucket *at, unsigned i, uint64_t state) {
+    WEFT_ASSERT(slot_is_valid(state, i));
     for (;;) {
         weft_pair pair = {weft_load_acquire(&at->pairs[i].first), /* pairs with swing's CAS */
                           weft_load_acquire(&at->pairs[i].second)};
@@ -372,8 +373,8 @@ static void group_retire_overflow(weft_core *core, const group *g) {
     }
 }
 
-/* Nearly all moves of the u64 shape: one source, not frozen yet, without overflow. The image is that
- * of fill_target. False: for the general way, which goes on from whatever was done. */
+/* Nearly all moves of the u64 shape: one source, not frozen yet, without overflow. The image is
+ * that of fill_target. False: for the general way, which goes on from whatever was done. */
 static bool move_pairs(const group *g) {
     WEFT_ASSERT(group_sources(g) == 1 && group_targets(g) <= MOVE_FACTOR);
     bucket *at = group_source(g, 0);

@@ -87,12 +87,6 @@ bool weft_snapshot_keeps(weft_core *core, weft_entry *entry);
  * reference is dropped after it. */
 void weft_entry_reference(weft_entry *entry);
 size_t weft_entry_bytes(const weft_entry *entry);
-weft_bytes weft_entry_key_bytes(const weft_entry *entry);
-/* False if the entry has left the map: its version is not to be had any more, and is not the
- * key's. */
-bool weft_entry_look(const weft_entry *entry, weft_view *view);
-/* Key and value of an entry that a snapshot shows, whether it has left the map or not. */
-void weft_entry_show(const weft_entry *entry, weft_view *view);
 /* The present state of the key of an entry that was found: of this entry, or of the one that came
  * in its place. False if the key is gone. The caller is inside the guard under which the entry was
  * found. */

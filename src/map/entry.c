@@ -28,37 +28,6 @@ size_t weft_entry_bytes(const weft_entry *entry) {
     return sizeof *entry + count_bytes(entry) + key_bytes(entry) + value_bytes(entry);
 }
 
-static weft_bytes entry_value(const weft_entry *entry) {
-    const unsigned char *at = entry->bytes + count_bytes(entry) + key_bytes(entry);
-    if (WEFT_UNLIKELY(weft_entry_flag(entry, WEFT_ENTRY_VALUE_OUTSIDE))) {
-        const void *outside;
-        memcpy(&outside, at, sizeof outside);
-        return weft_bytes_of(outside, entry->value_size);
-    }
-    return weft_bytes_of(at, entry->value_size);
-}
-
-weft_bytes weft_entry_key_bytes(const weft_entry *entry) {
-    return weft_bytes_of(weft_entry_key(entry), weft_entry_key_size(entry));
-}
-
-bool weft_entry_look(const weft_entry *entry, weft_view *view) {
-    /* Acquire: if this is a limbo link already, the reason below is seen too. Pairs with the
-     * release of the link in weft_limbo_retire, behind the reason that weft_entry_retire sets. */
-    view->version = weft_load_acquire(&entry->version);
-    if (WEFT_UNLIKELY(weft_load_relaxed(&entry->key_size_and_flags) >> WEFT_ENTRY_REASON_SHIFT !=
-                      0)) {
-        return false;
-    }
-    weft_entry_show(entry, view);
-    return true;
-}
-
-void weft_entry_show(const weft_entry *entry, weft_view *view) {
-    view->key = weft_entry_key_bytes(entry);
-    view->value = entry_value(entry);
-}
-
 bool weft_entry_look_current(weft_core *core, const weft_entry *entry, weft_view *view) {
     while (WEFT_UNLIKELY(!weft_entry_look(entry, view))) {
         weft_bytes bytes = weft_entry_key_bytes(entry);
@@ -136,7 +105,7 @@ void weft_entry_release(weft_map_impl *map, weft_entry *entry) {
                       !weft_entry_flag(entry, WEFT_ENTRY_KEY_OUTSIDE);
         weft_bytes key = copied ? weft_bytes_of(NULL, 0) : weft_entry_key_bytes(entry);
         weft_reason reason = (weft_reason)(entry->key_size_and_flags >> WEFT_ENTRY_REASON_SHIFT);
-        map->options.destructor(map->options.destructor_ctx, key, entry_value(entry), reason);
+        map->options.destructor(map->options.destructor_ctx, key, weft_entry_value(entry), reason);
     }
     weft_entry_discard(map, entry);
 }

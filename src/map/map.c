@@ -39,11 +39,17 @@ static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes, weft_view 
     return entry;
 }
 
-static int copy_out(const weft_view *view, weft_buffer *out) {
+enum { COPY_STEP = 16 };
+
+static inline int copy_out(const weft_view *view, weft_buffer *out) {
     out->size = view->value.size;
     out->version = view->version;
     size_t size = out->size < out->capacity ? out->size : out->capacity;
-    if (size != 0) {
+    if (WEFT_LIKELY(size - COPY_STEP <= COPY_STEP)) { /* two moves that may overlap: no call */
+        memcpy(out->data, view->value.data, COPY_STEP);
+        memcpy((char *)out->data + size - COPY_STEP,
+               (const char *)view->value.data + size - COPY_STEP, COPY_STEP);
+    } else if (size != 0) {
         memcpy(out->data, view->value.data, size);
     }
     return size == out->size ? WEFT_OK : WEFT_TRUNCATED;

@@ -158,7 +158,6 @@ static int next(weft_image *image, weft_snapshot_cursor *cursor, weft_image_cell
 static void show(uint64_t cell, weft_view *view) {
     const weft_entry *entry = (const weft_entry *)(uintptr_t)cell;
     if (!weft_entry_look(entry, view)) {
-        weft_entry_show(entry, view);
         view->version = 0;
     }
 }
