@@ -3,7 +3,7 @@
 #   tests/{unit,contract,fault,progress}/*_test.c   programs on the ordinary library
 #   tests/lin/*_test.c                              programs on the schedule build of the library
 #   tests/fuzz/*_fuzz.c                             fuzz targets, or replayers of the corpus
-#   tests/{server,cli,tidy,install,model}/*_test.py programs of Python
+#   tests/{server,cli,tidy,install,model,cost}/*_test.py programs of Python
 # The label of a test is the name of its folder.
 
 find_package(PkgConfig REQUIRED)
@@ -140,7 +140,7 @@ foreach(file IN LISTS examples)
 endforeach()
 
 # Tests in Python.
-foreach(kind IN ITEMS server cli tidy install model)
+foreach(kind IN ITEMS server cli tidy install model cost)
     file(GLOB files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${kind}/*_test.py")
     foreach(file IN LISTS files)
         get_filename_component(name "${file}" NAME_WE)
