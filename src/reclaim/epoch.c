@@ -41,7 +41,8 @@ enum {
     CHUNK_RECORDS = 64,
     ADVANCE_EVERY = 512,    /* retired objects between two attempts to move the epoch */
     BYTES_AS_OBJECT = 8192, /* a large object counts as several */
-    FREE_PER_RETIRE = 3,    /* more than one, so that a backlog shrinks */
+    COLLECT_EVERY = 16,     /* retired objects between two collections on a stripe */
+    FREE_AT_ONCE = 48,      /* by a collection; more than were retired, so that a backlog shrinks */
     SHARED_NUMBER = 0,
 };
 
@@ -412,6 +413,18 @@ static void collect_stripe(weft_limbo *limbo, weft_limbo_stripe *stripe, size_t 
     }
 }
 
+/* How many the thread, or all threads without a stripe of their own, have retired here. */
+static uint64_t count_retired(const weft_limbo *limbo, weft_limbo_stripe *stripe,
+                              const weft_record *record, size_t bytes) {
+    if (WEFT_LIKELY(record->number - 1 < limbo->stripe_count)) {
+        count_up(&stripe->own_objects, 1);
+        count_up(&stripe->own_bytes, bytes);
+        return stripe->own_objects;
+    }
+    weft_fetch_add_relaxed(&stripe->bytes, bytes);
+    return weft_fetch_add_relaxed(&stripe->objects, 1);
+}
+
 void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
     weft_record *record = counting_record();
     uint32_t mask = limbo->stripe_count - 1;
@@ -422,8 +435,7 @@ void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
      * one. */
     uint64_t epoch = weft_load_seq_cst(&weft_guard_clock.epoch);
     push(&stripe->heads[epoch % WEFT_LIMBO_BAGS], link);
-    weft_fetch_add_relaxed(&stripe->objects, 1);
-    weft_fetch_add_relaxed(&stripe->bytes, bytes);
+    uint64_t retired = count_retired(limbo, stripe, record, bytes);
     count_up(&record->retired_objects, 1);
     count_up(&record->retired_bytes, bytes);
 
@@ -435,9 +447,11 @@ void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
     if (since >= ADVANCE_EVERY) {
         weft_store_relaxed(&stripe->since_advance, 0);
         advance();
-        collect_stripe(limbo, &limbo->stripes[epoch & mask], FREE_PER_RETIRE);
+        collect_stripe(limbo, &limbo->stripes[epoch & mask], FREE_AT_ONCE);
     }
-    collect_stripe(limbo, stripe, FREE_PER_RETIRE);
+    if (retired % COLLECT_EVERY == 0) {
+        collect_stripe(limbo, stripe, FREE_AT_ONCE);
+    }
 }
 
 bool weft_limbo_collect(weft_limbo *limbo, size_t budget) {
@@ -477,8 +491,9 @@ void weft_limbo_pending(const weft_limbo *limbo, uint64_t *objects, uint64_t *by
     *objects = 0;
     *bytes = 0;
     for (uint32_t i = 0; i < limbo->stripe_count; i++) {
-        *objects += weft_load_relaxed(&limbo->stripes[i].objects);
-        *bytes += weft_load_relaxed(&limbo->stripes[i].bytes);
+        const weft_limbo_stripe *stripe = &limbo->stripes[i];
+        *objects += weft_load_relaxed(&stripe->objects) + weft_load_relaxed(&stripe->own_objects);
+        *bytes += weft_load_relaxed(&stripe->bytes) + weft_load_relaxed(&stripe->own_bytes);
     }
 }
 

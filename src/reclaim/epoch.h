@@ -23,9 +23,14 @@ enum { WEFT_LIMBO_BAGS = 4, WEFT_LIMBO_STRIPES_MAX = 64, WEFT_STAMP_THREADS = 0x
 typedef struct weft_limbo_stripe {
     uint64_t heads[WEFT_LIMBO_BAGS]; /* tagged addresses of links; bag = epoch mod 4 */
     uint64_t ready;                  /* what was taken out of a bag and is freed a few at a time */
-    uint64_t objects; /* retired on this stripe and not yet freed; may wrap below 0 */
+    /* Retired on this stripe and not yet freed, but for the owner's retirements; may be below 0. */
+    uint64_t objects;
     uint64_t bytes;
     uint64_t since_advance; /* retired since this stripe last tried to move the epoch */
+    /* Retired by the one thread whose number is this stripe's, which counts without a locked
+     * instruction. */
+    uint64_t own_objects;
+    uint64_t own_bytes;
 } WEFT_LINE_ALIGNED weft_limbo_stripe;
 
 typedef struct weft_limbo {
