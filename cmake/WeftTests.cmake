@@ -99,6 +99,10 @@ endif()
 
 if(TARGET weft-sched AND NOT WEFT_MUTANT AND NOT WEFT_SANITIZE)
     include(WeftMutants)
+    # A million schedules of the flagship.
+    foreach(shape IN ITEMS bytes u64)
+        weft_register(lin million_${shape} lin_map_schedule_test LOCKFREE ${shape} 1 500000)
+    endforeach()
 endif()
 
 # Fuzz targets. The corpus of x_fuzz.c is tests/fuzz/corpus/x.
