@@ -168,17 +168,9 @@ WEFT_INLINE bool weft_inline_unsure(const struct weft_inline_bucket *at, uint64_
     return elsewhere;
 }
 
-/* Looks up inside a guard. False: not the plain case. */
-WEFT_INLINE bool weft_inline_look(const struct weft_inline_map *map, uint64_t key, uint64_t *value,
-                                  int *status) {
-    /* pairs with the exchange in weft_map_clear_impl, and the CAS of the root */
-    const struct weft_inline_era *era = __atomic_load_n(&map->era, __ATOMIC_ACQUIRE);
-    const struct weft_inline_generation *root = __atomic_load_n(&era->root, __ATOMIC_ACQUIRE);
-    if (__builtin_expect(root == NULL, 0)) {
-        return false;
-    }
-    uint64_t hash = weft_inline_mix(key, era->mix);
-    const struct weft_inline_bucket *at = &root->buckets[hash & root->mask];
+/* Looks into a bucket, inside a guard. False: not the plain case. */
+WEFT_INLINE bool weft_inline_look_into(const struct weft_inline_bucket *at, uint64_t hash,
+                                       uint64_t *value, int *status) {
     uint64_t state = __atomic_load_n(&at->state, __ATOMIC_ACQUIRE); /* pairs with the CAS of head */
     uint64_t match = weft_inline_match(at, (hash & WEFT_INLINE_HASH) | WEFT_INLINE_USED);
     /* One slot at the most is in the set: half of it is the slot's index, or 0. The value is read
@@ -189,6 +181,19 @@ WEFT_INLINE bool weft_inline_look(const struct weft_inline_map *map, uint64_t ke
     *value = here & there;
     *status = (int)(~there & WEFT_NOT_FOUND);
     return __builtin_expect(!weft_inline_unsure(at, state, hash), 1);
+}
+
+/* Looks up inside a guard. False: not the plain case. */
+WEFT_INLINE bool weft_inline_look(const struct weft_inline_map *map, uint64_t key, uint64_t *value,
+                                  int *status) {
+    /* pairs with the exchange in weft_map_clear_impl, and the CAS of the root */
+    const struct weft_inline_era *era = __atomic_load_n(&map->era, __ATOMIC_ACQUIRE);
+    const struct weft_inline_generation *root = __atomic_load_n(&era->root, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(root == NULL, 0)) {
+        return false;
+    }
+    uint64_t hash = weft_inline_mix(key, era->mix);
+    return weft_inline_look_into(&root->buckets[hash & root->mask], hash, value, status);
 }
 
 WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {

@@ -151,7 +151,8 @@ WEFT_API int weft_u64map_contains(weft_u64map *map, uint64_t key);
  * Threads  any
  * Progress as weft_u64map_get
  * Order    as weft_u64map_get
- * Cost     as weft_u64map_get each, under one guard
+ * Cost     as weft_u64map_get each; a guard for each 128 keys, and the lines of 16 keys and more on
+ *          their way at a time
  */
 WEFT_API int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t count,
                                   weft_u64found *found);
@@ -411,7 +412,7 @@ WEFT_API int weft_u64map_remove_if(weft_u64map *map, uint64_t key, weft_u64visit
  * Threads  any
  * Progress as weft_u64map_put
  * Order    as weft_u64map_put and weft_u64map_get
- * Cost     as weft_u64map_put each, under one guard
+ * Cost     as weft_u64map_put each, with guards and lines as for weft_u64map_get_many
  */
 WEFT_API int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const uint64_t *values,
                                   size_t count);
@@ -428,7 +429,7 @@ WEFT_API int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const 
  * Threads  any
  * Progress as weft_u64map_put
  * Order    as weft_u64map_put and weft_u64map_get
- * Cost     as weft_u64map_remove each, under one guard
+ * Cost     as weft_u64map_remove each, with guards and lines as for weft_u64map_get_many
  */
 WEFT_API int weft_u64map_remove_many(weft_u64map *map, const uint64_t *keys, size_t count,
                                      size_t *removed);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_u64map: operations on one key. As for bytes, all writes are one loop of find, decide, swing;
  * here the cell is the value. */
-#include "engine/lockfree_u64.h"
 #include "map/recording.h"
+#include "map/u64ahead.h"
 
 #include <weft/u64map.h>
 
@@ -85,42 +85,6 @@ int weft_u64map_contains(weft_u64map *map, uint64_t key) {
     return weft_u64map_get(map, key, &value);
 }
 
-/* Inside a guard. So many keys ahead of the one that is worked on, its line is asked for: their
- * misses overlap. */
-enum { KEYS_AHEAD = 24 };
-
-static inline void fetch_ahead(weft_core *core, const uint64_t *keys, size_t count, size_t at) {
-    if (core != NULL && at < count && core->engine->prefetch != NULL) {
-        weft_key key = weft_key_of_u64(core, keys[at]);
-        core->engine->prefetch(core, &key, false);
-    }
-}
-
-/* The core, with the first keys asked for; NULL if the map was never used. */
-static weft_core *fetch_first(weft_u64map *map, const uint64_t *keys, size_t count) {
-    weft_map_impl *impl = existing(map);
-    weft_core *core = impl == NULL ? NULL : weft_map_core(impl);
-    for (size_t i = 0; i < KEYS_AHEAD && i < count; i++) {
-        fetch_ahead(core, keys, count, i);
-    }
-    return core;
-}
-
-WEFT_HOT int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t count,
-                                  weft_u64found *found) {
-    weft_guard guard;
-    weft_epoch_enter(&guard);
-    weft_core *core = fetch_first(map, keys, count);
-    for (size_t i = 0; i < count; i++) {
-        fetch_ahead(core, keys, count, i + KEYS_AHEAD);
-        found[i].value = 0;
-        found[i].status =
-            core == NULL ? WEFT_NOT_FOUND : get_guarded(existing(map), keys[i], &found[i].value);
-    }
-    weft_epoch_leave(&guard);
-    return WEFT_OK;
-}
-
 /* ---- the loop of writes ---------------------------------------------------------------------- */
 
 typedef struct change {
@@ -185,7 +149,28 @@ static WEFT_ALWAYS_INLINE int attempt_first(weft_core *core, const weft_key *key
     return status;
 }
 
-/* Inlined, so that the compiler knows the decision. */
+/* Inside a guard. Inlined, so that the compiler knows the decision. */
+static WEFT_ALWAYS_INLINE int run_guarded(weft_map_impl *impl, const weft_key *key,
+                                          weft_u64compute_fn decide, change *c) {
+    weft_core *core = weft_map_core(impl);
+    c->key = key->number;
+    c->era = core->era;
+    int status = attempt_first(core, key, decide, c);
+    while (WEFT_UNLIKELY(status == WEFT_MISMATCH || status == NOT_PLAIN)) {
+        status = attempt(core, key, decide, c);
+        if (status == WEFT_MISMATCH) {
+            weft_core_count_retry(core);
+        }
+    }
+    weft_recording_filter *recording = weft_recording_for(impl, key);
+    if (WEFT_UNLIKELY(recording != NULL)) {
+        weft_recorded_write write = {c->op, status, c->verdict, c->existed, sizeof c->fresh};
+        weft_recording_note_write(recording, key, &write);
+    }
+    weft_map_bury(impl, BURY_AT_ONCE);
+    return status;
+}
+
 static WEFT_ALWAYS_INLINE int run(weft_u64map *map, uint64_t number, weft_u64compute_fn decide,
                                   change *c) {
     weft_map_impl *impl = existing(map);
@@ -200,44 +185,21 @@ static WEFT_ALWAYS_INLINE int run(weft_u64map *map, uint64_t number, weft_u64com
     }
     weft_guard guard;
     weft_epoch_enter(&guard);
-    weft_core *core = weft_map_core(impl);
-    weft_key key = weft_key_of_u64(core, number);
-    c->key = number;
-    c->era = core->era;
-    int status = attempt_first(core, &key, decide, c);
-    while (WEFT_UNLIKELY(status == WEFT_MISMATCH || status == NOT_PLAIN)) {
-        status = attempt(core, &key, decide, c);
-        if (status == WEFT_MISMATCH) {
-            weft_core_count_retry(core);
-        }
-    }
-    weft_recording_filter *recording = weft_recording_for(impl, &key);
-    if (WEFT_UNLIKELY(recording != NULL)) {
-        weft_recorded_write write = {c->op, status, c->verdict, c->existed, sizeof c->fresh};
-        weft_recording_note_write(recording, &key, &write);
-    }
-    weft_map_bury(impl, BURY_AT_ONCE);
+    weft_key key = weft_key_of_u64(weft_map_core(impl), number);
+    int status = run_guarded(impl, &key, decide, c);
     weft_epoch_leave(&guard);
     return status;
 }
 
 /* ---- plain cases of insert and remove -------------------------------------------------------- */
 
-/* Insert, or remove: which one is known to the compiler. NOT_PLAIN or WEFT_MISMATCH: nothing was
- * done, and another attempt must not announce an insert. */
-static WEFT_ALWAYS_INLINE int quickly(weft_u64map *map, uint64_t number, bool insert,
-                                      uint64_t *value) {
-    weft_map_impl *impl = existing(map);
-    weft_record *record = plain_record();
-    if (WEFT_UNLIKELY(impl == NULL) || WEFT_UNLIKELY(record == NULL) ||
-        WEFT_UNLIKELY(weft_load_relaxed(&impl->recording) != NULL)) {
-        return NOT_PLAIN;
-    }
-    weft_epoch_enter_record(record);
+/* Insert, or remove: which one is known to the compiler. Inside a guard. NOT_PLAIN or
+ * WEFT_MISMATCH: nothing was done, and another attempt must not announce an insert. */
+static WEFT_ALWAYS_INLINE int quickly_guarded(weft_map_impl *impl, weft_record *record, bool insert,
+                                              cell *what) {
     weft_core *core = weft_map_core(impl);
-    uint64_t hash = weft_mix_with(&core->mixer, number);
-    int status =
-        insert ? plain_insert(core, hash, record, value) : plain_remove(core, hash, record, value);
+    int status = insert ? plain_insert(core, what->hash, record, &what->value)
+                        : plain_remove(core, what->hash, record, &what->value);
     int64_t changed = status == WEFT_OK;
     bool own;
     weft_core_stripe *stripe = weft_core_stripe_of(core, record->number, &own);
@@ -251,7 +213,22 @@ static WEFT_ALWAYS_INLINE int quickly(weft_u64map *map, uint64_t number, bool in
         weft_lockfree_consider_shrink(core);
     }
     weft_map_bury(impl, BURY_AT_ONCE);
+    return status;
+}
+
+static WEFT_ALWAYS_INLINE int quickly(weft_u64map *map, uint64_t number, bool insert,
+                                      uint64_t *value) {
+    weft_map_impl *impl = existing(map);
+    weft_record *record = plain_record();
+    if (WEFT_UNLIKELY(impl == NULL) || WEFT_UNLIKELY(record == NULL) ||
+        WEFT_UNLIKELY(weft_load_relaxed(&impl->recording) != NULL)) {
+        return NOT_PLAIN;
+    }
+    weft_epoch_enter_record(record);
+    cell what = {weft_mix_with(&weft_map_core(impl)->mixer, number), *value};
+    int status = quickly_guarded(impl, record, insert, &what);
     weft_epoch_leave_record(record);
+    *value = what.value;
     return status;
 }
 
@@ -564,30 +541,67 @@ int weft_u64map_get_or_build(weft_u64map *map, uint64_t key, const weft_u64build
 
 /* ---- several keys ---------------------------------------------------------------------------- */
 
-int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const uint64_t *values,
-                         size_t count) {
-    weft_guard guard;
+/* As long as there is memory. Inside a guard. */
+static int put_guarded(weft_map_impl *impl, ahead *a, const uint64_t *values) {
     int status = WEFT_OK;
-    weft_epoch_enter(&guard);
-    weft_core *core = fetch_first(map, keys, count);
-    for (size_t i = 0; i < count && status == WEFT_OK; i++) {
-        fetch_ahead(core, keys, count, i + KEYS_AHEAD);
-        status = weft_u64map_put(map, keys[i], values[i]);
+    while (a->done < a->count && status == WEFT_OK) {
+        size_t to = ahead_go(a);
+        for (; a->done < to && status == WEFT_OK; a->done += status == WEFT_OK) {
+            given g = {.value = values[a->done]};
+            change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
+            weft_key key = ahead_key(a, a->done);
+            status = run_guarded(impl, &key, decide_put, &c);
+        }
     }
-    weft_epoch_leave(&guard);
     return status;
 }
 
-int weft_u64map_remove_many(weft_u64map *map, const uint64_t *keys, size_t count, size_t *removed) {
+WEFT_HOT int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const uint64_t *values,
+                                  size_t count) {
+    weft_map_impl *impl = count == 0 ? NULL : weft_map_of(&map->impl, WEFT_SHAPE_U64);
+    int status = impl == NULL && count != 0 ? WEFT_E_NOMEM : WEFT_OK;
+    for (size_t at = 0; at < count && status == WEFT_OK;) {
+        ahead a;
+        weft_guard guard;
+        weft_epoch_enter(&guard);
+        ahead_begin(&a, weft_map_core(impl), keys + at, count - at);
+        status = put_guarded(impl, &a, values + at);
+        weft_epoch_leave(&guard);
+        at += a.done;
+    }
+    return status;
+}
+
+/* Up to AHEAD_KEYS of them; *gone counts those that were there. */
+static size_t remove_some(weft_u64map *map, const uint64_t *keys, size_t count, size_t *gone) {
+    ahead a;
     weft_guard guard;
-    size_t gone = 0;
+    weft_map_impl *impl = existing(map);
     weft_epoch_enter(&guard);
-    weft_core *core = fetch_first(map, keys, count);
-    for (size_t i = 0; i < count; i++) {
-        fetch_ahead(core, keys, count, i + KEYS_AHEAD);
-        gone += weft_u64map_remove(map, keys[i]) == WEFT_OK;
+    weft_record *record = plain_record();
+    bool plain = record != NULL && weft_load_relaxed(&impl->recording) == NULL;
+    ahead_begin(&a, weft_map_core(impl), keys, count);
+    while (a.done < a.count) {
+        size_t to = ahead_go(&a);
+        for (; a.done < to; a.done++) {
+            cell what = {a.hashes[a.done], 0};
+            int status = plain ? quickly_guarded(impl, record, false, &what) : NOT_PLAIN;
+            if (WEFT_UNLIKELY(status == NOT_PLAIN || status == WEFT_MISMATCH)) {
+                status = remove_anyhow(map, keys[a.done], &what.value);
+            }
+            *gone += status == WEFT_OK;
+        }
     }
     weft_epoch_leave(&guard);
+    return a.count;
+}
+
+WEFT_HOT int weft_u64map_remove_many(weft_u64map *map, const uint64_t *keys, size_t count,
+                                     size_t *removed) {
+    size_t gone = 0;
+    for (size_t done = 0; done < count && existing(map) != NULL;) {
+        done += remove_some(map, keys + done, count - done, &gone);
+    }
     if (removed != NULL) {
         *removed = gone;
     }
