@@ -87,6 +87,13 @@ typedef struct weft_buffer {
     int status;       /* get_many: the answer for this key */
 } weft_buffer;
 
+/* A key, and what a map made of it; from weft_map_hash. */
+typedef struct weft_hashed {
+    weft_bytes key;
+    uint64_t hash;   /* private, from here on */
+    const void *map; /* that it was made for */
+} weft_hashed;
+
 /* An entry seen under a guard or through a reference. */
 typedef struct weft_view {
     weft_bytes key;
@@ -296,7 +303,7 @@ WEFT_API int weft_map_close(weft_map *map);
 /* weft_map_get — copy a value out.
  *
  * map      the map
- * key      any bytes
+ * key      any bytes; read during the call, not copied
  * out      in: data, capacity; out: size, version
  *
  * Returns  WEFT_OK · WEFT_NOT_FOUND · WEFT_TRUNCATED (the first capacity bytes are copied; size
@@ -379,10 +386,43 @@ WEFT_API int weft_map_contains(weft_map *map, weft_bytes key);
  * Threads  any
  * Progress as weft_map_get
  * Order    as weft_map_get, each
- * Cost     as weft_map_get, each, under one guard
+ * Cost     as weft_map_get, each; a guard for each 256 keys, and the lines of 16 keys and more on
+ *          their way at a time
  */
 WEFT_API int weft_map_get_many(weft_map *map, const weft_bytes *keys, size_t count,
                                weft_buffer *out);
+
+/* weft_map_hash — hash a key once, for several operations on it.
+ *
+ * map      the map
+ * key      any bytes; read here and by each operation, never copied or changed
+ * hashed   out: for the calls that end in _hashed, of this map, until it is closed. It stays right
+ *          when the map grows, shrinks or is cleared
+ *
+ * Returns  WEFT_OK · WEFT_E_TOOBIG · WEFT_E_NOMEM (the map was never used, and could not be opened)
+ * Owns     the key's bytes stay the caller's, who keeps them while `hashed` is in use
+ * Threads  any
+ * Progress wait-free; the first use of a map: lock-free
+ * Order    none
+ * Cost     one pass over the key
+ */
+WEFT_API int weft_map_hash(weft_map *map, weft_bytes key, weft_hashed *hashed);
+
+/* weft_map_get_hashed — weft_map_get of a key that has been hashed.
+ *
+ * map      the map
+ * key      from weft_map_hash. That of another map is hashed again; one that is wrong all the same
+ *          (the map was closed since, the key's bytes have changed) is not found
+ * out      in: data, capacity; out: size, version
+ *
+ * Returns  WEFT_OK · WEFT_NOT_FOUND · WEFT_TRUNCATED
+ * Owns     nothing
+ * Threads  any
+ * Progress as weft_map_get
+ * Order    as weft_map_get
+ * Cost     as weft_map_get, without the hash
+ */
+WEFT_API int weft_map_get_hashed(weft_map *map, const weft_hashed *key, weft_buffer *out);
 
 /* weft_map_prefetch — begin to bring what operations on some keys will read into this core's cache.
  *
@@ -414,6 +454,22 @@ WEFT_API void weft_map_prefetch(weft_map *map, const weft_bytes *keys, size_t co
  * Cost     expected O(1): an allocation, two compare-and-swaps (one if the key is there)
  */
 WEFT_API int weft_map_put(weft_map *map, weft_bytes key, weft_bytes value);
+
+/* weft_map_put_hashed — weft_map_put of a key that has been hashed.
+ *
+ * map      the map
+ * key      from weft_map_hash; one that is wrong is hashed again
+ * value    any bytes
+ *
+ * Returns  WEFT_OK · WEFT_E_NOMEM · WEFT_E_TOOBIG (value)
+ * Owns     key and value as the map's modes say, on success only
+ * Threads  any
+ * Progress as weft_map_put
+ * Order    as weft_map_put
+ * Cost     as weft_map_put, without the hash if the key is there; a key that is inserted is hashed
+ *          again, as one in the wrong place would be lost
+ */
+WEFT_API int weft_map_put_hashed(weft_map *map, const weft_hashed *key, weft_bytes value);
 
 /* weft_map_swap — store a value, and copy the one that was there.
  *
@@ -649,6 +705,20 @@ WEFT_API int weft_map_restore(weft_map *map, weft_bytes key, const weft_fresh *v
  */
 WEFT_API int weft_map_remove(weft_map *map, weft_bytes key);
 
+/* weft_map_remove_hashed — weft_map_remove of a key that has been hashed.
+ *
+ * map      the map
+ * key      as for weft_map_get_hashed
+ *
+ * Returns  WEFT_OK · WEFT_NOT_FOUND
+ * Owns     as weft_map_remove
+ * Threads  any
+ * Progress as weft_map_remove
+ * Order    as weft_map_remove
+ * Cost     as weft_map_remove, without the hash
+ */
+WEFT_API int weft_map_remove_hashed(weft_map *map, const weft_hashed *key);
+
 /* weft_map_take — remove a key, and keep its entry.
  *
  * map      opened with `refcount`
@@ -722,7 +792,7 @@ WEFT_API int weft_map_remove_if_version(weft_map *map, weft_bytes key, uint64_t 
  * Threads  any
  * Progress as weft_map_put
  * Order    as weft_map_put
- * Cost     as weft_map_put each, under one guard
+ * Cost     as weft_map_put each, with guards and lines as for weft_map_get_many
  */
 WEFT_API int weft_map_put_many(weft_map *map, const weft_bytes *keys, const weft_bytes *values,
                                size_t count);
@@ -739,7 +809,7 @@ WEFT_API int weft_map_put_many(weft_map *map, const weft_bytes *keys, const weft
  * Threads  any
  * Progress as weft_map_remove
  * Order    as weft_map_remove
- * Cost     as weft_map_remove each, under one guard
+ * Cost     as weft_map_remove each, with guards and lines as for weft_map_get_many
  */
 WEFT_API int weft_map_remove_many(weft_map *map, const weft_bytes *keys, size_t count,
                                   size_t *removed);

@@ -131,6 +131,14 @@ static inline weft_key weft_key_of_bytes(const weft_core *core, weft_bytes bytes
     return (weft_key){.hash = weft_core_hash_bytes(core, bytes), .bytes = bytes};
 }
 
+/* A hash that was made for another map is made anew. */
+static inline weft_key weft_key_of_hashed(weft_map_impl *map, const weft_hashed *hashed) {
+    if (WEFT_UNLIKELY(hashed->map != map)) {
+        return weft_key_of_bytes(weft_map_core(map), hashed->key);
+    }
+    return (weft_key){.hash = hashed->hash, .bytes = hashed->key};
+}
+
 static inline weft_key weft_key_of_u64(const weft_core *core, uint64_t number) {
     return (weft_key){.hash = weft_mix_with(&core->mixer, number), .number = number};
 }

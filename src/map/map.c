@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_map: open, close, and the operations that only look. */
+#include "map/ahead.h"
 #include "map/recording.h"
 
 int weft_map_open(weft_map *map, const weft_map_options *options) {
@@ -20,7 +21,21 @@ int weft_map_close(weft_map *map) {
 }
 
 /* The key's entry at some moment of the call, and what was to be seen of it then; or NULL. The
- * caller is inside a guard. A map that was never used stays unopened. */
+ * caller is inside a guard. */
+static inline weft_entry *find_hashed(weft_map_impl *impl, weft_core *core, const weft_key *key,
+                                      weft_view *view) {
+    weft_entry *entry;
+    weft_recording_note_get(impl, key);
+    do {
+        uint64_t cell;
+        bool present = core->engine->look[WEFT_SHAPE_BYTES](core, key, &cell);
+        entry = present ? (weft_entry *)(uintptr_t)cell : NULL;
+        /* Another round if it left after it was found. */
+    } while (entry != NULL && WEFT_UNLIKELY(!weft_entry_look(entry, view)));
+    return entry;
+}
+
+/* Likewise. A map that was never used stays unopened. */
 static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes, weft_view *view) {
     weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
     if (WEFT_UNLIKELY(impl == NULL)) {
@@ -28,15 +43,7 @@ static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes, weft_view 
     }
     weft_core *core = weft_map_core(impl);
     weft_key key = weft_key_of_bytes(core, bytes);
-    weft_entry *entry;
-    weft_recording_note_get(impl, &key);
-    do {
-        uint64_t cell;
-        bool present = core->engine->look[WEFT_SHAPE_BYTES](core, &key, &cell);
-        entry = present ? (weft_entry *)(uintptr_t)cell : NULL;
-        /* Another round if it left after it was found. */
-    } while (entry != NULL && WEFT_UNLIKELY(!weft_entry_look(entry, view)));
-    return entry;
+    return find_hashed(impl, core, &key, view);
 }
 
 enum { COPY_STEP = 16 };
@@ -72,34 +79,87 @@ WEFT_HOT int weft_map_get(weft_map *map, weft_bytes key, weft_buffer *out) {
     return status;
 }
 
-int weft_map_get_many(weft_map *map, const weft_bytes *keys, size_t count, weft_buffer *out) {
-    weft_guard guard;
-    weft_epoch_enter(&guard);
-    for (size_t i = 0; i < count; i++) {
-        out[i].status = get_guarded(map, keys[i], &out[i]);
+int weft_map_get_hashed(weft_map *map, const weft_hashed *key, weft_buffer *out) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    if (WEFT_UNLIKELY(impl == NULL)) {
+        return WEFT_NOT_FOUND;
     }
+    weft_guard guard;
+    weft_view view;
+    weft_epoch_enter(&guard);
+    weft_core *core = weft_map_core(impl);
+    weft_key found = weft_key_of_hashed(impl, key);
+    int status =
+        find_hashed(impl, core, &found, &view) != NULL ? copy_out(&view, out) : WEFT_NOT_FOUND;
+    weft_epoch_leave(&guard);
+    return status;
+}
+
+int weft_map_hash(weft_map *map, weft_bytes key, weft_hashed *hashed) {
+    if (WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
+        return WEFT_E_TOOBIG;
+    }
+    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
+    if (impl == NULL) {
+        return WEFT_E_NOMEM;
+    }
+    weft_guard guard;
+    weft_epoch_enter(&guard); /* the era, and its secret, may be freed by a clear */
+    *hashed = (weft_hashed){key, weft_core_hash_bytes(weft_map_core(impl), key), impl};
     weft_epoch_leave(&guard);
     return WEFT_OK;
 }
 
+/* Up to AHEAD_KEYS of them; returns how many. */
+static size_t get_some(weft_map_impl *impl, const weft_bytes *keys, size_t count,
+                       weft_buffer *out) {
+    weft_ahead ahead;
+    weft_guard guard;
+    weft_view view;
+    weft_epoch_enter(&guard);
+    weft_ahead_begin(&ahead, weft_map_core(impl), keys, count);
+    while (ahead.done < ahead.count) {
+        for (size_t to = weft_ahead_go(&ahead); ahead.done < to; ahead.done++) {
+            const weft_key *key = weft_ahead_key(&ahead, ahead.done);
+            weft_buffer *buffer = &out[ahead.done];
+            buffer->status = key->bytes.size > WEFT_KEY_SIZE_MAX ? WEFT_E_TOOBIG
+                             : find_hashed(impl, ahead.core, key, &view) != NULL
+                                 ? copy_out(&view, buffer)
+                                 : WEFT_NOT_FOUND;
+        }
+    }
+    weft_epoch_leave(&guard);
+    return ahead.count;
+}
+
+WEFT_HOT int weft_map_get_many(weft_map *map, const weft_bytes *keys, size_t count,
+                               weft_buffer *out) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    for (size_t i = 0; impl == NULL && i < count; i++) {
+        out[i].status = keys[i].size > WEFT_KEY_SIZE_MAX ? WEFT_E_TOOBIG : WEFT_NOT_FOUND;
+    }
+    for (size_t done = 0; impl != NULL && done < count;) {
+        done += get_some(impl, keys + done, count - done, out + done);
+    }
+    return WEFT_OK;
+}
+
 enum { PREFETCH_MAX = 32 };
+
+_Static_assert((int)PREFETCH_MAX <= (int)AHEAD_RING, "no key is overwritten");
 
 WEFT_HOT void weft_map_prefetch(weft_map *map, const weft_bytes *keys, size_t count) {
     weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
     if (impl == NULL) {
         return;
     }
-    weft_key found[PREFETCH_MAX];
+    weft_ahead ahead;
     weft_guard guard;
     weft_epoch_enter(&guard);
-    weft_core *core = weft_map_core(impl);
-    count = core->engine->prefetch == NULL ? 0 : count < PREFETCH_MAX ? count : PREFETCH_MAX;
-    for (size_t i = 0; i < count; i++) {
-        found[i] = weft_key_of_bytes(core, keys[i]);
-        core->engine->prefetch(core, &found[i], false);
-    }
-    for (size_t i = 0; i < count; i++) {
-        core->engine->prefetch(core, &found[i], true);
+    weft_ahead_begin(&ahead, weft_map_core(impl), keys,
+                     count < PREFETCH_MAX ? count : PREFETCH_MAX);
+    while (ahead.touched < ahead.count) {
+        weft_ahead_go(&ahead);
     }
     weft_epoch_leave(&guard);
 }

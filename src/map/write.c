@@ -3,6 +3,7 @@
  * swing. The decision is a compute callback; put, insert, cas, remove … are small ones of our own.
  * No lock is held while it runs, and nothing is changed if the swing finds another entry than the
  * decision saw. */
+#include "map/ahead.h"
 #include "map/recording.h"
 
 enum { BURY_AT_ONCE = 4 /* buckets of earlier eras that one write frees */ };
@@ -20,6 +21,7 @@ typedef struct change {
     void *ctx;
     uint64_t at_least; /* the new version must be greater */
     bool constant;     /* decide always sets the same value: build the entry once */
+    bool hash_given;   /* by the caller, who may be wrong: not made by this operation */
     key_rule key_rule;
     bool removes;     /* never sets: needs no memory, also on a map that was never used */
     weft_ref *take;   /* gets a reference to the entry that is removed */
@@ -93,6 +95,16 @@ static int make(site *at, const change *c, const weft_fresh *fresh) {
     return at->made == NULL ? WEFT_E_NOMEM : WEFT_OK;
 }
 
+/* A key that is stored under another hash than its own is lost when the table grows. Where the
+ * key was found the hash led to it; where it is to be inserted the hash is made again. True if it
+ * was wrong. */
+static bool correct_hash(site *at, change *c) {
+    uint64_t given = at->key.hash;
+    c->hash_given = false;
+    at->key.hash = weft_core_hash_bytes(at->core, at->key.bytes);
+    return at->key.hash != given;
+}
+
 /* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round
  * again. */
 static int attempt(site *at, change *c) {
@@ -100,6 +112,9 @@ static int attempt(site *at, change *c) {
     at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
     weft_view view = {.version = 0};
     if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
+        return WEFT_MISMATCH;
+    }
+    if (WEFT_UNLIKELY(c->hash_given) && at->old == NULL && !c->removes && correct_hash(at, c)) {
         return WEFT_MISMATCH;
     }
     const weft_view *old = at->old != NULL ? &view : NULL;
@@ -155,6 +170,33 @@ static weft_verdict decide_once(void *ctx, const weft_view *old, weft_fresh *fre
     return d->verdict;
 }
 
+/* Inside a guard, with the key's hash. */
+static int run_hashed(weft_map_impl *impl, weft_core *core, const weft_key *key, change *c) {
+    site at;
+    at.map = impl;
+    at.core = core;
+    at.key = *key;
+    at.made = NULL;
+    at.stored = 0;
+    int status;
+    while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
+        weft_core_count_retry(core);
+        if (!c->constant) {
+            weft_entry_discard(impl, at.made);
+            at.made = NULL;
+        }
+    }
+    weft_entry_discard(impl, at.made);
+    weft_recording_filter *recording = weft_recording_for(impl, &at.key);
+    if (WEFT_UNLIKELY(recording != NULL)) {
+        weft_recorded_write write = {c->op, status, c->outcome.verdict, c->outcome.existed,
+                                     at.stored};
+        weft_recording_note_write(recording, &at.key, &write);
+    }
+    weft_map_bury(impl, BURY_AT_ONCE);
+    return status;
+}
+
 static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
     if (WEFT_UNLIKELY(bytes.size > WEFT_KEY_SIZE_MAX)) {
         return WEFT_E_TOOBIG;
@@ -171,28 +213,9 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
     }
     weft_guard guard;
     weft_epoch_enter(&guard);
-    site at;
-    at.map = impl;
-    at.core = weft_map_core(impl);
-    at.key = weft_key_of_bytes(at.core, bytes);
-    at.made = NULL;
-    at.stored = 0;
-    int status;
-    while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
-        weft_core_count_retry(at.core);
-        if (!c->constant) {
-            weft_entry_discard(impl, at.made);
-            at.made = NULL;
-        }
-    }
-    weft_entry_discard(impl, at.made);
-    weft_recording_filter *recording = weft_recording_for(impl, &at.key);
-    if (WEFT_UNLIKELY(recording != NULL)) {
-        weft_recorded_write write = {c->op, status, c->outcome.verdict, c->outcome.existed,
-                                     at.stored};
-        weft_recording_note_write(recording, &at.key, &write);
-    }
-    weft_map_bury(impl, BURY_AT_ONCE);
+    weft_core *core = weft_map_core(impl);
+    weft_key key = weft_key_of_bytes(core, bytes);
+    int status = run_hashed(impl, core, &key, c);
     weft_epoch_leave(&guard);
     return status;
 }
@@ -289,17 +312,21 @@ static weft_verdict decide_remove_version(void *ctx, const weft_view *old, weft_
     return status != WEFT_OK ? refuse(ctx, status) : WEFT_DEL;
 }
 
+static change change_of(weft_compute_fn decide, given *g) {
+    return (change){.decide = decide,
+                    .ctx = g,
+                    .constant = true,
+                    .key_rule = g->key_rule,
+                    .op = g->op,
+                    .removes = g->removes};
+}
+
 /* Runs a decision over `given`; its refusal is the answer. */
 static int run_given(weft_map *map, weft_bytes key, weft_compute_fn decide, given *g) {
     if (g->value.size > WEFT_VALUE_SIZE_MAX) {
         return WEFT_E_TOOBIG;
     }
-    change c = {.decide = decide,
-                .ctx = g,
-                .constant = true,
-                .key_rule = g->key_rule,
-                .op = g->op,
-                .removes = g->removes};
+    change c = change_of(decide, g);
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? g->refusal : status;
 }
@@ -622,32 +649,104 @@ int weft_map_get_or_build(weft_map *map, weft_bytes key, const weft_build *build
     return status;
 }
 
-/* ---- several keys ---------------------------------------------------------------------------- */
+/* ---- keys with their hash -------------------------------------------------------------------- */
 
-int weft_map_put_many(weft_map *map, const weft_bytes *keys, const weft_bytes *values,
-                      size_t count) {
-    weft_guard guard;
-    int status = WEFT_OK;
-    weft_epoch_enter(&guard);
-    for (size_t i = 0; i < count && status == WEFT_OK; i++) {
-        status = weft_map_put(map, keys[i], values[i]);
+int weft_map_put_hashed(weft_map *map, const weft_hashed *key, weft_bytes value) {
+    if (value.size > WEFT_VALUE_SIZE_MAX) {
+        return WEFT_E_TOOBIG;
     }
+    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
+    if (impl == NULL) {
+        return WEFT_E_NOMEM;
+    }
+    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT};
+    change c = change_of(decide_put, &g);
+    c.hash_given = true;
+    weft_guard guard;
+    weft_epoch_enter(&guard);
+    weft_key found = weft_key_of_hashed(impl, key);
+    int status = run_hashed(impl, weft_map_core(impl), &found, &c);
     weft_epoch_leave(&guard);
     return status;
 }
 
-int weft_map_remove_many(weft_map *map, const weft_bytes *keys, size_t count, size_t *removed) {
+int weft_map_remove_hashed(weft_map *map, const weft_hashed *key) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    if (impl == NULL) {
+        return WEFT_NOT_FOUND;
+    }
+    given g = {.op = WEFT_TRACE_REMOVE, .removes = true};
+    change c = change_of(decide_remove, &g);
     weft_guard guard;
-    int status = WEFT_OK;
-    size_t gone = 0;
     weft_epoch_enter(&guard);
-    for (size_t i = 0; i < count && status >= 0; i++) {
-        status = weft_map_remove(map, keys[i]);
-        gone += status == WEFT_OK;
-    }
+    weft_key found = weft_key_of_hashed(impl, key);
+    int status = run_hashed(impl, weft_map_core(impl), &found, &c);
     weft_epoch_leave(&guard);
-    if (removed != NULL) {
-        *removed = gone;
+    return status == WEFT_ABORTED ? g.refusal : status;
+}
+
+/* ---- several keys ---------------------------------------------------------------------------- */
+
+/* Several writes: a decision each, and what they need. */
+typedef struct several {
+    weft_compute_fn decide;
+    given given;
+    const weft_bytes *values; /* NULL: none */
+    size_t done;              /* keys that changed */
+} several;
+
+static int write_one(weft_map_impl *impl, weft_core *core, const weft_key *key, several *all) {
+    if (key->bytes.size > WEFT_KEY_SIZE_MAX || all->given.value.size > WEFT_VALUE_SIZE_MAX) {
+        return WEFT_E_TOOBIG;
     }
-    return status < 0 ? status : WEFT_OK;
+    change c = change_of(all->decide, &all->given);
+    int status = run_hashed(impl, core, key, &c);
+    all->done += status == WEFT_OK;
+    return status == WEFT_ABORTED ? WEFT_OK : status;
+}
+
+/* Until one fails. */
+static int write_many(weft_map_impl *impl, const weft_bytes *keys, size_t count, several *all) {
+    int status = WEFT_OK;
+    for (size_t at = 0; at < count && status == WEFT_OK;) {
+        weft_ahead ahead;
+        weft_guard guard;
+        weft_epoch_enter(&guard);
+        weft_ahead_begin(&ahead, weft_map_core(impl), keys + at, count - at);
+        while (ahead.done < ahead.count && status == WEFT_OK) {
+            size_t to = weft_ahead_go(&ahead);
+            for (; ahead.done < to && status == WEFT_OK; ahead.done++) {
+                if (all->values != NULL) {
+                    all->given.value = all->values[at + ahead.done];
+                }
+                status = write_one(impl, ahead.core, weft_ahead_key(&ahead, ahead.done), all);
+            }
+        }
+        weft_epoch_leave(&guard);
+        at += ahead.done;
+    }
+    return status;
+}
+
+int weft_map_put_many(weft_map *map, const weft_bytes *keys, const weft_bytes *values,
+                      size_t count) {
+    several all = {decide_put, {.key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT}, values, 0};
+    weft_map_impl *impl = count == 0 ? NULL : weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
+    if (impl == NULL) {
+        return count == 0 ? WEFT_OK : WEFT_E_NOMEM;
+    }
+    return write_many(impl, keys, count, &all);
+}
+
+int weft_map_remove_many(weft_map *map, const weft_bytes *keys, size_t count, size_t *removed) {
+    several all = {decide_remove, {.op = WEFT_TRACE_REMOVE, .removes = true}, NULL, 0};
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    int status = impl != NULL ? write_many(impl, keys, count, &all) : WEFT_OK;
+    for (size_t i = 0; impl == NULL && i < count; i++) {
+        status = keys[i].size > WEFT_KEY_SIZE_MAX ? WEFT_E_TOOBIG : status;
+    }
+    if (removed != NULL) {
+        *removed = all.done;
+    }
+    return status;
 }
