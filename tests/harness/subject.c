@@ -76,7 +76,35 @@ int weft_subject_close(weft_subject *subject) {
                                                       : weft_map_close(&subject->bytes);
 }
 
+/* Half of the operations go through the calls for several keys, or for a key with its hash. */
+static bool takes_other_call(const weft_history_event *event) {
+    return event->value % 2 != 0;
+}
+
 /* ---- bytes ---- */
+
+static int get_bytes(weft_map *map, weft_bytes key, weft_buffer *out) {
+    weft_hashed hashed;
+    int status = weft_map_hash(map, key, &hashed);
+    return status == WEFT_OK ? weft_map_get_hashed(map, &hashed, out) : status;
+}
+
+static int get_bytes_of_many(weft_map *map, weft_bytes key, weft_buffer *out) {
+    int status = weft_map_get_many(map, &key, 1, out);
+    return status == WEFT_OK ? out->status : status;
+}
+
+static int put_bytes(weft_map *map, weft_bytes key, weft_bytes value) {
+    weft_hashed hashed;
+    int status = weft_map_hash(map, key, &hashed);
+    return status == WEFT_OK ? weft_map_put_hashed(map, &hashed, value) : status;
+}
+
+static int remove_bytes(weft_map *map, weft_bytes key) {
+    size_t removed = 0;
+    int status = weft_map_remove_many(map, &key, 1, &removed);
+    return status == WEFT_OK && removed == 0 ? WEFT_NOT_FOUND : status;
+}
 
 static int do_bytes(weft_subject *subject, const weft_history_event *event, uint64_t *result) {
     weft_map *map = &subject->bytes;
@@ -86,11 +114,12 @@ static int do_bytes(weft_subject *subject, const weft_history_event *event, uint
     weft_buffer out = {.data = result, .capacity = sizeof *result};
     switch (event->op) {
     case WEFT_HISTORY_GET:
-        return weft_map_get(map, key, &out);
+        return takes_other_call(event) ? get_bytes_of_many(map, key, &out)
+                                       : weft_map_get(map, key, &out);
     case WEFT_HISTORY_CONTAINS:
-        return weft_map_contains(map, key);
+        return takes_other_call(event) ? get_bytes(map, key, &out) : weft_map_contains(map, key);
     case WEFT_HISTORY_PUT:
-        return weft_map_put(map, key, value);
+        return takes_other_call(event) ? put_bytes(map, key, value) : weft_map_put(map, key, value);
     case WEFT_HISTORY_INSERT:
         return weft_map_insert(map, key, value);
     case WEFT_HISTORY_GET_OR_INSERT: {
@@ -107,7 +136,7 @@ static int do_bytes(weft_subject *subject, const weft_history_event *event, uint
     case WEFT_HISTORY_FETCH_ADD:
         return weft_map_fetch_add(map, key, (int64_t)event->value, (int64_t *)result);
     case WEFT_HISTORY_REMOVE:
-        return weft_map_remove(map, key);
+        return takes_other_call(event) ? remove_bytes(map, key) : weft_map_remove(map, key);
     case WEFT_HISTORY_REMOVE_EQ:
         return weft_map_remove_eq(map, key, expected);
     case WEFT_HISTORY_CLEAR:
@@ -119,16 +148,31 @@ static int do_bytes(weft_subject *subject, const weft_history_event *event, uint
 
 /* ---- u64 ---- */
 
+static int get_number(weft_u64map *map, uint64_t key, uint64_t *value) {
+    weft_u64found found;
+    int status = weft_u64map_get_many(map, &key, 1, &found);
+    *value = found.value;
+    return status == WEFT_OK ? found.status : status;
+}
+
+static int remove_number(weft_u64map *map, uint64_t key) {
+    size_t removed = 0;
+    int status = weft_u64map_remove_many(map, &key, 1, &removed);
+    return status == WEFT_OK && removed == 0 ? WEFT_NOT_FOUND : status;
+}
+
 static int do_numbers(weft_subject *subject, const weft_history_event *event, uint64_t *result) {
     weft_u64map *map = &subject->numbers;
     uint64_t key = number_key(subject, event->key);
     switch (event->op) {
     case WEFT_HISTORY_GET:
-        return weft_u64map_get(map, key, result);
+        return takes_other_call(event) ? get_number(map, key, result)
+                                       : weft_u64map_get(map, key, result);
     case WEFT_HISTORY_CONTAINS:
         return weft_u64map_contains(map, key);
     case WEFT_HISTORY_PUT:
-        return weft_u64map_put(map, key, event->value);
+        return takes_other_call(event) ? weft_u64map_put_many(map, &key, &event->value, 1)
+                                       : weft_u64map_put(map, key, event->value);
     case WEFT_HISTORY_INSERT:
         return weft_u64map_insert(map, key, event->value);
     case WEFT_HISTORY_GET_OR_INSERT: {
@@ -145,7 +189,7 @@ static int do_numbers(weft_subject *subject, const weft_history_event *event, ui
     case WEFT_HISTORY_FETCH_ADD:
         return weft_u64map_fetch_add(map, key, (int64_t)event->value, (int64_t *)result);
     case WEFT_HISTORY_REMOVE:
-        return weft_u64map_remove(map, key);
+        return takes_other_call(event) ? remove_number(map, key) : weft_u64map_remove(map, key);
     case WEFT_HISTORY_REMOVE_EQ:
         return weft_u64map_remove_eq(map, key, event->expected);
     case WEFT_HISTORY_CLEAR:
