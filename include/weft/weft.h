@@ -4,6 +4,7 @@
 #define WEFT_WEFT_H
 
 #include <weft/alloc.h>
+#include <weft/batch.h>
 #include <weft/export.h>
 #include <weft/guard.h>
 #include <weft/log.h>

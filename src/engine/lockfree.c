@@ -344,16 +344,19 @@ static WEFT_HOT void lockfree_prefetch(weft_core *core, const weft_key *key, boo
         __builtin_prefetch(at);
         return;
     }
-    if (core->shape == WEFT_SHAPE_U64) {
-        return;
+    uint64_t state = weft_load_relaxed(&at->head.first);
+    uint64_t match = 0;
+    if (core->shape == WEFT_SHAPE_BYTES) {
+        match = match_words(at, key->hash) & valid_slots(state);
     }
-    for (uint64_t valid = valid_slots(weft_load_relaxed(&at->head.first)); valid != 0;
-         valid &= valid - 1) {
-        uint64_t word = weft_load_relaxed(&at->words[__builtin_ctzll(valid)]);
-        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0) {
-            __builtin_prefetch(word_entry(word));
-            __builtin_prefetch((const char *)word_entry(word) + WEFT_CACHE_LINE);
-        }
+    if (WEFT_UNLIKELY((state & filter_bit(key->hash)) != 0) && match == 0) {
+        overflow_prefetch(at);
+    }
+    for (; match != 0; match &= match - 1) {
+        const char *first =
+            (const char *)word_entry(weft_load_relaxed(&at->words[__builtin_ctzll(match)]));
+        __builtin_prefetch(first);
+        __builtin_prefetch(first + WEFT_CACHE_LINE);
     }
 }
 

@@ -282,6 +282,13 @@ static inline bucket *bucket_at(const generation *gen, uint64_t hash) {
     return &gen->buckets[hash & gen->mask];
 }
 
+/* Begin to bring the overflow block. Only a hint: what the link says may change meanwhile. */
+static inline void overflow_prefetch(const bucket *at) {
+    const char *block = (const char *)overflow_of(weft_load_relaxed(&at->head.second));
+    __builtin_prefetch(block);
+    __builtin_prefetch(block + WEFT_CACHE_LINE);
+}
+
 /* lockfree_move.c */
 uint64_t weft_lockfree_buckets_for(const weft_core *core, uint64_t entries);
 generation *weft_lockfree_generation_new(weft_core *core, uint64_t buckets, const generation *from);

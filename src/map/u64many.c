@@ -31,13 +31,6 @@ static WEFT_ALWAYS_INLINE bool look_into(bucket *at, uint64_t hash, weft_u64foun
 #endif
 }
 
-static void ask_overflow(bucket *at) {
-    /* Only a hint: what it is the address of may have changed. */
-    const char *block = (const char *)overflow_of(weft_load_relaxed(&at->head.second));
-    __builtin_prefetch(block);
-    __builtin_prefetch(block + WEFT_CACHE_LINE);
-}
-
 static void look_anyhow(weft_map_impl *impl, weft_core *core, const weft_key *key,
                         weft_u64found *found) {
     found->value = 0;
@@ -55,7 +48,7 @@ static WEFT_ALWAYS_INLINE void get_plainly(weft_map_impl *impl, weft_core *core,
         size_t to = ahead_go(a);
         for (size_t i = a->done; i < to; i++) {
             if (WEFT_UNLIKELY(!look_into(a->buckets[i], a->hashes[i], &found[i]))) {
-                ask_overflow(a->buckets[i]);
+                overflow_prefetch(a->buckets[i]);
                 off.places[off.count++] = (uint8_t)i;
             }
         }
