@@ -12,6 +12,8 @@
 
 enum { LINE = 64, BATCH = 16, ROUNDS = 3, PIECE = 1024, THREADS_LIMIT = 64 };
 
+#define PROBE_BYTES ((size_t)512 << 20)
+
 typedef struct runner runner;
 
 /* One kind of work: PIECE steps of it, and how much memory it reads. */
@@ -78,12 +80,14 @@ static uint64_t do_nothing(runner *r) {
     return sum;
 }
 
+const char weft_ceiling_probe_name[] = "line reads with prefetch, 512 MiB";
+
 static const kind kinds[] = {
     {"line reads, 512 KiB", (size_t)512 << 10, read_lines},
     {"line reads, 32 MiB", (size_t)32 << 20, read_lines},
     {"line reads, 512 MiB", (size_t)512 << 20, read_lines},
     {"line reads with prefetch, 512 KiB", (size_t)512 << 10, read_ahead},
-    {"line reads with prefetch, 512 MiB", (size_t)512 << 20, read_ahead},
+    {weft_ceiling_probe_name, PROBE_BYTES, read_ahead},
     {"fetch_add, uncontended", 0, add_up},
     {"empty loop", 0, do_nothing},
 };
@@ -155,14 +159,32 @@ static void add(json_t *ceilings, const kind *what, const setting *how) {
                                     weft_bench_median(all)));
 }
 
+void weft_ceiling_probe_open(weft_ceiling_probe *probe) {
+    probe->memory = weft_pages_map(PROBE_BYTES);
+    for (size_t at = 0; probe->memory != NULL && at < PROBE_BYTES; at += 4096) {
+        probe->memory[at] = 1; /* a page that was never written is one page of zeros, many times */
+    }
+}
+
+void weft_ceiling_probe_close(weft_ceiling_probe *probe) {
+    if (probe->memory != NULL) {
+        weft_pages_unmap(probe->memory, PROBE_BYTES);
+    }
+    probe->memory = NULL;
+}
+
+double weft_ceiling_probe_take(const weft_ceiling_probe *probe, double seconds) {
+    static const kind what = {weft_ceiling_probe_name, PROBE_BYTES, read_ahead};
+    setting how = {probe->memory, 1, seconds};
+    return probe->memory == NULL ? 0 : measure(&what, &how);
+}
+
 json_t *weft_ceilings_measure(uint32_t threads, double seconds) {
-    size_t most = (size_t)512 << 20;
-    unsigned char *memory = weft_pages_map(most);
+    weft_ceiling_probe probe;
+    weft_ceiling_probe_open(&probe);
+    const unsigned char *memory = probe.memory;
     json_t *ceilings = json_array();
     threads = threads > THREADS_LIMIT ? THREADS_LIMIT : threads;
-    for (size_t at = 0; memory != NULL && at < most; at += 4096) {
-        memory[at] = 1; /* a page that was never written is one page of zeros, many times */
-    }
     for (int i = 0; i < KINDS; i++) {
         weft_bench_progress("ceilings: %s", kinds[i].name);
         if (memory == NULL && kinds[i].bytes != 0) {
@@ -175,9 +197,7 @@ json_t *weft_ceilings_measure(uint32_t threads, double seconds) {
             add(ceilings, &kinds[i], &how);
         }
     }
-    if (memory != NULL) {
-        weft_pages_unmap(memory, most);
-    }
+    weft_ceiling_probe_close(&probe);
     return ceilings;
 }
 

@@ -40,6 +40,9 @@ static const struct {
     {"bytes-per-entry-u64/1", weft_single_bytes_of_u64},
     {"bytes-per-entry-bytes/1", weft_single_bytes_of_bytes},
     {"batch-get/1", weft_single_batch},
+    {"batch-get-10k/1", weft_single_batch_cached},
+    {"batch-bytes/1", weft_single_batch_bytes},
+    {"batch-flight/1", weft_single_flight},
     {"recording/2", weft_single_recording},
 };
 
@@ -115,7 +118,7 @@ static int measure_workload(weft_run *run, const gate *first) {
 }
 
 static int measure_all(weft_run *run) {
-    weft_single how = {run->cells, run->controls, run->ceilings, run->options.quick};
+    weft_single how = {run->cells, run->controls, run->options.quick};
     int code = 0;
     for (int i = 0; i < GATES && code == 0 && weft_run_goes_on(run); i++) {
         const gate *g = &gates[i];

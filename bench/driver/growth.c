@@ -38,7 +38,7 @@ int weft_bench_growth(int argc, char **argv) {
         code = run_named(&run, "u64-growth-10m");
     }
     if (code == 0 && weft_run_goes_on(&run)) {
-        weft_single how = {run.cells, run.controls, run.ceilings, run.options.quick};
+        weft_single how = {run.cells, run.controls, run.options.quick};
         weft_single_worst(&how);
     }
     run.partial |= weft_bench_stopped();

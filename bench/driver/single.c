@@ -5,6 +5,7 @@
 #include "base/lock.h"
 #include "base/thread.h"
 #include "bench.h"
+#include "ceilings.h"
 #include "draw.h"
 #include "peer.h"
 #include "record_cost.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <weft/u64map.h>
+#include <weft/batch.h>
 
 enum { SAMPLES = 15, OPENED = 1000, COLD = 100, BATCH = 32 };
 
@@ -40,17 +41,29 @@ static double median_of(const figure *f) {
     return weft_bench_median(samples);
 }
 
-static json_t *figure_json(const figure *f) {
-    json_t *samples = json_array();
+static double lowest(const figure *f) {
     double low = f->values[0];
-    double high = f->values[0];
-    for (size_t i = 0; i < f->count; i++) {
-        json_array_append_new(samples, json_real(f->values[i]));
+    for (size_t i = 1; i < f->count; i++) {
         low = f->values[i] < low ? f->values[i] : low;
+    }
+    return low;
+}
+
+static double highest(const figure *f) {
+    double high = f->values[0];
+    for (size_t i = 1; i < f->count; i++) {
         high = f->values[i] > high ? f->values[i] : high;
     }
+    return high;
+}
+
+static json_t *figure_json(const figure *f) {
+    json_t *samples = json_array();
+    for (size_t i = 0; i < f->count; i++) {
+        json_array_append_new(samples, json_real(f->values[i]));
+    }
     return json_pack("{s:s,s:o,s:f,s:f,s:f,s:o*}", "peer", f->peer, "samples", samples, "median",
-                     median_of(f), "low", low, "high", high, "series", f->series);
+                     median_of(f), "low", lowest(f), "high", highest(f), "series", f->series);
 }
 
 /* `other` may be NULL. */
@@ -74,8 +87,15 @@ static void add_cell(const weft_single *how, const cell_text *text, const figure
     json_array_append_new(how->cells, cell);
 }
 
-/* Something that is compared with and is no peer. */
+/* Something that is compared with and is no peer; once, however many cells do. */
 static void add_control(const weft_single *how, const char *id, const char *name) {
+    size_t i;
+    json_t *peer;
+    json_array_foreach(how->peers, i, peer) {
+        if (strcmp(json_string_value(json_object_get(peer, "id")), id) == 0) {
+            return;
+        }
+    }
     json_array_append_new(how->peers,
                           json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "id", id, "name", name,
                                     "language", "c", "version", "", "licence", "MIT", "status",
@@ -368,70 +388,177 @@ void weft_single_bytes_of_bytes(const weft_single *how) {
     add_cell(how, &text, &own, NULL);
 }
 
-/* Gets a second, one at a time or in batches. */
-static double get_for(weft_u64map *map, uint64_t entries, double seconds, bool batched) {
-    weft_draw draw = {.state = entries};
+/* Lookups of keys that were drawn, BATCH of them in a turn. */
+typedef struct lookups {
+    uint64_t entries;
+    weft_draw draw;
+    weft_u64map numbers;
     uint64_t keys[BATCH];
     weft_u64found found[BATCH];
+    weft_u64batch flight;
+    weft_map bytes;
+    uint64_t words[BATCH][2];
+    weft_bytes key_bytes[BATCH];
+    char values[BATCH][32];
+    weft_buffer out[BATCH];
+} lookups;
+
+static void draw_numbers(lookups *l) {
+    for (int i = 0; i < BATCH; i++) {
+        l->keys[i] = weft_draw_mix(1 + weft_draw_below(&l->draw, l->entries));
+    }
+}
+
+static void get_each(lookups *l) {
+    draw_numbers(l);
+    for (int i = 0; i < BATCH; i++) {
+        weft_u64map_get(&l->numbers, l->keys[i], &l->found[i].value);
+    }
+}
+
+static void get_many(lookups *l) {
+    draw_numbers(l);
+    weft_u64map_get_many(&l->numbers, l->keys, BATCH, l->found);
+}
+
+/* BATCH of them are in flight. */
+static void get_in_flight(lookups *l) {
+    weft_u64answer answer;
+    draw_numbers(l);
+    for (int i = 0; i < BATCH; i++) {
+        if (weft_u64batch_submit(&l->flight, l->keys[i], NULL) == WEFT_E_FULL) {
+            weft_u64batch_poll(&l->flight, &answer);
+            weft_u64batch_submit(&l->flight, l->keys[i], NULL);
+            l->found[i].value = answer.value;
+        }
+    }
+}
+
+/* A key of 16 bytes. */
+static void number_words(uint64_t words[2], uint64_t number) {
+    words[0] = weft_draw_mix(number);
+    words[1] = number;
+}
+
+static void draw_bytes(lookups *l) {
+    for (int i = 0; i < BATCH; i++) {
+        number_words(l->words[i], 1 + weft_draw_below(&l->draw, l->entries));
+        l->key_bytes[i] = weft_bytes_of(l->words[i], sizeof l->words[i]);
+        l->out[i] = (weft_buffer){.data = l->values[i], .capacity = sizeof l->values[i]};
+    }
+}
+
+static void get_bytes_each(lookups *l) {
+    draw_bytes(l);
+    for (int i = 0; i < BATCH; i++) {
+        weft_map_get(&l->bytes, l->key_bytes[i], &l->out[i]);
+    }
+}
+
+static void get_bytes_many(lookups *l) {
+    draw_bytes(l);
+    weft_map_get_many(&l->bytes, l->key_bytes, BATCH, l->out);
+}
+
+/* Lookups a second. */
+static double rate_of(lookups *l, void (*turn)(lookups *l), double seconds) {
+    enum { TURNS = 64 };
     uint64_t done = 0;
     uint64_t began = weft_clock_monotonic_ns();
     while (elapsed_ns(began) < seconds * 1e9) {
-        for (int turn = 0; turn < 64; turn++) {
-            for (int i = 0; i < BATCH; i++) {
-                keys[i] = weft_draw_mix(1 + weft_draw_below(&draw, entries));
-            }
-            if (batched) {
-                weft_u64map_get_many(map, keys, BATCH, found);
-            }
-            for (int i = 0; i < BATCH && !batched; i++) {
-                weft_u64map_get(map, keys[i], &found[i].value);
-            }
-            done += BATCH;
+        for (int i = 0; i < TURNS; i++) {
+            turn(l);
         }
+        done += TURNS * BATCH;
     }
     return (double)done * 1e9 / elapsed_ns(began);
 }
 
-static void compare_with_prefetching(const weft_single *how, const figure *own) {
-    static const char name[] = "line reads with prefetch, 512 MiB";
-    json_t *cell = json_array_get(how->cells, json_array_size(how->cells) - 1);
-    size_t i;
-    json_t *ceiling;
-    json_array_foreach((json_t *)how->ceilings, i, ceiling) {
-        if (strcmp(json_string_value(json_object_get(ceiling, "name")), name) == 0 &&
-            json_integer_value(json_object_get(ceiling, "threads")) == 1) {
-            double most = json_number_value(json_object_get(ceiling, "median"));
-            json_object_set_new(cell, "ceiling", json_string(name));
-            json_object_set_new(cell, "ceiling_share", json_real(median_of(own) / most));
-        }
+/* A way to look keys up against single gets, and how near it comes to what prefetching can reach.
+ * All are measured in turns: what counts is the median of the quotients of a turn. */
+static void compare_lookups(const weft_single *how, const cell_text *text, lookups *l,
+                            void (*const ways[2])(lookups *l)) {
+    figure own = {.peer = WEFT_PEER_OWN, .count = SAMPLES};
+    figure other = {.peer = "single-get", .count = SAMPLES};
+    figure ratios = {.count = SAMPLES};
+    figure shares = {.count = SAMPLES};
+    double seconds = how->quick ? 0.02 : 0.1;
+    weft_ceiling_probe probe;
+    weft_ceiling_probe_open(&probe);
+    for (size_t i = 0; i < SAMPLES; i++) {
+        own.values[i] = rate_of(l, ways[0], seconds);
+        other.values[i] = rate_of(l, ways[1], seconds);
+        ratios.values[i] = own.values[i] / other.values[i];
+        shares.values[i] = own.values[i] / weft_ceiling_probe_take(&probe, seconds);
     }
+    add_control(how, other.peer, "weft, one get at a time");
+    add_cell(how, text, &own, &other);
+    json_t *cell = json_array_get(how->cells, json_array_size(how->cells) - 1);
+    json_object_set_new(cell, "ratio", json_real(median_of(&ratios)));
+    json_object_set_new(cell, "ratio_low", json_real(lowest(&ratios)));
+    json_object_set_new(cell, "ratio_high", json_real(highest(&ratios)));
+    if (probe.memory != NULL) {
+        json_object_set_new(cell, "ceiling", json_string(weft_ceiling_probe_name));
+        json_object_set_new(cell, "ceiling_share", json_real(median_of(&shares)));
+    }
+    weft_ceiling_probe_close(&probe);
+}
+
+static void compare_lookups_u64(const weft_single *how, cell_text *text, void (*way)(lookups *l)) {
+    void (*const ways[2])(lookups * l) = {way, get_each};
+    lookups l = {.entries = text->entries, .draw = {.state = text->entries}};
+    text->shape = "u64";
+    text->measure = "operations";
+    text->unit = "1/s";
+    text->better = "more";
+    weft_u64map_open(&l.numbers, NULL);
+    weft_u64batch_init(&l.flight, &l.numbers, BATCH);
+    for (uint64_t i = 1; i <= l.entries; i++) {
+        weft_u64map_insert(&l.numbers, weft_draw_mix(i), i);
+    }
+    compare_lookups(how, text, &l, ways);
+    weft_u64map_close(&l.numbers);
 }
 
 void weft_single_batch(const weft_single *how) {
-    enum { ROUNDS = 5 };
     cell_text text = {.id = "batch-get/1",
                       .about = "get_many of 32 keys, against single gets",
-                      .shape = "u64",
+                      .entries = entries_that_fit(how->quick ? 1000000 : 10000000)};
+    compare_lookups_u64(how, &text, get_many);
+}
+
+void weft_single_batch_cached(const weft_single *how) {
+    cell_text text = {.id = "batch-get-10k/1",
+                      .about = "get_many of 32 keys, against single gets, in cache",
+                      .entries = 10000};
+    compare_lookups_u64(how, &text, get_many);
+}
+
+void weft_single_flight(const weft_single *how) {
+    cell_text text = {.id = "batch-flight/1",
+                      .about = "32 lookups in flight, submitted and polled, against single gets",
+                      .entries = entries_that_fit(how->quick ? 1000000 : 10000000)};
+    compare_lookups_u64(how, &text, get_in_flight);
+}
+
+void weft_single_batch_bytes(const weft_single *how) {
+    void (*const ways[2])(lookups * l) = {get_bytes_many, get_bytes_each};
+    cell_text text = {.id = "batch-bytes/1",
+                      .about = "get_many of 32 keys of 16 bytes, against single gets",
+                      .shape = "bytes",
                       .measure = "operations",
                       .unit = "1/s",
                       .better = "more",
-                      .entries = entries_that_fit(how->quick ? 1000000 : 10000000)};
-    figure own = {.peer = WEFT_PEER_OWN};
-    figure other = {.peer = "single-get"};
-    weft_u64map map;
-    weft_u64map_open(&map, NULL);
-    for (uint64_t i = 1; i <= text.entries; i++) {
-        weft_u64map_insert(&map, weft_draw_mix(i), i);
+                      .entries = entries_that_fit(how->quick ? 1000000 : 5000000)};
+    lookups l = {.entries = text.entries, .draw = {.state = text.entries}};
+    weft_map_open(&l.bytes, NULL);
+    for (uint64_t i = 1; i <= l.entries; i++) {
+        number_words(l.words[0], i);
+        weft_map_insert(&l.bytes, weft_bytes_of(l.words[0], sizeof l.words[0]),
+                        weft_bytes_of(l.values[0], sizeof l.values[0]));
     }
-    for (int round = 0; round < ROUNDS; round++) {
-        double seconds = how->quick ? 0.05 : 0.3;
-        own.values[own.count++] = get_for(&map, text.entries, seconds, true);
-        other.values[other.count++] = get_for(&map, text.entries, seconds, false);
-    }
-    weft_u64map_close(&map);
-    add_control(how, other.peer, "weft, one get at a time");
-    add_cell(how, &text, &own, &other);
-    compare_with_prefetching(how, &own);
+    compare_lookups(how, &text, &l, ways);
+    weft_map_close(&l.bytes);
 }
 
 /* A recording of 1 key in 128 against none. Both are measured in turns: what counts is the median

@@ -11,7 +11,6 @@
 typedef struct weft_single {
     json_t *cells;
     json_t *peers; /* gets what a cell compares with, if it is no peer */
-    const json_t *ceilings;
     bool quick;
 } weft_single;
 
@@ -21,6 +20,9 @@ void weft_single_worst(const weft_single *how);          /* growth-worst/1 */
 void weft_single_bytes_of_u64(const weft_single *how);   /* bytes-per-entry-u64/1 */
 void weft_single_bytes_of_bytes(const weft_single *how); /* bytes-per-entry-bytes/1 */
 void weft_single_batch(const weft_single *how);          /* batch-get/1 */
+void weft_single_batch_cached(const weft_single *how);   /* batch-get-10k/1 */
+void weft_single_batch_bytes(const weft_single *how);    /* batch-bytes/1 */
+void weft_single_flight(const weft_single *how);         /* batch-flight/1 */
 void weft_single_recording(const weft_single *how);      /* recording/2 */
 
 #endif

@@ -2,17 +2,17 @@
 /* Lookups in flight: submit begins to bring what a lookup will read, poll finishes the oldest one.
  *
  *     weft_u64batch batch;
- *     weft_u64batch_init(&batch, &map, 16);
+ *     weft_u64batch_init(&batch, &map, 32);
  *     while (there are requests) {
  *         weft_u64batch_submit(&batch, request->key, request);
- *         if (weft_u64batch_pending(&batch) == 16) {
- *             weft_u64batch_poll(&batch, &answer);          // of the request 15 requests ago
+ *         if (weft_u64batch_pending(&batch) == 32) {
+ *             weft_u64batch_poll(&batch, &answer);          // of the request 31 requests ago
  *             …
  *     while (weft_u64batch_poll(&batch, &answer) == WEFT_OK) …
  *
  * For programs to which keys come one at a time, while there is other work between a request and
  * its answer; who has the keys in an array calls get_many. It pays in maps that are larger than the
- * cache: the misses of the lookups in flight overlap.
+ * cache, where the misses of the lookups in flight overlap; in cache it costs twice a get.
  *
  * A lookup takes place in poll, at one moment between its call and its return, as weft_map_get or
  * weft_u64map_get would there [A]; submit only leaves a hint with the processor. So between the calls no
@@ -76,7 +76,7 @@ WEFT_BEGIN_DECLS
  *
  * batch    out
  * map      may be one that was never used; its handle stays where it is while the batch is in use
- * capacity lookups in flight at most: 1 to WEFT_BATCH_CAPACITY_MAX; 16 is a good choice
+ * capacity lookups in flight at most: 1 to WEFT_BATCH_CAPACITY_MAX; 32 is a good choice
  *
  * Returns  WEFT_OK · WEFT_E_INVALID (batch or map NULL, capacity)
  * Owns     the batch is the caller's; it needs no end call
@@ -138,7 +138,7 @@ WEFT_API size_t weft_batch_pending(const weft_batch *batch);
  *
  * batch    out
  * map      may be one that was never used; its handle stays where it is while the batch is in use
- * capacity lookups in flight at most: 1 to WEFT_BATCH_CAPACITY_MAX; 16 is a good choice
+ * capacity lookups in flight at most: 1 to WEFT_BATCH_CAPACITY_MAX; 32 is a good choice
  *
  * Returns  WEFT_OK · WEFT_E_INVALID (batch or map NULL, capacity)
  * Owns     the batch is the caller's; it needs no end call

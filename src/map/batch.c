@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Lookups in flight, both shapes: hints in submit, the lookup in poll, and no guard in between.
  * docs/design/batch.md. */
+#include "engine/lockfree_u64.h"
 #include "map/core.h"
 
 #include <weft/batch.h>
@@ -19,10 +20,9 @@ static uint32_t ring_pending(const weft_batch_ring *ring) {
     return ring->asked - ring->done;
 }
 
-static int ring_refusal(const weft_batch_ring *ring) {
-    return ring_pending(ring) < ring->capacity ? WEFT_OK
-           : ring->capacity == 0               ? WEFT_E_INVALID
-                                               : WEFT_E_FULL;
+/* Why no lookup can be submitted. */
+static WEFT_COLD int ring_refusal(const weft_batch_ring *ring) {
+    return ring->capacity == 0 ? WEFT_E_INVALID : WEFT_E_FULL;
 }
 
 /* A line that was asked for so many lookups ago should have come: half of those that may be in
@@ -69,9 +69,8 @@ static void touch(weft_batch *batch, weft_map_impl *impl) {
 }
 
 int weft_batch_submit(weft_batch *batch, weft_bytes key, void *ctx) {
-    int status = ring_refusal(&batch->ring);
-    if (WEFT_UNLIKELY(status != WEFT_OK)) {
-        return status;
+    if (WEFT_UNLIKELY(ring_pending(&batch->ring) >= batch->ring.capacity)) {
+        return ring_refusal(&batch->ring);
     }
     if (WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
         return WEFT_E_TOOBIG;
@@ -131,50 +130,60 @@ int weft_u64batch_init(weft_u64batch *batch, weft_u64map *map, size_t capacity) 
 }
 
 /* Inside a guard. A hash of another map than the present one only makes the hint useless. */
-static void touch_number(weft_u64batch *batch, weft_core *core) {
-    const weft_u64batch_place *place =
-        &batch->places[batch->ring.touched++ % WEFT_BATCH_CAPACITY_MAX];
-    weft_key key = {.hash = place->hash, .number = place->key};
-    prefetch(core, &key, true);
+static WEFT_ALWAYS_INLINE void touch_number(weft_u64batch *batch, const generation *root) {
+    uint64_t hash = batch->places[batch->ring.touched++ % WEFT_BATCH_CAPACITY_MAX].hash;
+    const bucket *at = bucket_at(root, hash);
+    if (WEFT_UNLIKELY((weft_load_relaxed(&at->head.first) & filter_bit(hash)) != 0)) {
+        overflow_prefetch(at);
+    }
 }
 
-int weft_u64batch_submit(weft_u64batch *batch, uint64_t key, void *ctx) {
-    int status = ring_refusal(&batch->ring);
-    if (WEFT_UNLIKELY(status != WEFT_OK)) {
-        return status;
+WEFT_HOT int weft_u64batch_submit(weft_u64batch *batch, uint64_t key, void *ctx) {
+    if (WEFT_UNLIKELY(ring_pending(&batch->ring) >= batch->ring.capacity)) {
+        return ring_refusal(&batch->ring);
     }
     weft_u64batch_place *place = &batch->places[batch->ring.asked++ % WEFT_BATCH_CAPACITY_MAX];
-    *place = (weft_u64batch_place){.key = key, .ctx = ctx};
+    place->key = key;
+    place->hash = 0;
+    place->ctx = ctx;
     weft_map_impl *impl = weft_load_acquire(&batch->map->impl); /* pairs with open_by_first_use */
     if (WEFT_UNLIKELY(impl == NULL)) {
         return WEFT_OK;
     }
     weft_guard guard;
     weft_epoch_enter(&guard);
-    weft_core *core = weft_map_core(impl);
-    weft_key found = weft_key_of_u64(core, key);
-    place->hash = found.hash;
-    prefetch(core, &found, false);
-    if (ring_wants_touch(&batch->ring)) {
-        touch_number(batch, core);
+    const weft_core *core = weft_map_core(impl);
+    const generation *root = root_of(core);
+    if (WEFT_LIKELY(root != NULL)) {
+        place->hash = weft_mix_with(&core->mixer, key);
+        __builtin_prefetch(bucket_at(root, place->hash));
+        if (WEFT_LIKELY(ring_wants_touch(&batch->ring))) {
+            touch_number(batch, root);
+        }
     }
     weft_epoch_leave(&guard);
     return WEFT_OK;
 }
 
-int weft_u64batch_poll(weft_u64batch *batch, weft_u64answer *answer) {
+/* The last ones, which no submit has come after. */
+static WEFT_NOINLINE void touch_numbers(weft_u64batch *batch) {
+    weft_map_impl *impl = weft_load_acquire(&batch->map->impl); /* pairs with open_by_first_use */
+    weft_guard guard;
+    weft_epoch_enter(&guard);
+    const generation *root = impl == NULL ? NULL : root_of(weft_map_core(impl));
+    while (root != NULL && ring_lacks_touch(&batch->ring)) {
+        touch_number(batch, root);
+    }
+    weft_epoch_leave(&guard);
+}
+
+WEFT_HOT int weft_u64batch_poll(weft_u64batch *batch, weft_u64answer *answer) {
     if (ring_pending(&batch->ring) == 0) {
         return WEFT_NOT_FOUND;
     }
     const weft_u64batch_place *place = &batch->places[batch->ring.done % WEFT_BATCH_CAPACITY_MAX];
-    weft_map_impl *impl = weft_load_acquire(&batch->map->impl); /* pairs with open_by_first_use */
-    if (impl != NULL && ring_lacks_touch(&batch->ring)) {
-        weft_guard guard;
-        weft_epoch_enter(&guard);
-        while (ring_lacks_touch(&batch->ring)) {
-            touch_number(batch, weft_map_core(impl));
-        }
-        weft_epoch_leave(&guard);
+    if (WEFT_UNLIKELY(ring_lacks_touch(&batch->ring))) {
+        touch_numbers(batch);
     }
     answer->key = place->key;
     answer->ctx = place->ctx;
