@@ -15,10 +15,10 @@
  * cache, where the misses of the lookups in flight overlap; in cache it costs twice a get.
  *
  * A lookup takes place in poll, at one moment between its call and its return, as weft_map_get or
- * weft_u64map_get would there [A]; submit only leaves a hint with the processor. So between the calls no
- * guard is held and nothing is owned: the map may be written, cleared, grown and shrunk, and memory
- * is reclaimed. A batch is a plain object of the caller's that needs no memory beside itself and no end
- * call; it may be dropped with lookups in flight.
+ * weft_u64map_get would there [A]; submit only leaves hints with the processor. So no guard is held
+ * between the calls, and nothing is owned: the map may be written, cleared, grown and shrunk, and
+ * memory is reclaimed. A batch is a plain object of the caller's that needs no memory beside itself
+ * and no end call; it may be dropped with lookups in flight.
  */
 #ifndef WEFT_BATCH_H
 #define WEFT_BATCH_H

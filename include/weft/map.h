@@ -9,6 +9,7 @@
  *     if (weft_map_get(&map, weft_str("colour"), &out) == WEFT_OK) …   // out.size bytes in text
  *     weft_map_close(&map);
  * Fixed-size keys and values of up to 8 bytes: <weft/u64map.h>. Typed wrappers: <weft/typed.h>.
+ * Keys that come one at a time to a map that is larger than the cache: <weft/batch.h>.
  *
  * THE FIVE QUESTIONS
  *   threads    every operation may run beside every other, except open and close (see MATRIX)
@@ -48,8 +49,9 @@
  *   walk           -     -      -     -      X
  *   clear          -     -      -     -      X
  *   open/close     X     X      X     X      X
- *   read: get peek acquire contains get_many len is_empty stats · write: all that change one key ·
- *   walk: foreach iter scan retain foreach_part len_exact · clear: clear reserve shrink maintain.
+ *   read: get peek acquire contains get_many get_hashed poll len is_empty stats · write: all that
+ *   change one key · walk: foreach iter scan retain foreach_part len_exact · clear: clear reserve
+ *   shrink maintain.
  */
 #ifndef WEFT_MAP_H
 #define WEFT_MAP_H

@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Every operation of weft_u64map on one thread, and every status that it can answer; typed maps. */
+/* Every operation of weft_u64map on one thread, and every status that it can answer. */
 #include "contract/contract.h"
 
 #include <weft/weft.h>
-
-typedef struct triple {
-    uint64_t a, b, c;
-} triple;
-
-WEFT_DEFINE_MAP(scores, int16_t, double)
-WEFT_DEFINE_MAP(triples, triple, triple)
 
 static void expect(weft_u64map *map, uint64_t key, uint64_t value) {
     uint64_t found = ~value;
@@ -306,50 +299,6 @@ static void many_at_a_time(void **state) {
     contract_close_u64(&map);
 }
 
-static void typed_maps_keep_types(void **state) {
-    scores map;
-    weft_map_options options = contract_options(state);
-    double value = 0;
-    assert_ok(scores_open(&map, &options));
-    assert_ok(scores_put(&map, -3, 1.25));
-    assert_ok(scores_insert(&map, 3, 2.5));
-    assert_int_equal(scores_insert(&map, 3, 9), WEFT_EXISTS);
-    assert_ok(scores_get(&map, -3, &value));
-    assert_true(value == 1.25);
-    assert_int_equal(scores_get(&map, 0, &value), WEFT_NOT_FOUND);
-    assert_int_equal(scores_cas(&map, 3, 2.0, 1.0), WEFT_MISMATCH);
-    assert_ok(scores_cas(&map, 3, 2.5, 1.0));
-    assert_ok(scores_remove(&map, 3));
-    assert_int_equal(scores_replace(&map, 3, 1.0), WEFT_NOT_FOUND);
-    assert_int_equal(scores_len(&map), 1);
-    assert_ok(scores_clear(&map));
-    assert_int_equal(scores_len(&map), 0);
-    assert_ok(scores_close(&map));
-}
-
-static void typed_maps_of_large_types(void **state) {
-    triples map = WEFT_TYPED_MAP_INIT;
-    weft_map_options options = contract_options(state);
-    triple key = {1, 2, 3};
-    triple value = {4, 5, 6};
-    triple found = {0, 0, 0};
-    assert_ok(triples_open(&map, &options));
-    assert_int_equal(triples_replace(&map, key, value), WEFT_NOT_FOUND);
-    assert_ok(triples_insert(&map, key, value));
-    assert_int_equal(triples_insert(&map, key, value), WEFT_EXISTS);
-    assert_ok(triples_get(&map, key, &found));
-    assert_memory_equal(&found, &value, sizeof found);
-    assert_ok(triples_cas(&map, key, value, key));
-    assert_int_equal(triples_cas(&map, key, value, key), WEFT_MISMATCH);
-    assert_ok(triples_put(&map, value, value));
-    assert_int_equal(triples_len(&map), 2);
-    assert_ok(triples_remove(&map, key));
-    assert_int_equal(triples_get(&map, key, &found), WEFT_NOT_FOUND);
-    assert_ok(triples_clear(&map));
-    assert_int_equal(triples_len(&map), 0);
-    assert_ok(triples_close(&map));
-}
-
 static const contract_test tests[] = {
     CONTRACT(open_refuses_bad_options),
     CONTRACT(never_used_map_reads_as_empty),
@@ -363,8 +312,6 @@ static const contract_test tests[] = {
     CONTRACT(H_claims_notice_reentry_and_others),
     CONTRACT(get_or_build_builds_once),
     CONTRACT(many_at_a_time),
-    CONTRACT(typed_maps_keep_types),
-    CONTRACT(typed_maps_of_large_types),
 };
 
 int main(void) {
