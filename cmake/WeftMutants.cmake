@@ -29,3 +29,4 @@ weft_mutant(10 src/engine/lockfree_snapshot.c LOCKFREE u64) # believes what may 
 weft_mutant(11 src/engine/lockfree_snapshot.c LOCKFREE u64) # opens the door without waiting
 weft_mutant(12 src/engine/lockfree.c LOCKFREE bytes)        # writes into buckets of an image
 weft_mutant(13 src/map/snapshot.c LOCKFREE bytes)           # frees what a snapshot shows
+weft_mutant(15 src/map/u64many.c LOCKFREE u64)              # looks behind a closed door

@@ -69,7 +69,7 @@ static size_t get_some(weft_map_impl *impl, const uint64_t *keys, size_t count,
     weft_epoch_enter(&guard);
     weft_core *core = weft_map_core(impl);
     ahead_begin(&a, core, keys, count);
-    if (WEFT_LIKELY(a.root != NULL) && WEFT_LIKELY(plain_record() != NULL) &&
+    if (WEFT_LIKELY(a.door != NULL) && WEFT_LIKELY(plain_record() != NULL) &&
         WEFT_LIKELY(weft_load_relaxed(&impl->recording) == NULL)) {
         get_plainly(impl, core, &a, found);
     } else {
