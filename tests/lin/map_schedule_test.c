@@ -149,6 +149,7 @@ static uint64_t search_pair(unsigned engine, weft_subject_shape shape, unsigned 
     assert_non_null(schedule.tree);
     uint64_t schedules = 0;
     do {
+        alarm(SECONDS_AT_MOST);
         const char *fault = weft_program_run(runner, &program, &schedule);
         if (fault) {
             (void)snprintf(now.replay, sizeof now.replay, "pair %u of the exhaustive search", pair);
