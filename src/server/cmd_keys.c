@@ -10,10 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Keys whose lines are asked for together. */
+enum { KEYS_AHEAD = 32 };
+
+/* The first keys were asked for when the command was read; the others are, step by step. */
+static void ask_ahead(weft_session *session, const weft_args *args, size_t at) {
+    if (WEFT_UNLIKELY(at > KEYS_AHEAD) && at % KEYS_AHEAD == 1) {
+        weft_map_prefetch(&session->node->map, args->items + at, args->count - at);
+    }
+}
+
 void weft_cmd_mget(weft_session *session, const weft_args *args) {
     weft_reply_array(&session->out, args->count - 1);
     for (size_t i = 1; i < args->count; i++) {
         weft_item item;
+        ask_ahead(session, args, i);
         if (weft_keyspace_read(session, args->items[i], &item)) {
             weft_reply_bulk(&session->out, item.payload);
         } else {
@@ -59,6 +70,7 @@ void weft_cmd_msetnx(weft_session *session, const weft_args *args) {
 void weft_cmd_del(weft_session *session, const weft_args *args) {
     int64_t removed = 0;
     for (size_t i = 1; i < args->count; i++) {
+        ask_ahead(session, args, i);
         removed += weft_keyspace_remove(session, args->items[i]);
     }
     weft_reply_integer(&session->out, removed);
@@ -72,6 +84,7 @@ void weft_cmd_exists(weft_session *session, const weft_args *args) {
     int64_t found = 0;
     for (size_t i = 1; i < args->count; i++) {
         weft_item item;
+        ask_ahead(session, args, i);
         found += weft_keyspace_read(session, args->items[i], &item);
     }
     weft_reply_integer(&session->out, found);
