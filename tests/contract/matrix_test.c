@@ -4,6 +4,8 @@
  * table. */
 #include "contract/contract.h"
 
+#include <weft/batch.h>
+
 enum { KEYS = 24, STEPS = 60, CLASS_NAME_MAX = 16 };
 
 /* One operation on its way: a key, a number, and what an operation may need. */
@@ -67,6 +69,21 @@ static int do_get_many(step *s) {
     weft_bytes keys[2] = {s->key, other_key};
     weft_buffer out[2] = {s->out, {.capacity = 0}};
     return weft_map_get_many(s->map, keys, 2, out);
+}
+
+static int do_get_hashed(step *s) {
+    weft_hashed hashed;
+    int status = weft_map_hash(s->map, s->key, &hashed);
+    return status == WEFT_OK ? weft_map_get_hashed(s->map, &hashed, &s->out) : status;
+}
+
+static int do_poll(step *s) {
+    weft_batch batch;
+    REQUIRE(weft_batch_init(&batch, s->map, 2) == WEFT_OK);
+    REQUIRE(weft_batch_submit(&batch, s->key, NULL) == WEFT_OK);
+    REQUIRE(weft_batch_submit(&batch, other_key, NULL) == WEFT_OK);
+    REQUIRE(weft_batch_poll(&batch, &s->out, NULL) == WEFT_OK);
+    return weft_batch_poll(&batch, &s->out, NULL);
 }
 
 static int do_len(step *s) {
@@ -196,6 +213,18 @@ static int do_remove_if_version(step *s) {
     return weft_map_remove_if_version(s->map, s->key, s->out.version);
 }
 
+static int do_put_hashed(step *s) {
+    weft_hashed hashed;
+    int status = weft_map_hash(s->map, s->key, &hashed);
+    return status == WEFT_OK ? weft_map_put_hashed(s->map, &hashed, s->value) : status;
+}
+
+static int do_remove_hashed(step *s) {
+    weft_hashed hashed;
+    int status = weft_map_hash(s->map, s->key, &hashed);
+    return status == WEFT_OK ? weft_map_remove_hashed(s->map, &hashed) : status;
+}
+
 static int do_put_many(step *s) {
     weft_bytes keys[2] = {s->key, other_key};
     weft_bytes values[2] = {s->value, s->value};
@@ -277,6 +306,8 @@ static const operation operations[] = {
     {"read", "acquire", do_acquire},
     {"read", "contains", do_contains},
     {"read", "get_many", do_get_many},
+    {"read", "get_hashed", do_get_hashed},
+    {"read", "poll", do_poll},
     {"read", "len", do_len},
     {"read", "is_empty", do_is_empty},
     {"read", "stats", do_stats},
@@ -299,6 +330,8 @@ static const operation operations[] = {
     {"write", "remove_eq", do_remove_eq},
     {"write", "remove_if", do_remove_if},
     {"write", "remove_if_version", do_remove_if_version},
+    {"write", "put_hashed", do_put_hashed},
+    {"write", "remove_hashed", do_remove_hashed},
     {"write", "put_many", do_put_many},
     {"write", "remove_many", do_remove_many},
     {"walk", "foreach", do_foreach},

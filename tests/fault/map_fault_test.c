@@ -5,6 +5,7 @@
  * walks never answers NOMEM. */
 #include "contract/contract.h"
 
+#include <weft/batch.h>
 #include <weft/snapshot.h>
 #include <weft/u64map.h>
 
@@ -266,6 +267,28 @@ static int run_snapshot(weft_map *map) {
     return in_place_of(status, WEFT_E_UNSUPPORTED);
 }
 
+static int run_put_hashed(weft_map *map) {
+    weft_hashed hashed;
+    int status = weft_map_hash(map, bytes_of_u64(&absent), &hashed);
+    return status == WEFT_OK ? weft_map_put_hashed(map, &hashed, bytes_of_u64(&fresh_value))
+                             : status;
+}
+
+static int run_remove_hashed(weft_map *map) {
+    weft_hashed hashed;
+    int status = weft_map_hash(map, bytes_of_u64(&here), &hashed);
+    return status == WEFT_OK ? weft_map_remove_hashed(map, &hashed) : status;
+}
+
+static int run_poll(weft_map *map) {
+    weft_batch batch;
+    weft_buffer out = out_buffer();
+    REQUIRE(weft_batch_init(&batch, map, 1) == WEFT_OK);
+    REQUIRE(weft_batch_submit(&batch, bytes_of_u64(&here), NULL) == WEFT_OK);
+    REQUIRE(weft_batch_poll(&batch, &out, NULL) == WEFT_OK);
+    return out.status;
+}
+
 static int run_get(weft_map *map) {
     weft_buffer out = out_buffer();
     return weft_map_get(map, bytes_of_u64(&here), &out);
@@ -288,6 +311,9 @@ static const fault_case cases[] = {
     {"compute_exclusive", run_compute_exclusive, apply_here, false},
     {"restore", run_restore, apply_here, false},
     {"put_many", run_put_many, apply_absent, false},
+    {"put_hashed", run_put_hashed, apply_absent, false},
+    {"remove_hashed", run_remove_hashed, apply_removed, true},
+    {"poll", run_poll, apply_nothing, true},
     {"clear", run_clear, apply_cleared, false},
     {"reserve", run_reserve, apply_nothing, false},
     {"shrink", run_shrink, apply_nothing, false},
