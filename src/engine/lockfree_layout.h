@@ -96,7 +96,7 @@ typedef struct generation {
         };
         face faces[FACES];
     };
-    weft_block block;
+    weft_remains remains; /* of both tables, once all buckets have moved on */
     uint8_t *flags;  /* one a chunk: its groups have moved here from the generation before */
     uint64_t chunks; /* of the move into this generation; 0 for the first one */
     uint64_t groups;
@@ -112,7 +112,7 @@ typedef struct lockfree_image {
     generation *gen;
     uint64_t holders; /* the snapshot, and the chain of generations until all has moved on */
     uint64_t is_void; /* memory was short: it shows nothing any more */
-    weft_block block;
+    weft_remains remains; /* of the generation's tables, when the last holder has let go */
 } lockfree_image;
 
 typedef struct lockfree_table {
@@ -270,6 +270,7 @@ static inline uint64_t cell_target(const weft_core *core, const generation *gen,
     return cell_hash(core, what) & next->mask;
 }
 
+/* One that was never published, so that its tables have not been touched. */
 static inline void generation_free(weft_core *core, generation *gen) {
     weft_core_free_table(core, gen->buckets, (gen->mask + 1) * sizeof(bucket));
     if (gen->chunks != 0) {

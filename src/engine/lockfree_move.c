@@ -15,8 +15,9 @@ enum {
 
 /* ---- generations ----------------------------------------------------------------------------- */
 
-static void generation_destroy(weft_core *core, weft_block *block) {
-    generation_free(core, WEFT_CONTAINER(block, generation, block));
+static void generation_end(weft_core *core, weft_block *block) {
+    weft_core_free(core, WEFT_CONTAINER(block, generation, remains.block), sizeof(generation),
+                   FACES_BYTES);
 }
 
 /* Behind a closed door: a lookup that is compiled into the caller finds nothing out. */
@@ -35,8 +36,6 @@ generation *weft_lockfree_generation_new(weft_core *core, uint64_t buckets,
     for (unsigned i = 1; i < FACES; i++) {
         gen->faces[i].buckets = (bucket *)(uintptr_t)&behind_closed_door;
     }
-    gen->block.destroy = generation_destroy;
-    gen->block.bytes = buckets * sizeof(bucket);
     gen->buckets = weft_core_alloc_table(core, buckets * sizeof(bucket));
     if (gen->buckets != NULL && from != NULL) {
         uint64_t fewer = from->mask < gen->mask ? from->mask : gen->mask;
@@ -51,6 +50,11 @@ generation *weft_lockfree_generation_new(weft_core *core, uint64_t buckets,
         weft_core_free(core, gen, sizeof *gen, FACES_BYTES);
         return NULL;
     }
+    gen->remains.tables[0].memory = gen->buckets;
+    gen->remains.tables[0].size = buckets * sizeof(bucket);
+    gen->remains.tables[1].memory = gen->flags;
+    gen->remains.tables[1].size = gen->chunks;
+    weft_remains_set(core, &gen->remains, generation_end);
     return gen;
 }
 
@@ -489,7 +493,7 @@ static void verify_moved(weft_core *core, generation *from, generation *to) {
     if (to->image != NULL) {
         weft_lockfree_image_let_go(core, to->image);
     } else {
-        weft_core_retire_block(core, &from->block);
+        weft_core_retire_remains(core, &from->remains);
     }
 }
 

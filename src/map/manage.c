@@ -36,6 +36,27 @@ static int collect_core(weft_core *core, uint64_t budget) {
     return weft_limbo_collect(&core->limbo, budget) ? WEFT_OK : WEFT_E_BUSY;
 }
 
+/* A piece of a table costs as much as many buckets; so much is always allowed. */
+static bool bury(weft_map_impl *map, size_t budget) {
+    enum { LEAST = 64 };
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    bool done = weft_map_bury_some(map, budget < LEAST ? LEAST : budget);
+    weft_guard_leave(&guard);
+    return done;
+}
+
+/* What is buried is retired once more in the end. */
+static bool has_garbage(weft_map_impl *map) {
+    uint64_t objects;
+    uint64_t bytes;
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    weft_limbo_pending(&weft_map_core(map)->limbo, &objects, &bytes);
+    weft_guard_leave(&guard);
+    return objects != 0;
+}
+
 int weft_manage_reserve(weft_map_impl *map, size_t entries) {
     /* More than the address space holds: say so before a table grows towards it step by step. */
     bool possible = entries <= RESERVE_MAX;
@@ -55,8 +76,8 @@ int weft_manage_maintain(weft_map_impl *map, size_t budget) {
     for (int turn = 0; turn < GRACE_TURNS && !freed; turn++) {
         freed = on_core(map, collect_core, budget) == WEFT_OK;
     }
-    bool buried = weft_map_bury(map, budget);
-    return moved && freed && buried ? WEFT_OK : WEFT_E_BUSY;
+    bool buried = bury(map, budget);
+    return moved && freed && buried && !has_garbage(map) ? WEFT_OK : WEFT_E_BUSY;
 }
 
 size_t weft_manage_len(weft_map_impl *map) {
@@ -84,6 +105,7 @@ void weft_manage_stats(weft_map_impl *map, weft_map_stats *stats) {
         stats->retries += weft_load_relaxed(&core->stripes[i].retries);
     }
     weft_limbo_pending(&core->limbo, &stats->pending_objects, &stats->pending_bytes);
+    stats->pending_bytes += weft_load_relaxed(&map->remains_bytes);
     core->engine->stats(core, stats);
     weft_guard_leave(&guard);
 }

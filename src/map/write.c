@@ -5,8 +5,6 @@
  * decision saw. */
 #include "map/recording.h"
 
-enum { BURY_AT_ONCE = 4 /* buckets of earlier eras that one write frees */ };
-
 /* Whose the key is that a new entry holds. */
 typedef enum key_rule {
     KEY_COPIED = 0,          /* the caller's stays the caller's */
@@ -192,7 +190,7 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
                                      at.stored};
         weft_recording_note_write(recording, &at.key, &write);
     }
-    weft_map_bury(impl, BURY_AT_ONCE);
+    weft_map_bury(impl);
     weft_epoch_leave(&guard);
     return status;
 }
