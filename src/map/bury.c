@@ -143,6 +143,10 @@ static void one_less(weft_core *core, weft_remains *remains) {
     }
     WEFT_ASSERT(all_claimed(remains) && weft_epoch_inside());
     weft_fetch_add_relaxed(&map_of(core)->waiting, (uint64_t)-1);
+#if WEFT_MUTANT == 15 /* frees what others may still look at */
+    remains->end(core, &remains->block);
+    return;
+#endif
     remains->block.destroy = remains->end;
     remains->block.bytes = 0;
     retire(map_of(core), remains);
@@ -172,7 +176,7 @@ static size_t free_some(weft_core *core, weft_remains *remains, size_t budget) {
         return free_of_era(core, WEFT_CONTAINER(remains, weft_era, remains), budget);
     }
     while (budget >= PIECE_COST && !all_claimed(remains)) {
-#if WEFT_MUTANT == 10 /* two threads give the same piece back */
+#if WEFT_MUTANT == 14 /* two threads give the same piece back */
         uint64_t piece = weft_load_relaxed(&remains->claimed);
         weft_store_relaxed(&remains->claimed, piece + 1);
 #else
