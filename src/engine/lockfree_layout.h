@@ -102,8 +102,8 @@ typedef struct generation {
     uint64_t groups;
     struct lockfree_image *image;              /* NULL, or what the generation before becomes */
     struct generation *next WEFT_LINE_ALIGNED; /* set once; buckets move there */
-    uint64_t claimed WEFT_LINE_ALIGNED;        /* chunks handed out, of the move into this one */
-    uint64_t done WEFT_LINE_ALIGNED;           /* chunks known to be complete, from 0 on */
+    uint64_t claimed WEFT_LINE_ALIGNED; /* first touches and chunks handed out, of the move */
+    uint64_t done WEFT_LINE_ALIGNED;    /* chunks known to be complete, from 0 on */
 } generation;
 
 /* A generation as a snapshot's image. */
@@ -114,6 +114,10 @@ typedef struct lockfree_image {
     uint64_t is_void; /* memory was short: it shows nothing any more */
     weft_remains remains; /* of the generation's tables, when the last holder has let go */
 } lockfree_image;
+
+/* Before the first chunk of a move, the first huge page of each half of the new generation is
+ * touched, each by a writer of its own. */
+enum { FIRST_TOUCHES = 2 };
 
 typedef struct lockfree_table {
     uint64_t floor; /* fewest buckets wanted (reserve) */

@@ -31,12 +31,12 @@ static bool table_is_pages(const weft_core *core, size_t size) {
     return core->allocator.alloc_zeroed == NULL && size >= TABLE_PAGES_FROM;
 }
 
-void *weft_core_alloc_table(weft_core *core, size_t size) {
+void *weft_core_alloc_table(weft_core *core, size_t size, bool in_order) {
     if (core->allocator.alloc_zeroed != NULL) {
         return core->allocator.alloc_zeroed(core->allocator.ctx, size, WEFT_CACHE_LINE);
     }
     if (table_is_pages(core, size)) {
-        return weft_pages_map(size);
+        return in_order ? weft_pages_map_small(size) : weft_pages_map(size);
     }
     void *memory = weft_core_alloc(core, size, WEFT_CACHE_LINE);
     return memory == NULL ? NULL : memset(memory, 0, size);
