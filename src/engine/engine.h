@@ -178,8 +178,8 @@ typedef struct weft_block {
 
 void *weft_core_alloc(weft_core *core, size_t size, size_t align);
 void weft_core_free(weft_core *core, void *memory, size_t size, size_t align);
-/* Zeroed, line-aligned; from the operating system's zero pages where it is large, and from huge ones
- * unless it is used in order. */
+/* Zeroed, line-aligned; from the operating system's zero pages where it is large, and from huge
+ * ones unless it is used in order. */
 void *weft_core_alloc_table(weft_core *core, size_t size, bool in_order);
 /* All of it at once: only for what has hardly been touched. */
 void weft_core_free_table(weft_core *core, void *memory, size_t size);
