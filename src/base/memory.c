@@ -88,6 +88,18 @@ void weft_memory_free(const weft_allocator *allocator, void *memory, size_t size
     allocator->free(allocator->ctx, memory, size, align);
 }
 
+static uint64_t held;
+
+static void hold(void *memory, size_t size) {
+    if (memory != NULL) {
+        __atomic_fetch_add(&held, size, __ATOMIC_RELAXED);
+    }
+}
+
+uint64_t weft_pages_held(void) {
+    return __atomic_load_n(&held, __ATOMIC_RELAXED);
+}
+
 static void *map_zeroed(size_t size) {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -100,7 +112,7 @@ static void *map_aligned(size_t size) {
     if (memory == NULL || (uintptr_t)memory % WEFT_HUGE_PAGE == 0) {
         return memory;
     }
-    weft_pages_unmap(memory, size);
+    (void)munmap(memory, size);
     memory = size > SIZE_MAX - WEFT_HUGE_PAGE ? NULL : map_zeroed(size + WEFT_HUGE_PAGE);
     if (memory != NULL) {
         size_t before = WEFT_HUGE_PAGE - (uintptr_t)memory % WEFT_HUGE_PAGE;
@@ -116,7 +128,9 @@ static void *map_aligned(size_t size) {
 
 void *weft_pages_map_small(size_t size) {
     WEFT_ASSERT(size != 0);
-    return must_fail() ? NULL : map_zeroed(size);
+    void *memory = must_fail() ? NULL : map_zeroed(size);
+    hold(memory, size);
+    return memory;
 }
 
 void *weft_pages_map(size_t size) {
@@ -125,6 +139,7 @@ void *weft_pages_map(size_t size) {
         return weft_pages_map_small(size);
     }
     void *memory = must_fail() ? NULL : map_aligned((size + PAGE - 1) & ~(size_t)(PAGE - 1));
+    hold(memory, size);
     if (memory != NULL) {
         /* A wish: without huge pages the mapping works as well, only slower. */
         (void)madvise(memory, size, MADV_HUGEPAGE);
@@ -135,5 +150,6 @@ void *weft_pages_map(size_t size) {
 void weft_pages_unmap(void *memory, size_t size) {
     if (memory) {
         (void)munmap(memory, size);
+        __atomic_fetch_sub(&held, size, __ATOMIC_RELAXED);
     }
 }

@@ -25,6 +25,9 @@ void *weft_pages_map(size_t size);
 void *weft_pages_map_small(size_t size);
 void weft_pages_unmap(void *memory, size_t size);
 
+/* Bytes mapped and not yet unmapped. */
+uint64_t weft_pages_held(void);
+
 /* Failure injection, for tests: the n-th allocation from now on (the first is 1; pages count too),
  * in any thread, returns NULL; with `forever` all later ones as well. n = 0 fails none and only
  * counts. */
