@@ -97,8 +97,8 @@ typedef struct generation {
         face faces[FACES];
     };
     weft_remains remains; /* of both tables, once all buckets have moved on */
-    uint8_t *flags;  /* one a chunk: its groups have moved here from the generation before */
-    uint64_t chunks; /* of the move into this generation; 0 for the first one */
+    uint8_t *flags;       /* one a chunk: its groups have moved here from the generation before */
+    uint64_t chunks;      /* of the move into this generation; 0 for the first one */
     uint64_t groups;
     struct lockfree_image *image;              /* NULL, or what the generation before becomes */
     struct generation *next WEFT_LINE_ALIGNED; /* set once; buckets move there */
@@ -110,8 +110,8 @@ typedef struct generation {
 typedef struct lockfree_image {
     weft_image base;
     generation *gen;
-    uint64_t holders; /* the snapshot, and the chain of generations until all has moved on */
-    uint64_t is_void; /* memory was short: it shows nothing any more */
+    uint64_t holders;     /* the snapshot, and the chain of generations until all has moved on */
+    uint64_t is_void;     /* memory was short: it shows nothing any more */
     weft_remains remains; /* of the generation's tables, when the last holder has let go */
 } lockfree_image;
 

@@ -96,6 +96,7 @@ static void image_end(weft_core *core, weft_block *block) {
 /* A piece of the buckets goes with their overflow blocks. */
 static void image_free_piece(weft_core *core, weft_remains *remains, uint64_t piece) {
     const generation *gen = WEFT_CONTAINER(remains, lockfree_image, remains)->gen;
+    WEFT_ASSERT(piece < remains->pieces);
     size_t bytes = (gen->mask + 1) * sizeof(bucket);
     uint64_t pieces = weft_core_table_pieces(core, bytes);
     uint64_t each = (gen->mask + pieces) / pieces;
