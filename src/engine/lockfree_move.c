@@ -502,6 +502,7 @@ static void verify_moved(weft_core *core, generation *from, generation *to) {
 /* Have the page of this bucket backed, unless it is; whatever the bucket holds stays as it is. A
  * huge page is cleared by the kernel in one go. */
 static void touch(generation *gen, uint64_t index) {
+    WEFT_ASSERT(gen->groups != 0);
     uint64_t none = 0;
     if (index <= gen->mask) {
         weft_cas_relaxed(&gen->buckets[index].head.first, &none, 0);
@@ -513,6 +514,7 @@ static void touch(generation *gen, uint64_t index) {
  * different times. */
 static void touch_ahead(generation *to, uint64_t chunk) {
     enum { PAGE_CHUNKS = WEFT_HUGE_PAGE / sizeof(bucket) / GROUPS_PER_CHUNK };
+    WEFT_ASSERT(chunk < to->chunks);
     uint64_t next = (chunk / PAGE_CHUNKS + 1) * PAGE_CHUNKS * GROUPS_PER_CHUNK;
     if (next < to->groups && chunk % PAGE_CHUNKS == PAGE_CHUNKS / 2) {
         touch(to, next);

@@ -109,7 +109,11 @@ static void image_free_piece(weft_core *core, weft_remains *remains, uint64_t pi
 void weft_lockfree_image_let_go(weft_core *core, lockfree_image *image) {
     /* Acquire and release: all looks at the image come before its end. Pairs with itself. */
     if (weft_fetch_add_acq_rel(&image->holders, (uint64_t)-1) == 1) {
-        weft_core_retire_remains(core, &image->remains);
+        if (image->remains.pieces != 0) {
+            weft_core_retire_remains(core, &image->remains);
+        } else {
+            weft_core_retire_block(core, &image->remains.block);
+        }
     }
 }
 
@@ -234,8 +238,8 @@ static int attempt_publish(weft_core *core, attempt *made) {
     }
     /* Others may be looking at the image: it is retired when it is released. */
     made->image->holders = 1;
-    memset(&made->image->remains, 0, sizeof made->image->remains);
-    weft_remains_set(core, &made->image->remains, image_forget);
+    made->image->remains.block.destroy = image_forget;
+    made->image->remains.pieces = 0; /* of tables that are not its own */
     made->image = NULL;
     attempt_undo(core, made);
     return WEFT_E_BUSY;

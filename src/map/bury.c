@@ -10,8 +10,8 @@
 enum {
     BUCKETS_IN_PASSING = 4, /* of an era, that one write frees */
     PIECE_EVERY = 64,       /* writes of a thread between two pieces of a table */
-    COLLECT_EVERY = 512,    /* … and between two looks whether a grace period is over */
-    PIECE_COST = 64,        /* as many buckets cost as much as a piece of a table */
+    COLLECT_EVERY = 512,    /* … and between attempts to end a grace period, */
+    COLLECT_TURNS = 3,      /* so many at a time: at each the epoch moves by one at most */
 };
 
 static weft_map_impl *map_of(weft_core *core) {
@@ -175,7 +175,7 @@ static size_t free_some(weft_core *core, weft_remains *remains, size_t budget) {
     if (remains->free_piece == NULL) {
         return free_of_era(core, WEFT_CONTAINER(remains, weft_era, remains), budget);
     }
-    while (budget >= PIECE_COST && !all_claimed(remains)) {
+    while (budget >= WEFT_BURY_LEAST && !all_claimed(remains)) {
 #if WEFT_MUTANT == 14 /* two threads give the same piece back */
         uint64_t piece = weft_load_relaxed(&remains->claimed);
         weft_store_relaxed(&remains->claimed, piece + 1);
@@ -185,7 +185,7 @@ static size_t free_some(weft_core *core, weft_remains *remains, size_t budget) {
         if (piece < remains->pieces) {
             remains->free_piece(core, remains, piece);
             one_less(core, remains);
-            budget -= PIECE_COST;
+            budget -= WEFT_BURY_LEAST;
         }
     }
     return budget;
@@ -193,9 +193,9 @@ static size_t free_some(weft_core *core, weft_remains *remains, size_t budget) {
 
 /* What is all handed out leaves the list at its front. It never comes back, and is not freed while
  * this guard lasts: so the CAS means what it says. */
-static void unlink_claimed(weft_core *core, weft_map_impl *map) {
+static void unlink_claimed(weft_core *core, weft_map_impl *map, size_t most) {
     weft_remains *first = weft_load_acquire(&map->remains); /* pairs with enter_list */
-    while (first != NULL && all_claimed(first)) {
+    for (; most > 0 && first != NULL && all_claimed(first); most--) {
         weft_remains *unlinked = first;
         /* Sequentially consistent: comes before the epoch that the object is retired with. */
         if (weft_cas_seq_cst(&map->remains, &first, unlinked->next)) {
@@ -205,16 +205,18 @@ static void unlink_claimed(weft_core *core, weft_map_impl *map) {
     }
 }
 
+/* The budget bounds the objects that are looked at, too. */
 bool weft_map_bury_some(weft_map_impl *map, size_t budget) {
     WEFT_ASSERT(weft_epoch_inside() && budget >= 1);
     weft_core *core = weft_map_core(map);
     weft_remains *remains = weft_load_acquire(&map->remains); /* pairs with enter_list */
-    for (; remains != NULL && budget > 0; remains = remains->next) {
+    size_t left = budget;
+    for (size_t i = 0; i < budget && left > 0 && remains != NULL; i++, remains = remains->next) {
         if (!all_claimed(remains)) {
-            budget = free_some(core, remains, budget);
+            left = free_some(core, remains, left);
         }
     }
-    unlink_claimed(core, map);
+    unlink_claimed(core, map, budget);
     return weft_load_relaxed(&map->waiting) == 0;
 }
 
@@ -225,10 +227,10 @@ WEFT_COLD void weft_map_bury_in_passing(weft_map_impl *map) {
     uint64_t writes = weft_load_relaxed(&stripe->passed) + 1;
     weft_store_relaxed(&stripe->passed, writes); /* threads that share a stripe may lose some */
     if (weft_load_relaxed(&map->remains) != NULL) {
-        weft_map_bury_some(map, writes % PIECE_EVERY == 0 ? PIECE_COST : BUCKETS_IN_PASSING);
-    } else if (writes % COLLECT_EVERY == 0) {
+        weft_map_bury_some(map, writes % PIECE_EVERY == 0 ? WEFT_BURY_LEAST : BUCKETS_IN_PASSING);
+    } else if (writes % COLLECT_EVERY < COLLECT_TURNS) {
         /* A grace period ends in a collection, and inserts alone never collect. */
-        weft_limbo_collect(&map->limbo, PIECE_COST);
+        weft_limbo_collect(&map->limbo, WEFT_BURY_LEAST);
     }
 }
 

@@ -33,7 +33,7 @@ typedef struct weft_map_impl {
     weft_shape shape;
     weft_map_options options; /* with defaults filled in; its allocator is `allocator` */
     weft_allocator allocator;
-    weft_limbo limbo;       /* tables and eras, whatever era they are of: it may be held for long */
+    weft_limbo limbo; /* tables and eras, whatever era they are of: it may be held for long */
     weft_limbo_stripe limbo_stripe;
     weft_remains *remains;  /* what no thread can reach, and is freed in pieces; the newest first */
     uint64_t remains_bytes; /* of tables in it */
@@ -65,6 +65,7 @@ int weft_map_clear_impl(weft_map_impl *map);
 
 /* Tables and eras that nobody can reach (bury.c). Free some of them: as many buckets, or as much as
  * costs the same; true if nothing is left or waits for its grace period. Inside a guard. */
+enum { WEFT_BURY_LEAST = 64 /* a piece of a table costs as much as so many buckets */ };
 bool weft_map_bury_some(weft_map_impl *map, size_t budget);
 /* All of them; false if some wait for their grace period. */
 bool weft_map_bury_all(weft_map_impl *map);
