@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: MIT
 # Seeded faults: each stands in the code as #if WEFT_MUTANT == number, and must be found by the
-# schedules of map_schedule_test. A fault that is not found says that the test is too weak.
+# schedules of a test. A fault that is not found says that the test is too weak.
 
-# weft_mutant(number file engine shape): the schedule test of this engine and shape, with one file
-# of the library compiled with the fault.
-function(weft_mutant number file engine shape)
+# weft_mutant_of(number file test suffix argument...): a schedule test with one file of the library
+# compiled with the fault; the arguments say where to look for it.
+function(weft_mutant_of number file test suffix)
     get_filename_component(unit "${file}" NAME_WE)
-    set(name mutant_${number}_${unit}_${shape})
-    weft_test_program(lin ${name} "${CMAKE_SOURCE_DIR}/tests/lin/map_schedule_test.c"
+    set(name mutant_${number}_${unit}${suffix})
+    weft_test_program(lin ${name} "${CMAKE_SOURCE_DIR}/tests/lin/${test}.c"
                       weft-harness-sched weft-sched)
     # Its own object of the file goes before the one in the library.
     target_sources(lin_${name} PRIVATE "${CMAKE_SOURCE_DIR}/${file}")
     target_compile_definitions(lin_${name} PRIVATE WEFT_MUTANT=${number})
-    weft_register(lin ${name} lin_${name} --find ${engine} ${shape} 1500000)
+    weft_register(lin ${name} lin_${name} --find ${ARGN})
+endfunction()
+
+# weft_mutant(number file engine shape): by the programs of this engine and shape.
+function(weft_mutant number file engine shape)
+    weft_mutant_of(${number} ${file} map_schedule_test _${shape} ${engine} ${shape} 1500000)
 endfunction()
 
 weft_mutant(1 src/engine/lockfree.c LOCKFREE bytes) # loses updates
@@ -30,3 +35,5 @@ weft_mutant(11 src/engine/lockfree_snapshot.c LOCKFREE u64) # opens the door wit
 weft_mutant(12 src/engine/lockfree.c LOCKFREE bytes)        # writes into buckets of an image
 weft_mutant(13 src/map/snapshot.c LOCKFREE bytes)           # frees what a snapshot shows
 weft_mutant(15 src/map/u64many.c LOCKFREE u64)              # looks behind a closed door
+weft_mutant_of(16 src/map/bury.c bury_schedule_test "" 1000000) # gives a piece back twice
+weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what others look at

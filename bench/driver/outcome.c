@@ -145,6 +145,18 @@ static void print_all_latencies(const json_t *cells) {
     }
 }
 
+/* The longest operations of a figure by what happened in them, if that is known. */
+static void print_kinds(const json_t *result, const char *unit) {
+    const char *kind;
+    json_t *longest;
+    const char *between = "";
+    json_object_foreach(json_object_get(result, "kinds"), kind, longest) {
+        printf("%s%s %.4g %s", *between != 0 ? between : "\n  longest: ", kind,
+               json_number_value(longest), unit);
+        between = ", ";
+    }
+}
+
 /* A figure of single calls. */
 static void print_single(const json_t *cell) {
     size_t i;
@@ -156,6 +168,8 @@ static void print_single(const json_t *cell) {
                json_string_value(json_object_get(cell, "unit")),
                json_string_value(json_object_get(result, "peer")));
     }
+    print_kinds(json_array_get(json_object_get(cell, "results"), 0),
+                json_string_value(json_object_get(cell, "unit")));
     printf("\n");
 }
 

@@ -10,6 +10,7 @@
 #include "peer.h"
 #include "record_cost.h"
 #include "stats.h"
+#include "worst_op.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ typedef struct figure {
     double values[SAMPLES];
     size_t count;
     json_t *series; /* owned; NULL: none */
+    json_t *kinds;  /* likewise */
 } figure;
 
 static double median_of(const figure *f) {
@@ -62,8 +64,9 @@ static json_t *figure_json(const figure *f) {
     for (size_t i = 0; i < f->count; i++) {
         json_array_append_new(samples, json_real(f->values[i]));
     }
-    return json_pack("{s:s,s:o,s:f,s:f,s:f,s:o*}", "peer", f->peer, "samples", samples, "median",
-                     median_of(f), "low", lowest(f), "high", highest(f), "series", f->series);
+    return json_pack("{s:s,s:o,s:f,s:f,s:f,s:o*,s:o*}", "peer", f->peer, "samples", samples,
+                     "median", median_of(f), "low", lowest(f), "high", highest(f), "series",
+                     f->series, "kinds", f->kinds);
 }
 
 /* `other` may be NULL. */
@@ -215,6 +218,7 @@ typedef struct growth {
     double rates[SLICES]; /* entries a second */
     double worst[SLICES]; /* the longest gap between two inserts, ns */
     double idle[SLICES];  /* and between two looks of an idle thread at the clock */
+    weft_worst kinds;
 } growth;
 
 /* A thread that only reads the clock, beside the one that is measured. */
@@ -253,13 +257,18 @@ static uint64_t entries_that_fit(uint64_t wanted) {
 }
 
 /* Inserts `count` entries behind the first `from`; the longest gap between two, ns. */
-static uint64_t insert_slice(weft_u64map *map, uint64_t from, uint64_t count) {
+static uint64_t insert_slice(weft_u64map *map, uint64_t from, uint64_t count, weft_worst *kinds) {
     uint64_t worst = 0;
     uint64_t last = weft_clock_monotonic_ns();
     for (uint64_t i = from + 1; i <= from + count; i++) {
         weft_u64map_insert(map, weft_draw_mix(i), i);
         uint64_t now = weft_clock_monotonic_ns();
-        worst = now - last > worst ? now - last : worst;
+        uint64_t gap = now - last;
+        worst = gap > worst ? gap : worst;
+        if (gap >= WEFT_WORST_FROM_NS) {
+            weft_worst_note(kinds, map, gap);
+            now = weft_clock_monotonic_ns();
+        }
         last = now;
     }
     return worst;
@@ -269,11 +278,12 @@ static void grow(growth *g, uint64_t slice_entries) {
     weft_u64map map;
     idle beside = {.worst = g->idle};
     weft_u64map_open(&map, NULL);
+    weft_worst_begin(&g->kinds);
     bool started = weft_thread_start(&beside.thread, stay_idle, &beside);
     for (uint32_t i = 0; i < SLICES && !weft_bench_stopped(); i++) {
         weft_store_relaxed(&beside.slice, i);
         uint64_t began = weft_clock_monotonic_ns();
-        g->worst[i] = (double)insert_slice(&map, i * slice_entries, slice_entries);
+        g->worst[i] = (double)insert_slice(&map, i * slice_entries, slice_entries, &g->kinds);
         g->rates[i] = (double)slice_entries * 1e9 / elapsed_ns(began);
         weft_bench_progress("worst operation while growing: %llu of %llu entries",
                             (unsigned long long)((i + 1) * slice_entries),
@@ -328,6 +338,7 @@ void weft_single_worst(const weft_single *how) {
     }
     if (own.count != 0 && most(turns[0].idle) > 0) {
         const growth *shown = middle_of(turns, &own);
+        own.kinds = weft_worst_json(&shown->kinds);
         own.series = json_array();
         other.series = json_array();
         json_array_append_new(own.series, line_json("inserts", "1/s", shown->rates, slice));

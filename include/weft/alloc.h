@@ -12,7 +12,8 @@
  * what others retired. `alloc` may return NULL: the operation then answers WEFT_E_NOMEM and changes
  * nothing. `align` is a power of two; `size` and `align` of `free` are those of the `alloc`.
  * `alloc_zeroed` is optional; where it is NULL, tables of 64 KiB and more come from the operating
- * system's zero pages, so that no call ever has to clear a large table.
+ * system's zero pages, and go back to it in pieces: no call ever has to clear or free a large table
+ * as a whole. A table from `alloc_zeroed` goes back by one call of `free`.
  * The struct is copied; `ctx` must outlive the map.
  */
 typedef struct weft_allocator {

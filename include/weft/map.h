@@ -265,7 +265,7 @@ typedef struct weft_map_stats {
     uint64_t moved_buckets;     /* source buckets moved to a next generation */
     uint64_t remaining_buckets; /* not yet moved */
     uint64_t retries;           /* writes that lost a race and tried again */
-    uint64_t pending_bytes;     /* retired by this map and not yet freed */
+    uint64_t pending_bytes;     /* retired by this map and not yet freed, old tables included */
     uint64_t pending_objects;
     uint64_t snapshots; /* that are not released, of this era */
 } weft_map_stats;
@@ -990,7 +990,8 @@ WEFT_API int weft_map_shrink(weft_map *map);
 /* weft_map_maintain — do waiting work: move buckets of a resize, free what was retired or cleared.
  *
  * map      the map
- * budget   how many buckets and objects to treat at most
+ * budget   how many buckets and objects to treat at most; a piece of an old table, of 256 KiB,
+ *          counts as 64
  *
  * Returns  WEFT_OK (nothing is left to do) · WEFT_E_BUSY (there is more, or a guard holds it back)
  * Owns     destructors may run here

@@ -605,7 +605,8 @@ WEFT_API int weft_u64map_shrink(weft_u64map *map);
 /* weft_u64map_maintain — do waiting work: move buckets of a resize, free what was retired.
  *
  * map      the map
- * budget   how many buckets and objects to treat at most
+ * budget   how many buckets and objects to treat at most; a piece of an old table, of 256 KiB,
+ *          counts as 64
  *
  * Returns  WEFT_OK (nothing is left to do) · WEFT_E_BUSY (there is more, or a guard holds it
  *          back)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { HUGE_PAGE = 2 << 20 };
+enum { PAGE = 4096 };
 
 /* What fails, and how far the count is. `armed` is the one word that an undisturbed program looks
  * at. */
@@ -88,17 +88,59 @@ void weft_memory_free(const weft_allocator *allocator, void *memory, size_t size
     allocator->free(allocator->ctx, memory, size, align);
 }
 
-void *weft_pages_map(size_t size) {
-    WEFT_ASSERT(size != 0);
-    if (must_fail()) {
-        return NULL;
+static uint64_t held;
+
+static void hold(void *memory, size_t size) {
+    if (memory != NULL) {
+        __atomic_fetch_add(&held, size, __ATOMIC_RELAXED);
     }
+}
+
+uint64_t weft_pages_held(void) {
+    return __atomic_load_n(&held, __ATOMIC_RELAXED);
+}
+
+static void *map_zeroed(size_t size) {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        return NULL;
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* At a multiple of a huge page: kernels before 6.7 do not see to that. */
+static void *map_aligned(size_t size) {
+    char *memory = map_zeroed(size);
+    if (memory == NULL || (uintptr_t)memory % WEFT_HUGE_PAGE == 0) {
+        return memory;
     }
-    if (size >= HUGE_PAGE) {
+    (void)munmap(memory, size);
+    memory = size > SIZE_MAX - WEFT_HUGE_PAGE ? NULL : map_zeroed(size + WEFT_HUGE_PAGE);
+    if (memory != NULL) {
+        size_t before = WEFT_HUGE_PAGE - (uintptr_t)memory % WEFT_HUGE_PAGE;
+        size_t behind = WEFT_HUGE_PAGE - before;
+        (void)munmap(memory, before);
+        if (behind != 0) {
+            (void)munmap(memory + before + size, behind);
+        }
+        memory += before;
+    }
+    return memory;
+}
+
+void *weft_pages_map_small(size_t size) {
+    WEFT_ASSERT(size != 0);
+    void *memory = must_fail() ? NULL : map_zeroed(size);
+    hold(memory, size);
+    return memory;
+}
+
+void *weft_pages_map(size_t size) {
+    WEFT_ASSERT(size != 0);
+    if (size < WEFT_HUGE_PAGE) {
+        return weft_pages_map_small(size);
+    }
+    void *memory = must_fail() ? NULL : map_aligned((size + PAGE - 1) & ~(size_t)(PAGE - 1));
+    hold(memory, size);
+    if (memory != NULL) {
         /* A wish: without huge pages the mapping works as well, only slower. */
         (void)madvise(memory, size, MADV_HUGEPAGE);
     }
@@ -108,5 +150,6 @@ void *weft_pages_map(size_t size) {
 void weft_pages_unmap(void *memory, size_t size) {
     if (memory) {
         (void)munmap(memory, size);
+        __atomic_fetch_sub(&held, size, __ATOMIC_RELAXED);
     }
 }

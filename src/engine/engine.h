@@ -25,6 +25,7 @@ typedef struct weft_core_stripe {
     int64_t entries;     /* inserted minus removed */
     int64_t entry_bytes; /* likewise, bytes shape */
     uint64_t retries;
+    uint64_t passed; /* writes while something waited to be freed in pieces */
 } WEFT_LINE_ALIGNED weft_core_stripe;
 
 enum { WEFT_IMAGES_MAX = 16 }; /* snapshots of one era that live at a time */
@@ -177,10 +178,48 @@ typedef struct weft_block {
 
 void *weft_core_alloc(weft_core *core, size_t size, size_t align);
 void weft_core_free(weft_core *core, void *memory, size_t size, size_t align);
-/* Zeroed, line-aligned; from the operating system's zero pages where it is large. */
-void *weft_core_alloc_table(weft_core *core, size_t size);
+/* Zeroed, line-aligned; from the operating system's zero pages where it is large, and from huge
+ * ones unless it is used in order. */
+void *weft_core_alloc_table(weft_core *core, size_t size, bool in_order);
+/* All of it at once: only for what has hardly been touched. */
 void weft_core_free_table(weft_core *core, void *memory, size_t size);
 void weft_core_retire_block(weft_core *core, weft_block *block);
+
+/* In how many pieces a table's memory is given back, all of a size but the last. One, if the
+ * allocator has alloc_zeroed. */
+uint64_t weft_core_table_pieces(const weft_core *core, size_t size);
+
+/* A table that nobody will find any more, and which is given back in pieces, by whoever writes:
+ * docs/design/reclamation.md. Part of the object that owned the table and ends after it. Zeroed,
+ * but for what `weft_remains_set` fills in. (src/map/bury.c) */
+enum { WEFT_REMAINS_TABLES = 2 };
+
+typedef struct weft_remains {
+    weft_block block;          /* of the whole until nobody can reach it, then of what is left */
+    struct weft_remains *next; /* older ones */
+    struct {
+        void *memory;
+        size_t size;
+    } tables[WEFT_REMAINS_TABLES];
+    /* Gives piece number `piece` back; NULL: an era. Exactly one thread calls it for each. */
+    void (*free_piece)(weft_core *core, struct weft_remains *remains, uint64_t piece);
+    /* Frees the object, when every piece is given back and nobody looks at it any more. */
+    void (*end)(weft_core *core, weft_block *block);
+    uint64_t pieces;
+    uint64_t claimed; /* pieces handed out; may go beyond */
+    uint64_t left;    /* pieces not given back, and one for the list */
+} weft_remains;
+
+/* Describes up to two tables of weft_core_alloc_table (memory NULL: none), and how the object with
+ * `bytes` in all ends. */
+void weft_remains_set(weft_core *core, weft_remains *remains,
+                      void (*end)(weft_core *core, weft_block *block));
+/* What it sets as free_piece; for an engine's own to end with. The pieces of the first table come
+ * first, from its beginning to its end. */
+void weft_remains_free_piece(weft_core *core, weft_remains *remains, uint64_t piece);
+/* Give the tables back after the grace period; or at once, as nobody can reach them. */
+void weft_core_retire_remains(weft_core *core, weft_remains *remains);
+void weft_core_bury(weft_core *core, weft_remains *remains);
 
 /* A thread's stripe, by its number; *own says that no other thread writes it. */
 static inline weft_core_stripe *weft_core_stripe_of(weft_core *core, uint32_t number, bool *own) {

@@ -46,7 +46,7 @@ bool weft_lockfree_close(weft_core *core, size_t budget,
         }
         core->root = gen->next;
         table->closing = 0;
-        generation_free(core, gen);
+        weft_core_bury(core, &gen->remains);
     }
     weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
     core->table = NULL;

@@ -18,7 +18,8 @@ void weft_lockfree_stats(weft_core *core, weft_map_stats *stats) {
         stats->table_bytes += (gen->mask + 1) * sizeof(bucket) + gen->chunks + sizeof *gen;
         if (gen != root) {
             uint64_t claimed = weft_load_relaxed(&gen->claimed);
-            uint64_t chunks = claimed < gen->chunks ? claimed : gen->chunks;
+            uint64_t chunks = claimed < FIRST_TOUCHES ? 0 : claimed - FIRST_TOUCHES;
+            chunks = chunks < gen->chunks ? chunks : gen->chunks;
             stats->moved_buckets = chunks * (gen->groups / gen->chunks);
             stats->remaining_buckets = gen->groups - stats->moved_buckets;
         }

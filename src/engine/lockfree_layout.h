@@ -96,24 +96,28 @@ typedef struct generation {
         };
         face faces[FACES];
     };
-    weft_block block;
-    uint8_t *flags;  /* one a chunk: its groups have moved here from the generation before */
-    uint64_t chunks; /* of the move into this generation; 0 for the first one */
+    weft_remains remains; /* of both tables, once all buckets have moved on */
+    uint8_t *flags;       /* one a chunk: its groups have moved here from the generation before */
+    uint64_t chunks;      /* of the move into this generation; 0 for the first one */
     uint64_t groups;
     struct lockfree_image *image;              /* NULL, or what the generation before becomes */
     struct generation *next WEFT_LINE_ALIGNED; /* set once; buckets move there */
-    uint64_t claimed WEFT_LINE_ALIGNED;        /* chunks handed out, of the move into this one */
-    uint64_t done WEFT_LINE_ALIGNED;           /* chunks known to be complete, from 0 on */
+    uint64_t claimed WEFT_LINE_ALIGNED; /* first touches and chunks handed out, of the move */
+    uint64_t done WEFT_LINE_ALIGNED;    /* chunks known to be complete, from 0 on */
 } generation;
 
 /* A generation as a snapshot's image. */
 typedef struct lockfree_image {
     weft_image base;
     generation *gen;
-    uint64_t holders; /* the snapshot, and the chain of generations until all has moved on */
-    uint64_t is_void; /* memory was short: it shows nothing any more */
-    weft_block block;
+    uint64_t holders;     /* the snapshot, and the chain of generations until all has moved on */
+    uint64_t is_void;     /* memory was short: it shows nothing any more */
+    weft_remains remains; /* of the generation's tables, when the last holder has let go */
 } lockfree_image;
+
+/* Before the first chunk of a move, the first huge page of each half of the new generation is
+ * touched, each by a writer of its own. */
+enum { FIRST_TOUCHES = 2 };
 
 typedef struct lockfree_table {
     uint64_t floor; /* fewest buckets wanted (reserve) */
@@ -270,6 +274,7 @@ static inline uint64_t cell_target(const weft_core *core, const generation *gen,
     return cell_hash(core, what) & next->mask;
 }
 
+/* One that was never published, so that its tables have not been touched. */
 static inline void generation_free(weft_core *core, generation *gen) {
     weft_core_free_table(core, gen->buckets, (gen->mask + 1) * sizeof(bucket));
     if (gen->chunks != 0) {

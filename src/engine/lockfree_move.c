@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Engine "lockfree": generations, and how buckets move from one to the next. When a table resizes,
  * who moves what, and why a helper that stops blocks nobody: docs/design/growth.md. */
+#include "base/memory.h"
 #include "engine/lockfree_layout.h"
 #include "engine/lockfree_overflow.h"
 #include "engine/lockfree_u64.h"
@@ -15,8 +16,9 @@ enum {
 
 /* ---- generations ----------------------------------------------------------------------------- */
 
-static void generation_destroy(weft_core *core, weft_block *block) {
-    generation_free(core, WEFT_CONTAINER(block, generation, block));
+static void generation_end(weft_core *core, weft_block *block) {
+    weft_core_free(core, WEFT_CONTAINER(block, generation, remains.block), sizeof(generation),
+                   FACES_BYTES);
 }
 
 /* Behind a closed door: a lookup that is compiled into the caller finds nothing out. */
@@ -35,14 +37,13 @@ generation *weft_lockfree_generation_new(weft_core *core, uint64_t buckets,
     for (unsigned i = 1; i < FACES; i++) {
         gen->faces[i].buckets = (bucket *)(uintptr_t)&behind_closed_door;
     }
-    gen->block.destroy = generation_destroy;
-    gen->block.bytes = buckets * sizeof(bucket);
-    gen->buckets = weft_core_alloc_table(core, buckets * sizeof(bucket));
+    gen->buckets = weft_core_alloc_table(core, buckets * sizeof(bucket), false);
     if (gen->buckets != NULL && from != NULL) {
         uint64_t fewer = from->mask < gen->mask ? from->mask : gen->mask;
         gen->groups = fewer + 1;
         gen->chunks = gen->groups / GROUPS_PER_CHUNK;
-        gen->flags = weft_core_alloc_table(core, gen->chunks);
+        gen->claimed = buckets * sizeof(bucket) < WEFT_HUGE_PAGE ? FIRST_TOUCHES : 0;
+        gen->flags = weft_core_alloc_table(core, gen->chunks, true);
     }
     if (gen->buckets == NULL || (from != NULL && gen->flags == NULL)) {
         if (gen->buckets != NULL) {
@@ -51,6 +52,11 @@ generation *weft_lockfree_generation_new(weft_core *core, uint64_t buckets,
         weft_core_free(core, gen, sizeof *gen, FACES_BYTES);
         return NULL;
     }
+    gen->remains.tables[0].memory = gen->buckets;
+    gen->remains.tables[0].size = buckets * sizeof(bucket);
+    gen->remains.tables[1].memory = gen->flags;
+    gen->remains.tables[1].size = gen->chunks;
+    weft_remains_set(core, &gen->remains, generation_end);
     return gen;
 }
 
@@ -465,7 +471,7 @@ static bool move_root(weft_core *core, generation *from, generation *to) {
 
 /* All chunks are handed out: look through the flags, and move again what a stopped helper left. */
 static void verify_moved(weft_core *core, generation *from, generation *to) {
-    WEFT_ASSERT(weft_load_relaxed(&to->claimed) >= to->chunks);
+    WEFT_ASSERT(weft_load_relaxed(&to->claimed) >= to->chunks + FIRST_TOUCHES);
     uint64_t done = weft_load_acquire(&to->done); /* pairs with the CAS below */
     uint64_t at = done;
     bool worked = false;
@@ -489,18 +495,49 @@ static void verify_moved(weft_core *core, generation *from, generation *to) {
     if (to->image != NULL) {
         weft_lockfree_image_let_go(core, to->image);
     } else {
-        weft_core_retire_block(core, &from->block);
+        weft_core_retire_remains(core, &from->remains);
+    }
+}
+
+/* Have the page of this bucket backed, unless it is; whatever the bucket holds stays as it is. A
+ * huge page is cleared by the kernel in one go. */
+static void touch(generation *gen, uint64_t index) {
+    WEFT_ASSERT(gen->groups != 0);
+    uint64_t none = 0;
+    if (index <= gen->mask) {
+        weft_cas_relaxed(&gen->buckets[index].head.first, &none, 0);
+    }
+}
+
+/* Buckets are filled in order from the beginning of each half of the new generation, and both reach
+ * new pages at the same time. So that no writer waits for two, pages are touched a while before, at
+ * different times. */
+static void touch_ahead(generation *to, uint64_t chunk) {
+    enum { PAGE_CHUNKS = WEFT_HUGE_PAGE / sizeof(bucket) / GROUPS_PER_CHUNK };
+    WEFT_ASSERT(chunk < to->chunks);
+    uint64_t next = (chunk / PAGE_CHUNKS + 1) * PAGE_CHUNKS * GROUPS_PER_CHUNK;
+    if (next < to->groups && chunk % PAGE_CHUNKS == PAGE_CHUNKS / 2) {
+        touch(to, next);
+    }
+    if (next < to->groups && chunk % PAGE_CHUNKS == PAGE_CHUNKS / 4) {
+        touch(to, to->groups + next);
     }
 }
 
 WEFT_COLD void weft_lockfree_move_some(weft_core *core, generation *from, generation *to) {
-    if (weft_load_relaxed(&to->claimed) < to->chunks) {
-        uint64_t chunk = weft_fetch_add_relaxed(&to->claimed, 1);
+    if (weft_load_relaxed(&to->claimed) < to->chunks + FIRST_TOUCHES) {
+        uint64_t ticket = weft_fetch_add_relaxed(&to->claimed, 1);
+        if (ticket < FIRST_TOUCHES) {
+            touch(to, ticket * to->groups);
+            return;
+        }
+        uint64_t chunk = ticket - FIRST_TOUCHES;
         if (chunk < to->chunks) {
+            touch_ahead(to, chunk);
             move_chunk(core, from, to, chunk);
         }
     }
-    if (weft_load_relaxed(&to->claimed) >= to->chunks) {
+    if (weft_load_relaxed(&to->claimed) >= to->chunks + FIRST_TOUCHES) {
         verify_moved(core, from, to);
     }
 }

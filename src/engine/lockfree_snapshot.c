@@ -86,20 +86,34 @@ static bool close_door(weft_core *core, generation *root, uint64_t number) {
 
 /* ---- images ---------------------------------------------------------------------------------- */
 
-static void image_destroy(weft_core *core, weft_block *block) {
-    lockfree_image *image = WEFT_CONTAINER(block, lockfree_image, block);
+static void image_end(weft_core *core, weft_block *block) {
+    lockfree_image *image = WEFT_CONTAINER(block, lockfree_image, remains.block);
     WEFT_ASSERT(image->holders == 0 && root_of(core) != image->gen);
-    for (uint64_t i = 0; i <= image->gen->mask; i++) {
-        overflow_drop(core, overflow_of(image->gen->buckets[i].head.second));
-    }
-    generation_free(core, image->gen);
+    weft_core_free(core, image->gen, sizeof *image->gen, FACES_BYTES);
     weft_core_free(core, image, sizeof *image, WEFT_CACHE_LINE);
+}
+
+/* A piece of the buckets goes with their overflow blocks. */
+static void image_free_piece(weft_core *core, weft_remains *remains, uint64_t piece) {
+    const generation *gen = WEFT_CONTAINER(remains, lockfree_image, remains)->gen;
+    WEFT_ASSERT(piece < remains->pieces);
+    size_t bytes = (gen->mask + 1) * sizeof(bucket);
+    uint64_t pieces = weft_core_table_pieces(core, bytes);
+    uint64_t each = (gen->mask + pieces) / pieces;
+    for (uint64_t i = piece * each; i < (piece + 1) * each && i <= gen->mask; i++) {
+        overflow_drop(core, overflow_of(gen->buckets[i].head.second));
+    }
+    weft_remains_free_piece(core, remains, piece);
 }
 
 void weft_lockfree_image_let_go(weft_core *core, lockfree_image *image) {
     /* Acquire and release: all looks at the image come before its end. Pairs with itself. */
     if (weft_fetch_add_acq_rel(&image->holders, (uint64_t)-1) == 1) {
-        weft_core_retire_block(core, &image->block);
+        if (image->remains.pieces != 0) {
+            weft_core_retire_remains(core, &image->remains);
+        } else {
+            weft_core_retire_block(core, &image->remains.block);
+        }
     }
 }
 
@@ -186,15 +200,17 @@ static bool attempt_make(weft_core *core, attempt *made) {
         return false;
     }
     *made->image = (lockfree_image){.base = {.core = core}, .gen = made->root, .holders = 2};
-    made->image->block.destroy = image_destroy;
-    made->image->block.bytes = (made->root->mask + 1) * sizeof(bucket);
+    memcpy(made->image->remains.tables, made->root->remains.tables,
+           sizeof made->root->remains.tables);
+    weft_remains_set(core, &made->image->remains, image_end);
+    made->image->remains.free_piece = image_free_piece;
     made->next->image = made->image;
     return true;
 }
 
 static void image_forget(weft_core *core, weft_block *block) {
-    weft_core_free(core, WEFT_CONTAINER(block, lockfree_image, block), sizeof(lockfree_image),
-                   WEFT_CACHE_LINE);
+    weft_core_free(core, WEFT_CONTAINER(block, lockfree_image, remains.block),
+                   sizeof(lockfree_image), WEFT_CACHE_LINE);
 }
 
 /* The image has been registered. */
@@ -222,7 +238,8 @@ static int attempt_publish(weft_core *core, attempt *made) {
     }
     /* Others may be looking at the image: it is retired when it is released. */
     made->image->holders = 1;
-    made->image->block.destroy = image_forget;
+    made->image->remains.block.destroy = image_forget;
+    made->image->remains.pieces = 0; /* of tables that are not its own */
     made->image = NULL;
     attempt_undo(core, made);
     return WEFT_E_BUSY;

@@ -83,7 +83,7 @@ static node **find_link(const weft_core *core, const rwlock_table *table, const 
 static bool resize(weft_core *core, uint64_t chains) {
     WEFT_ASSERT(chains >= CHAINS_MIN && (chains & (chains - 1)) == 0);
     rwlock_table *table = table_of(core);
-    node **fresh = weft_core_alloc_table(core, chains * sizeof(node *));
+    node **fresh = weft_core_alloc_table(core, chains * sizeof(node *), false);
     if (fresh == NULL) {
         table->failures++;
         return false;

@@ -10,9 +10,11 @@
 
 enum {
     STRIPES_MAX = WEFT_LIMBO_STRIPES_MAX,
-    COLLECT_EVERY = 64,           /* writes between two looks whether an old era is free */
     TABLE_PAGES_FROM = 64 * 1024, /* tables of this size and more are zero pages */
-    LINK_BLOCK = 1,               /* tag of a retired block; entries have none */
+    /* What is unmapped at once: 25 microseconds of small pages; of a huge page the first piece
+     * costs as much, the others 5. (AMD EPYC, Linux 6.18; 2 MiB of small pages: 150.) */
+    TABLE_PIECE = 256 * 1024,
+    LINK_BLOCK = 1, /* tag of a retired block; entries have none */
 };
 
 /* ---- memory for engines ---------------------------------------------------------------------- */
@@ -25,23 +27,42 @@ void weft_core_free(weft_core *core, void *memory, size_t size, size_t align) {
     weft_memory_free(&core->allocator, memory, size, align);
 }
 
-void *weft_core_alloc_table(weft_core *core, size_t size) {
+static bool table_is_pages(const weft_core *core, size_t size) {
+    return core->allocator.alloc_zeroed == NULL && size >= TABLE_PAGES_FROM;
+}
+
+void *weft_core_alloc_table(weft_core *core, size_t size, bool in_order) {
     if (core->allocator.alloc_zeroed != NULL) {
         return core->allocator.alloc_zeroed(core->allocator.ctx, size, WEFT_CACHE_LINE);
     }
-    if (size >= TABLE_PAGES_FROM) {
-        return weft_pages_map(size);
+    if (table_is_pages(core, size)) {
+        return in_order ? weft_pages_map_small(size) : weft_pages_map(size);
     }
     void *memory = weft_core_alloc(core, size, WEFT_CACHE_LINE);
     return memory == NULL ? NULL : memset(memory, 0, size);
 }
 
 void weft_core_free_table(weft_core *core, void *memory, size_t size) {
-    if (core->allocator.alloc_zeroed == NULL && size >= TABLE_PAGES_FROM) {
+    if (table_is_pages(core, size)) {
         weft_pages_unmap(memory, size);
     } else {
         weft_core_free(core, memory, size, WEFT_CACHE_LINE);
     }
+}
+
+uint64_t weft_core_table_pieces(const weft_core *core, size_t size) {
+    return table_is_pages(core, size) ? (size + TABLE_PIECE - 1) / TABLE_PIECE : size != 0;
+}
+
+size_t weft_core_free_table_piece(weft_core *core, void *memory, size_t size, uint64_t piece) {
+    WEFT_ASSERT(piece < weft_core_table_pieces(core, size));
+    size_t at = (size_t)piece * TABLE_PIECE;
+    size_t bytes = size;
+    if (table_is_pages(core, size)) {
+        bytes = size - at < TABLE_PIECE ? size - at : TABLE_PIECE;
+    }
+    weft_core_free_table(core, (char *)memory + at, bytes);
+    return bytes;
 }
 
 void weft_core_retire_block(weft_core *core, weft_block *block) {
@@ -116,12 +137,6 @@ static uint32_t stripes_wanted(void) {
     return stripes;
 }
 
-static void era_free(weft_era *era) {
-    weft_memory_free(&era->map->allocator, era, era->bytes, WEFT_CACHE_LINE);
-}
-
-static void era_is_unreachable(weft_core *core, weft_block *block);
-
 static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
     size_t bytes = sizeof(weft_era) + WEFT_CACHE_LINE +
                    stripes * (2 * sizeof(weft_core_stripe) + sizeof(weft_limbo_stripe));
@@ -139,7 +154,7 @@ static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
     era->map = map;
     era->holders = 1;
     era->bytes = bytes;
-    era->block = (weft_block){.destroy = era_is_unreachable, .bytes = bytes};
+    weft_era_set_remains(era);
     return era;
 }
 
@@ -166,84 +181,14 @@ static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
     weft_hash_make_secret(core->secret, core->hash_seed);
     int status = core->engine->open(core);
     if (status != WEFT_OK) {
-        era_free(era);
+        weft_memory_free(&map->allocator, era, era->bytes, WEFT_CACHE_LINE);
         return status;
     }
     *made = era;
     return WEFT_OK;
 }
 
-static void drop_cleared(weft_core *core, uint64_t cell) {
-    if (core->shape == WEFT_SHAPE_BYTES) {
-        weft_entry *entry = (weft_entry *)(uintptr_t)cell;
-        weft_map_impl *map = era_of(core)->map;
-        /* Cleared eras are behind the present one; a map that is closed drops the present one. */
-        bool present = weft_load_relaxed(&map->era) == era_of(core);
-        weft_reason reason = present ? WEFT_DESTROYED : WEFT_CLEARED;
-        entry->key_size_and_flags |= (uint32_t)reason << WEFT_ENTRY_REASON_SHIFT;
-        weft_entry_release(map, entry);
-    }
-}
-
-/* Free some of an era that no thread can reach; true when it is gone. */
-static bool era_bury(weft_era *era, size_t budget) {
-    weft_core *core = &era->core;
-    if (core->table != NULL && !core->engine->close(core, budget, drop_cleared)) {
-        return false;
-    }
-    weft_limbo_drain(&core->limbo);
-    era_free(era);
-    return true;
-}
-
 /* ---- clear ----------------------------------------------------------------------------------- */
-
-/* The grace period of a replaced era is over. Runs inside some operation: hand it to the
- * buriers. */
-static void era_is_unreachable(weft_core *core, weft_block *block) {
-    (void)core;
-    weft_era *era = WEFT_CONTAINER(block, weft_era, block);
-    weft_map_impl *map = era->map;
-    era->next_dying = weft_load_relaxed(&map->dying);
-    /* Release: the era's fields. Pairs with the exchange in weft_map_bury. */
-    while (!weft_cas_acq_rel(&map->dying, &era->next_dying, era)) {
-    }
-}
-
-/* Old eras wait for their grace period, which ends in a collection. Inserts alone never collect. */
-static WEFT_COLD void await_grace(weft_map_impl *map) {
-    if (weft_fetch_add_relaxed(&map->writes_since_clear, 1) % COLLECT_EVERY == 0) {
-        weft_guard guard;
-        weft_guard_enter(&guard);
-        weft_limbo_collect(&weft_map_core(map)->limbo, COLLECT_EVERY);
-        weft_guard_leave(&guard);
-    }
-}
-
-bool weft_map_bury_some(weft_map_impl *map, size_t budget) {
-    if (weft_load_relaxed(&map->dying) == NULL) {
-        await_grace(map);
-        return false;
-    }
-    /* Acquire: what the thread before left. Pairs with the release below. One at a time; the others
-     * go on. */
-    if (weft_exchange_acq_rel(&map->freeing, 1) != 0) {
-        return false;
-    }
-    weft_era *era = weft_exchange_acq_rel(&map->dying, NULL); /* pairs with era_is_unreachable */
-    while (era != NULL) {
-        weft_era *next = era->next_dying;
-        if (budget == 0 || !era_bury(era, budget)) {
-            era_is_unreachable(NULL, &era->block);
-            budget = 0;
-        } else {
-            weft_fetch_add_relaxed(&map->old_eras, (uint64_t)-1);
-        }
-        era = next;
-    }
-    weft_store_release(&map->freeing, 0); /* pairs with the exchange above */
-    return weft_load_relaxed(&map->old_eras) == 0;
-}
 
 bool weft_era_hold(weft_era *era) {
     uint64_t holders = weft_load_relaxed(&era->holders);
@@ -257,8 +202,7 @@ void weft_era_let_go(weft_era *era) {
     WEFT_ASSERT(weft_epoch_inside());
     /* Acquire, release: what all holders did comes before the end. Pairs with itself. */
     if (weft_fetch_add_acq_rel(&era->holders, (uint64_t)-1) == 1) {
-        weft_fetch_add_relaxed(&era->map->old_eras, 1);
-        weft_core_retire_block(weft_map_core(era->map), &era->block);
+        weft_core_retire_remains(weft_map_core(era->map), &era->remains);
     }
 }
 
@@ -319,6 +263,7 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
     if (map->options.hash_seed == 0) {
         map->options.hash_seed = weft_random_u64();
     }
+    weft_map_set_limbo(map);
     status = era_make(map, 0, &map->era);
     if (status == WEFT_OK && !weft_mutex_init(&map->claims_lock)) {
         status = WEFT_E_NOMEM;
@@ -329,7 +274,7 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
     }
     if (status != WEFT_OK) {
         if (map->era != NULL) {
-            era_bury(map->era, SIZE_MAX);
+            weft_era_close(map->era);
         }
         weft_memory_free(allocator, map, sizeof *map, WEFT_CACHE_LINE);
         return status;
@@ -339,7 +284,7 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
 }
 
 static void map_free(weft_map_impl *map) {
-    era_bury(map->era, SIZE_MAX);
+    weft_era_close(map->era);
     weft_cond_destroy(&map->claims_changed);
     weft_mutex_destroy(&map->claims_lock);
     weft_allocator allocator = map->allocator;
@@ -352,10 +297,6 @@ int weft_map_unmake(weft_map_impl *map) {
     }
     weft_recording_end(map);
     weft_epoch_synchronize();
-    weft_limbo_drain(&map->era->core.limbo); /* may make earlier eras unreachable */
-    while (!weft_map_bury(map, SIZE_MAX)) {
-        weft_pause();
-    }
     map_free(map);
     return WEFT_OK;
 }

@@ -13,9 +13,9 @@ struct weft_map_impl;
  * stripes. */
 typedef struct weft_era {
     weft_core core;
-    weft_block block; /* retires the era as a whole */
+    weft_remains remains; /* of the era as a whole, once it is replaced */
+    uint64_t freeing;     /* 1: a thread is at it */
     struct weft_map_impl *map;
-    struct weft_era *next_dying;
     uint64_t holders; /* the map, as long as it is the present one, and snapshots */
     size_t bytes;
 } weft_era;
@@ -33,11 +33,12 @@ typedef struct weft_map_impl {
     weft_shape shape;
     weft_map_options options; /* with defaults filled in; its allocator is `allocator` */
     weft_allocator allocator;
-    weft_era *dying;             /* eras that no thread can reach, being freed in pieces */
-    uint64_t freeing;            /* 1: a thread is at it */
-    uint64_t old_eras;           /* cleared and not yet freed */
-    uint64_t writes_since_clear; /* counted while there are old eras */
-    uint64_t references;         /* held by callers: of entries, and snapshots */
+    weft_limbo limbo; /* tables and eras, whatever era they are of: it may be held for long */
+    weft_limbo_stripe limbo_stripe;
+    weft_remains *remains;  /* what no thread can reach, and is freed in pieces; the newest first */
+    uint64_t remains_bytes; /* of tables in it */
+    uint64_t waiting;       /* tables and eras retired, and not yet freed */
+    uint64_t references;    /* held by callers: of entries, and snapshots */
     weft_mutex claims_lock;
     weft_cond claims_changed;
     weft_claim *claims;
@@ -62,11 +63,27 @@ void weft_era_let_go(weft_era *era);
 
 int weft_map_clear_impl(weft_map_impl *map);
 
-/* Free some of what earlier eras left; true if nothing is left. */
+/* Tables and eras that nobody can reach (bury.c). Free some of them: as many buckets, or as much as
+ * costs the same; true if nothing is left or waits for its grace period. Inside a guard. */
+enum { WEFT_BURY_LEAST = 64 /* a piece of a table costs as much as so many buckets */ };
 bool weft_map_bury_some(weft_map_impl *map, size_t budget);
-static inline bool weft_map_bury(weft_map_impl *map, size_t budget) {
-    return WEFT_LIKELY(weft_load_relaxed(&map->old_eras) == 0) || weft_map_bury_some(map, budget);
+/* All of them; false if some wait for their grace period. */
+bool weft_map_bury_all(weft_map_impl *map);
+/* What a write does for them. */
+void weft_map_bury_in_passing(weft_map_impl *map);
+static inline void weft_map_bury(weft_map_impl *map) {
+    if (WEFT_UNLIKELY(weft_load_relaxed(&map->waiting) != 0)) {
+        weft_map_bury_in_passing(map);
+    }
 }
+
+void weft_map_set_limbo(weft_map_impl *map);
+void weft_era_set_remains(weft_era *era);
+/* Free the map's last era, and all that is left of others; no other thread uses the map. */
+void weft_era_close(weft_era *era);
+
+/* One piece of a table's memory (core.c); returns its bytes. */
+size_t weft_core_free_table_piece(weft_core *core, void *memory, size_t size, uint64_t piece);
 
 /* Claims (claim.c): one thread at a time works on a key. WEFT_OK or WEFT_E_REENTRANT. */
 int weft_claim_take(weft_map_impl *map, weft_claim *claim, const weft_key *key);

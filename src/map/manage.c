@@ -32,8 +32,29 @@ static int maintain_core(weft_core *core, uint64_t budget) {
     return core->engine->maintain(core, budget) ? WEFT_OK : WEFT_E_BUSY;
 }
 
-static int collect_core(weft_core *core, uint64_t budget) {
-    return weft_limbo_collect(&core->limbo, budget) ? WEFT_OK : WEFT_E_BUSY;
+static bool collect(weft_limbo *limbo, size_t budget) {
+    uint64_t objects;
+    uint64_t bytes;
+    weft_limbo_pending(limbo, &objects, &bytes);
+    return objects == 0 || weft_limbo_collect(limbo, budget);
+}
+
+/* True if nothing that was retired is left. */
+static bool collect_both(weft_map_impl *map, size_t budget) {
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    bool entries = collect(&weft_map_core(map)->limbo, budget);
+    bool remains = collect(&map->limbo, budget);
+    weft_guard_leave(&guard);
+    return entries && remains;
+}
+
+static bool bury(weft_map_impl *map, size_t budget) {
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    bool done = weft_map_bury_some(map, budget < WEFT_BURY_LEAST ? WEFT_BURY_LEAST : budget);
+    weft_guard_leave(&guard);
+    return done;
 }
 
 int weft_manage_reserve(weft_map_impl *map, size_t entries) {
@@ -51,12 +72,12 @@ int weft_manage_maintain(weft_map_impl *map, size_t budget) {
         return WEFT_OK;
     }
     bool moved = on_core(map, maintain_core, budget) == WEFT_OK;
+    bool buried = bury(map, budget); /* what is buried whole is retired once more */
     bool freed = false;
     for (int turn = 0; turn < GRACE_TURNS && !freed; turn++) {
-        freed = on_core(map, collect_core, budget) == WEFT_OK;
+        freed = collect_both(map, budget);
     }
-    bool buried = weft_map_bury(map, budget);
-    return moved && freed && buried ? WEFT_OK : WEFT_E_BUSY;
+    return moved && buried && freed ? WEFT_OK : WEFT_E_BUSY;
 }
 
 size_t weft_manage_len(weft_map_impl *map) {
@@ -83,7 +104,14 @@ void weft_manage_stats(weft_map_impl *map, weft_map_stats *stats) {
         stats->entry_bytes += (uint64_t)weft_load_relaxed(&core->stripes[i].entry_bytes);
         stats->retries += weft_load_relaxed(&core->stripes[i].retries);
     }
-    weft_limbo_pending(&core->limbo, &stats->pending_objects, &stats->pending_bytes);
+    uint64_t objects;
+    weft_limbo_pending(&core->limbo, &objects, &stats->pending_bytes);
+    stats->pending_objects = objects;
+    uint64_t bytes = weft_load_relaxed(&map->remains_bytes);
+    stats->pending_bytes += bytes;
+    weft_limbo_pending(&map->limbo, &objects, &bytes);
+    stats->pending_objects += objects;
+    stats->pending_bytes += bytes;
     core->engine->stats(core, stats);
     weft_guard_leave(&guard);
 }

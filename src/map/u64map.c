@@ -6,8 +6,6 @@
 
 #include <weft/u64map.h>
 
-enum { BURY_AT_ONCE = 4 /* buckets of earlier eras that one write frees */ };
-
 int weft_u64map_open(weft_u64map *map, const weft_map_options *options) {
     weft_map_impl *made = NULL;
     int status = map == NULL ? WEFT_E_INVALID : weft_map_make(WEFT_SHAPE_U64, options, &made);
@@ -167,7 +165,7 @@ static WEFT_ALWAYS_INLINE int run_guarded(weft_map_impl *impl, const weft_key *k
         weft_recorded_write write = {c->op, status, c->verdict, c->existed, sizeof c->fresh};
         weft_recording_note_write(recording, key, &write);
     }
-    weft_map_bury(impl, BURY_AT_ONCE);
+    weft_map_bury(impl);
     return status;
 }
 
@@ -212,7 +210,7 @@ static WEFT_ALWAYS_INLINE int quickly_guarded(weft_map_impl *impl, weft_record *
     if (!insert && WEFT_UNLIKELY(((before & SHRINK_ASK_MASK) | (changed ^ 1)) == 0)) {
         weft_lockfree_consider_shrink(core);
     }
-    weft_map_bury(impl, BURY_AT_ONCE);
+    weft_map_bury(impl);
     return status;
 }
 

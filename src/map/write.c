@@ -6,8 +6,6 @@
 #include "map/ahead.h"
 #include "map/recording.h"
 
-enum { BURY_AT_ONCE = 4 /* buckets of earlier eras that one write frees */ };
-
 /* Whose the key is that a new entry holds. */
 typedef enum key_rule {
     KEY_COPIED = 0,          /* the caller's stays the caller's */
@@ -193,7 +191,7 @@ static int run_hashed(weft_map_impl *impl, weft_core *core, const weft_key *key,
                                      at.stored};
         weft_recording_note_write(recording, &at.key, &write);
     }
-    weft_map_bury(impl, BURY_AT_ONCE);
+    weft_map_bury(impl);
     return status;
 }
 

@@ -398,19 +398,31 @@ static uint64_t take_bag(weft_limbo_stripe *stripe) {
     return weft_load_relaxed(head) == 0 ? 0 : weft_exchange_acq_rel(head, 0);
 }
 
+/* Leaves a chain for later: here, or where there is room. Threads that share a stripe may meet, and
+ * another's remainder be in the way. False: there is one on every stripe. */
+static bool leave_ready(weft_limbo *limbo, const weft_limbo_stripe *here, uint64_t chain) {
+    WEFT_ASSERT(chain != 0);
+    uint32_t first = (uint32_t)(here - limbo->stripes);
+    for (uint32_t i = 0; i < limbo->stripe_count; i++) {
+        uint64_t *ready = &limbo->stripes[(first + i) & (limbo->stripe_count - 1)].ready;
+        uint64_t none = 0;
+        /* Release: pairs with the exchange in collect_stripe. */
+        if (weft_load_relaxed(ready) == 0 && weft_cas_acq_rel(ready, &none, chain)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Frees at most `budget` of what is free on this stripe; the caller is inside a guard. */
 static void collect_stripe(weft_limbo *limbo, weft_limbo_stripe *stripe, size_t budget) {
     WEFT_ASSERT(budget > 0);
     uint64_t chain = weft_load_relaxed(&stripe->ready) == 0
                          ? take_bag(stripe)
-                         : weft_exchange_acq_rel(&stripe->ready, 0); /* pairs with the CAS below */
-    chain = free_chain(limbo, stripe, chain, budget);
-    uint64_t none = 0;
-    /* Release: pairs with the exchange above. Another thread's remainder is in the way only when
-     * threads share a stripe and meet here; then this one is freed at once. */
-    if (chain != 0 && !weft_cas_acq_rel(&stripe->ready, &none, chain)) {
-        free_chain(limbo, stripe, chain, SIZE_MAX);
-    }
+                         : weft_exchange_acq_rel(&stripe->ready, 0); /* pairs with leave_ready */
+    do {
+        chain = free_chain(limbo, stripe, chain, budget);
+    } while (chain != 0 && !leave_ready(limbo, stripe, chain));
 }
 
 /* How many the thread, or all threads without a stripe of their own, have retired here. */

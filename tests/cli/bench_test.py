@@ -116,6 +116,9 @@ class Results(Bench):
                  for line in one["series"]}
         self.assertEqual(set(lines), {("weft-lockfree", "inserts"), ("weft-lockfree", "worst gap"),
                                       ("idle-thread", "worst gap")})
+        kinds = own["kinds"]
+        self.assertTrue({"growth begins", "preempted"} & set(kinds), kinds)
+        self.assertLessEqual(max(kinds.values()), max(own["samples"]))
         rates, gaps = lines["weft-lockfree", "inserts"], lines["weft-lockfree", "worst gap"]
         self.assertEqual((rates["unit"], rates["x"]), ("1/s", "million entries"))
         self.assertEqual([x for x, _ in rates["points"]], [x for x, _ in gaps["points"]])

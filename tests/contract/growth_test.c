@@ -213,6 +213,101 @@ static void writes_free_what_was_cleared(void **state) {
     assert_int_equal(meter.bytes, 0);
 }
 
+/* ---- what a resize left ---- */
+
+enum { PIECE = 256 << 10, LARGE = 400000, PASSING = 100000 };
+
+/* A small map, and waiting to be freed: all the tables on the way down from a large one. */
+static weft_map open_shrunk(void **state) {
+    weft_map_options options = contract_options(state);
+    weft_map map = contract_open_with(&options);
+    put_range(&map, 0, 100);
+    assert_int_equal(weft_map_reserve(&map, LARGE), WEFT_OK);
+    assert_int_equal(weft_map_shrink(&map), WEFT_OK);
+    return map;
+}
+
+static bool frees_under_a_lock(void **state) {
+    return contract_engine_of(state) == WEFT_ENGINE_RWLOCK;
+}
+
+/* Writers alone do it, a piece at a time, and the figures say how far they are. */
+static void writes_give_back_what_a_resize_left(void **state) {
+    uint64_t before = weft_pages_held();
+    weft_map map = open_shrunk(state);
+    uint64_t last = weft_pages_held();
+    assert_true(frees_under_a_lock(state) || last - before > 4 * PIECE);
+    weft_map_stats stats = stats_of(&map);
+    for (uint64_t i = 0; stats.pending_bytes >= PIECE / 4 && i < PASSING; i++) {
+        assert_int_equal(put_u64(&map, i % 4, i % 4), WEFT_OK);
+        uint64_t held = weft_pages_held();
+        assert_true(held + PIECE >= last);
+        last = held;
+        stats = stats_of(&map);
+        assert_true(held - before <= stats.table_bytes + stats.pending_bytes);
+    }
+    assert_true(stats.pending_bytes < PIECE / 4);
+    assert_int_equal(weft_pages_held(), before);
+    require_range(&map, 0, 100);
+    contract_close(&map);
+}
+
+static void guard_holds_back_what_a_resize_left(void **state) {
+    weft_guard guard;
+    weft_guard_enter_movable(&guard);
+    weft_map map = open_shrunk(state);
+    uint64_t held = weft_pages_held();
+    for (uint64_t i = 0; i < 4096; i++) {
+        assert_int_equal(put_u64(&map, i % 4, i % 4), WEFT_OK);
+        assert_true(frees_under_a_lock(state) || weft_map_maintain(&map, 64) == WEFT_E_BUSY);
+    }
+    assert_int_equal(weft_pages_held(), held);
+    weft_guard_leave(&guard);
+    contract_close(&map);
+}
+
+static void close_gives_back_what_a_resize_left(void **state) {
+    uint64_t before = weft_pages_held();
+    for (uint64_t writes = 0; writes <= 4096; writes += 1024) { /* it has begun, or not */
+        weft_map map = open_shrunk(state);
+        for (uint64_t i = 0; i < writes; i++) {
+            assert_int_equal(put_u64(&map, i % 4, i % 4), WEFT_OK);
+        }
+        if (writes % 2048 != 0) { /* left by an era that is over, too */
+            assert_int_equal(weft_map_clear(&map), WEFT_OK);
+        }
+        assert_int_equal(weft_map_close(&map), WEFT_OK);
+        assert_int_equal(weft_pages_held(), before);
+    }
+}
+
+static void give_back(contract_worker *worker) {
+    for (uint64_t i = 0; i < PASSING; i++) {
+        REQUIRE(put_u64(worker->map, worker->index, i) == WEFT_OK);
+    }
+}
+
+static void threads_give_back_each_piece_once(void **state) {
+    uint64_t before = weft_pages_held();
+    weft_map map = open_shrunk(state);
+    contract_together(4, give_back, &map, NULL);
+    assert_true(weft_pages_held() == before);
+    contract_close(&map);
+}
+
+static void maintain_gives_back_what_a_resize_left(void **state) {
+    uint64_t before = weft_pages_held();
+    weft_map map = open_shrunk(state);
+    uint64_t last = weft_pages_held();
+    for (int round = 0; weft_map_maintain(&map, 1) != WEFT_OK; round++) {
+        assert_true(round < 100000);
+        assert_true(weft_pages_held() + PIECE >= last);
+        last = weft_pages_held();
+    }
+    assert_int_equal(weft_pages_held(), before);
+    contract_close(&map);
+}
+
 int main(void) {
     static const contract_test tests[] = {
         CONTRACT(growth_keeps_everything),
@@ -227,6 +322,11 @@ int main(void) {
         CONTRACT(maintain_finishes_a_move),
         CONTRACT(maintain_frees_what_was_cleared),
         CONTRACT(writes_free_what_was_cleared),
+        CONTRACT(writes_give_back_what_a_resize_left),
+        CONTRACT(guard_holds_back_what_a_resize_left),
+        CONTRACT(close_gives_back_what_a_resize_left),
+        CONTRACT(threads_give_back_each_piece_once),
+        CONTRACT(maintain_gives_back_what_a_resize_left),
     };
     return contract_run("contract/growth", tests, COUNT_OF(tests));
 }

@@ -11,6 +11,8 @@
 
 enum { UNDER_WAY, STOPPED, RETURNED };
 
+enum { PIECE_LEAST = 48 << 10 /* bytes: a table of pages has 64 KiB or more, others half of it */ };
+
 /* Nothing here takes that long, whatever else the machine does. */
 #define NEVER (120 * PROGRESS_SECOND)
 
@@ -86,6 +88,10 @@ static const char *judge_effect(const progress_case *wanted) {
     }
     if (wanted->operation->does == PROGRESS_SHRINKS && after.shrinks == fixture.before.shrinks) {
         return "the operation was meant to begin to shrink, and did not";
+    }
+    if (wanted->operation->does == PROGRESS_GIVES_BACK &&
+        after.pending_bytes + PIECE_LEAST > fixture.before.pending_bytes) {
+        return "the operation was meant to give back a piece of a table, and did not";
     }
     return NULL;
 }

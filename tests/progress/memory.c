@@ -41,8 +41,14 @@ static void give_back(void *ctx, void *memory, size_t size, size_t align) {
 
 static const weft_allocator allocator = {.alloc = take, .free = give_back, .alloc_zeroed = take};
 
+static const weft_allocator without_tables = {.alloc = take, .free = give_back};
+
 const weft_allocator *progress_allocator(void) {
     return &allocator;
+}
+
+const weft_allocator *progress_allocator_without_tables(void) {
+    return &without_tables;
 }
 
 bool progress_memory_start(void) {

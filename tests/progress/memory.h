@@ -16,6 +16,8 @@ bool progress_memory_start(void);
 void progress_memory_reset(void);
 
 const weft_allocator *progress_allocator(void);
+/* Large tables are pages of the operating system. */
+const weft_allocator *progress_allocator_without_tables(void);
 
 /* From here on, or no longer, malloc and aligned_alloc of all that is linked into the program take
  * from here too: for maps that are opened by their first use, which know no other allocator. */

@@ -15,6 +15,8 @@ enum {
     SEEDS = 8,
     FILLED_MAX = 350,
     LINE = 64,
+    PIECE_EVERY = 64,   /* a thread's writes between two pieces of an old table */
+    LEFT_WRITES = 8192, /* until the grace period is over, at most */
 };
 
 /* ---- what the stopped thread runs ---- */
@@ -150,6 +152,12 @@ const progress_operation progress_operations[] = {
      .key_present = true,
      .bytes_only = true, /* a put of the other shape retires nothing */
      .run = run_event},
+    {.name = "put-frees-table",
+     .state = PROGRESS_LEFT,
+     .op = WEFT_HISTORY_PUT,
+     .key_present = true,
+     .does = PROGRESS_GIVES_BACK,
+     .run = run_event},
     OTHER("maintain", PROGRESS_GROWING, run_maintain),
 };
 
@@ -157,8 +165,9 @@ const size_t progress_operation_count = sizeof progress_operations / sizeof *pro
 
 bool progress_operation_fits(const progress_operation *operation, weft_engine_id engine,
                              weft_subject_shape shape) {
-    /* What is opened by its first use is of the default engine. */
-    bool default_only = (operation->state == PROGRESS_UNUSED ||
+    /* What is opened by its first use is of the default engine; the other one frees its tables
+     * under a lock. */
+    bool default_only = (operation->state == PROGRESS_UNUSED || operation->state == PROGRESS_LEFT ||
                          operation->state == PROGRESS_PICTURED || operation->run == run_snapshot) &&
                         engine != WEFT_ENGINE_LOCKFREE;
     return !default_only && (!operation->bytes_only || shape == WEFT_SUBJECT_BYTES);
@@ -199,13 +208,23 @@ static int do_op(progress_fixture *f, weft_history_op op, unsigned key) {
     return weft_subject_do(&f->subject, &event, &ignored);
 }
 
+static const weft_allocator *allocator_for(progress_state state) {
+    switch (state) {
+    case PROGRESS_UNUSED:
+        return NULL;
+    case PROGRESS_LEFT:
+        return progress_allocator_without_tables();
+    default:
+        return progress_allocator();
+    }
+}
+
 static bool open_with(progress_fixture *f, weft_subject_shape shape, uint64_t seed) {
     progress_state state = f->operation->state;
     progress_memory_reset();
     weft_subject_options options = {.engine = f->engine,
                                     .shape = shape,
-                                    .allocator =
-                                        state == PROGRESS_UNUSED ? NULL : progress_allocator(),
+                                    .allocator = allocator_for(state),
                                     .hash_seed = seed,
                                     .collide = state == PROGRESS_CROWDED};
     progress_memory_divert(state == PROGRESS_UNUSED);
@@ -281,8 +300,18 @@ static bool clear_and_wait(progress_fixture *f) {
     return fine && put_first(f, f->present = 4);
 }
 
+/* A table of pages, and all the smaller ones on the way down from it. */
+static bool leave_tables(progress_fixture *f) {
+    size_t entries = f->subject.options.shape == WEFT_SUBJECT_U64 ? 2000 : 4000;
+    f->present = 4;
+    return weft_subject_reserve(&f->subject, entries) == WEFT_OK && put_first(f, f->present) &&
+           weft_subject_shrink(&f->subject) == WEFT_OK;
+}
+
 static bool fill(progress_fixture *f) {
     switch (f->operation->state) {
+    case PROGRESS_LEFT:
+        return leave_tables(f);
     case PROGRESS_SPARSE:
     case PROGRESS_SHRINKING:
         f->present = SPARSE;
@@ -328,7 +357,26 @@ const char *progress_prepare(progress_fixture *f, const progress_operation *oper
     return fine ? NULL : "the map could not be prepared";
 }
 
+/* Inserts of what is there, which retire nothing: until the grace period of the old tables is over,
+ * so that they are no garbage any more, and the next write gives back the largest one. */
+static void pass_by(progress_fixture *f) {
+    weft_map_stats now;
+    int writes = 0;
+    do {
+        (void)do_op(f, WEFT_HISTORY_INSERT, PROGRESS_FIRST);
+        progress_stats(f, &now);
+        writes++;
+    } while (now.pending_objects >= f->before.pending_objects && writes < LEFT_WRITES);
+    for (; writes % PIECE_EVERY != PIECE_EVERY - 1; writes++) {
+        (void)do_op(f, WEFT_HISTORY_INSERT, PROGRESS_FIRST);
+    }
+    progress_stats(f, &f->before);
+}
+
 void progress_settle(progress_fixture *f) {
+    if (f->operation->state == PROGRESS_LEFT) {
+        pass_by(f);
+    }
     if (f->operation->state == PROGRESS_SHRINKING) {
         (void)do_op(f, WEFT_HISTORY_REMOVE, PROGRESS_FIRST + SPARSE);
     }

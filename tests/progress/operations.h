@@ -22,6 +22,7 @@ typedef enum progress_state {
     PROGRESS_CLEARED,   /* what was cleared is being freed */
     PROGRESS_PICTURED,  /* a snapshot was taken, and few buckets have moved away from it */
     PROGRESS_WORN,      /* the next thing retired moves the epoch, and frees */
+    PROGRESS_LEFT,      /* the next write gives back a piece of a table that a resize left */
     PROGRESS_EMPTY,     /* opened, and no more */
     PROGRESS_UNUSED,    /* WEFT_MAP_INIT */
 } progress_state;
@@ -46,7 +47,12 @@ typedef struct progress_fixture {
     weft_subject_snapshot snapshot; /* taken if its subject is not NULL */
 } progress_fixture;
 
-typedef enum progress_effect { PROGRESS_ANY, PROGRESS_GROWS, PROGRESS_SHRINKS } progress_effect;
+typedef enum progress_effect {
+    PROGRESS_ANY,
+    PROGRESS_GROWS,
+    PROGRESS_SHRINKS,
+    PROGRESS_GIVES_BACK,
+} progress_effect;
 
 typedef struct progress_operation {
     const char *name;

@@ -68,6 +68,26 @@ static void pages_are_zero(void **state) {
         weft_pages_unmap(pages, sizes[i]);
     }
     assert_null(weft_pages_map(SIZE_MAX / 2));
+    assert_null(weft_pages_map(SIZE_MAX));
+}
+
+static void pages_are_given_back_in_parts(void **state) {
+    (void)state;
+    enum { SIZE = 3 * WEFT_HUGE_PAGE + 8192, PART = 256 << 10 };
+    uint64_t before = weft_pages_held();
+    for (int small = 0; small <= 1; small++) {
+        unsigned char *pages = small ? weft_pages_map_small(SIZE) : weft_pages_map(SIZE);
+        assert_non_null(pages);
+        assert_true(small || (uintptr_t)pages % WEFT_HUGE_PAGE == 0);
+        memset(pages, 1, SIZE);
+        assert_int_equal(weft_pages_held(), before + SIZE);
+        weft_pages_unmap(pages + PART, PART); /* not in order */
+        assert_int_equal(pages[0] + pages[PART - 1] + pages[2 * PART] + pages[SIZE - 1], 4);
+        weft_pages_unmap(pages, PART);
+        assert_int_equal(pages[2 * PART] + pages[SIZE - 1], 2);
+        weft_pages_unmap(pages + 2 * PART, SIZE - 2 * PART);
+        assert_int_equal(weft_pages_held(), before);
+    }
 }
 
 /* Five allocations of three kinds; bit i of the answer: the i-th failed. */
@@ -108,9 +128,8 @@ static void nth_allocation_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_is_aligned),
-        cmocka_unit_test(allocator_of_caller_is_used),
-        cmocka_unit_test(pages_are_zero),
+        cmocka_unit_test(memory_is_aligned),    cmocka_unit_test(allocator_of_caller_is_used),
+        cmocka_unit_test(pages_are_zero),       cmocka_unit_test(pages_are_given_back_in_parts),
         cmocka_unit_test(nth_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
