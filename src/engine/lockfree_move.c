@@ -336,6 +336,18 @@ static uint64_t image_head(unsigned used, uint64_t version) {
     return (((uint64_t)1 << used) - 1) << VALID_SHIFT | LIVE | version << VERSION_SHIFT;
 }
 
+/* Whoever publishes a target counts what has overflown there, and with the first target counts what
+ * had in the sources no more: they are frozen, so before it is live all helpers see the same. */
+static void count_moved(const group *g, uint64_t t, int64_t *cells, int64_t *bytes) {
+    WEFT_ASSERT(g->index < g->groups);
+    for (uint64_t s = 0; t == 0 && s < group_sources(g); s++) {
+        /* Pairs with the CAS of head. */
+        uint64_t link = weft_load_acquire(&group_source(g, s)->head.second);
+        *cells -= overflow_live(link);
+        *bytes -= overflow_block_bytes(link);
+    }
+}
+
 /* Fill and publish one target, unless that was done. The spare is used up if it was needed. */
 static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **spare) {
     WEFT_ASSERT(t < group_targets(g));
@@ -353,9 +365,13 @@ static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **
     weft_pair head = {image_head(in_slots, group_version(core, g)),
                       spilled ? (uintptr_t)*spare : 0};
     head.first |= spilled ? overflow_filter(*spare) : 0;
+    int64_t cells = spilled ? (*spare)->count : 0;
+    int64_t bytes = overflow_block_bytes(head.second);
+    count_moved(g, t, &cells, &bytes);
     /* Publishes the image: from here on the target is where its keys live. */
-    if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head) && spilled) {
-        *spare = NULL;
+    if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head)) {
+        weft_core_count_overflow(core, cells, bytes);
+        *spare = spilled ? NULL : *spare;
     }
 }
 
@@ -368,7 +384,7 @@ static void group_retire_overflow(weft_core *core, const group *g) {
         uint64_t link = weft_load_acquire(&at->head.second); /* pairs with the CAS of head */
         weft_pair head = {weft_load_relaxed(&at->head.first), link};
         if (link != 0 && weft_cas_pair_seq_cst(&at->head, head, (weft_pair){head.first, 0})) {
-            overflow_retire(core, overflow_of(link));
+            weft_core_retire_block(core, &overflow_of(link)->block);
         }
     }
 }
