@@ -174,7 +174,12 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
     site at;
     at.map = impl;
     at.core = weft_map_core(impl);
-    at.key = weft_key_of_bytes(at.core, bytes);
+    /* Part by part: a copy of the whole would read in wide loads what narrow stores have just
+     * written, and wait for these. */
+    at.key.hash = weft_core_hash_bytes(at.core, bytes);
+    at.key.bytes.data = bytes.data;
+    at.key.bytes.size = bytes.size;
+    at.key.number = 0;
     at.made = NULL;
     at.stored = 0;
     int status;
