@@ -44,6 +44,23 @@ static const struct {
     {"batch-bytes/1", weft_single_batch_bytes},
     {"batch-flight/1", weft_single_flight},
     {"recording/2", weft_single_recording},
+    {"churn-u64/2", weft_single_churn_of_u64},
+    {"churn-resident-u64/2", weft_single_churn_of_u64},
+    {"churn-table-u64/2", weft_single_churn_of_u64},
+    {"churn-bytes/2", weft_single_churn_of_bytes},
+    {"churn-resident-bytes/2", weft_single_churn_of_bytes},
+    {"churn-table-bytes/2", weft_single_churn_of_bytes},
+    {"leave-resident-u64/1", weft_single_leave_of_u64},
+    {"leave-table-u64/1", weft_single_leave_of_u64},
+    {"leave-resident-bytes/1", weft_single_leave_of_bytes},
+    {"leave-table-bytes/1", weft_single_leave_of_bytes},
+    {"bad-hash-one-u64/1", weft_single_bad_hash},
+    {"bad-hash-256-u64/1", weft_single_bad_hash},
+    {"bad-hash-one-bytes/1", weft_single_bad_hash},
+    {"bad-hash-256-bytes/1", weft_single_bad_hash},
+    {"adversarial-u64/1", weft_single_adversarial},
+    {"hot-key-u64/64", weft_single_hot_key},
+    {"hot-key-bytes/64", weft_single_hot_key},
 };
 
 enum { SINGLES = sizeof singles / sizeof *singles };
@@ -117,12 +134,23 @@ static int measure_workload(weft_run *run, const gate *first) {
     return code != 0 ? code : weft_run_workload(run, &workload);
 }
 
+static const json_t *cell_of(const json_t *cells, const char *id) {
+    size_t i;
+    json_t *cell;
+    json_array_foreach((json_t *)cells, i, cell) {
+        if (strcmp(json_string_value(json_object_get(cell, "id")), id) == 0) {
+            return cell;
+        }
+    }
+    return NULL;
+}
+
 static int measure_all(weft_run *run) {
     weft_single how = {run->cells, run->controls, run->options.quick};
     int code = 0;
     for (int i = 0; i < GATES && code == 0 && weft_run_goes_on(run); i++) {
         const gate *g = &gates[i];
-        if (!is_needed(run, g) || g->kind == MEAN) {
+        if (!is_needed(run, g) || g->kind == MEAN || cell_of(run->cells, g->cell) != NULL) {
             continue;
         }
         weft_bench_progress("gate %s", g->cell);
@@ -133,17 +161,6 @@ static int measure_all(weft_run *run) {
         }
     }
     return code;
-}
-
-static const json_t *cell_of(const json_t *cells, const char *id) {
-    size_t i;
-    json_t *cell;
-    json_array_foreach((json_t *)cells, i, cell) {
-        if (strcmp(json_string_value(json_object_get(cell, "id")), id) == 0) {
-            return cell;
-        }
-    }
-    return NULL;
 }
 
 /* The median of weft, or (position 1) of what a single figure is compared with. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "figure.h"
+#include "plain.h"
 #include "single.h"
 #include "base/atomic.h"
 #include "base/clock.h"
@@ -9,7 +11,6 @@
 #include "draw.h"
 #include "peer.h"
 #include "record_cost.h"
-#include "stats.h"
 #include "worst_op.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,104 +18,14 @@
 #include <unistd.h>
 #include <weft/batch.h>
 
-enum { SAMPLES = 15, OPENED = 1000, COLD = 100, BATCH = 32 };
-
-/* What a cell says beside its figures. */
-typedef struct cell_text {
-    const char *id;
-    const char *about;
-    const char *shape;
-    const char *measure;
-    const char *unit;
-    const char *better;
-    uint64_t entries;
-} cell_text;
-
-typedef struct figure {
-    const char *peer;
-    double values[SAMPLES];
-    size_t count;
-    json_t *series; /* owned; NULL: none */
-    json_t *kinds;  /* likewise */
-} figure;
-
-static double median_of(const figure *f) {
-    weft_bench_samples samples = {f->values, f->count};
-    return weft_bench_median(samples);
-}
-
-static double lowest(const figure *f) {
-    double low = f->values[0];
-    for (size_t i = 1; i < f->count; i++) {
-        low = f->values[i] < low ? f->values[i] : low;
-    }
-    return low;
-}
-
-static double highest(const figure *f) {
-    double high = f->values[0];
-    for (size_t i = 1; i < f->count; i++) {
-        high = f->values[i] > high ? f->values[i] : high;
-    }
-    return high;
-}
-
-static json_t *figure_json(const figure *f) {
-    json_t *samples = json_array();
-    for (size_t i = 0; i < f->count; i++) {
-        json_array_append_new(samples, json_real(f->values[i]));
-    }
-    return json_pack("{s:s,s:o,s:f,s:f,s:f,s:o*,s:o*}", "peer", f->peer, "samples", samples,
-                     "median", median_of(f), "low", lowest(f), "high", highest(f), "series",
-                     f->series, "kinds", f->kinds);
-}
-
-/* `other` may be NULL. */
-static void add_cell(const weft_single *how, const cell_text *text, const figure *own,
-                     const figure *other) {
-    json_t *results = json_array();
-    json_array_append_new(results, figure_json(own));
-    json_t *cell = json_pack(
-        "{s:s,s:o,s:s,s:s,s:i,s:I,s:s,s:s,s:s,s:s}", "id", text->id, "workload",
-        json_stringn(text->id, strlen(text->id) - 2), "about", text->about, "shape", text->shape,
-        "threads", atoi(strchr(text->id, '/') + 1), "entries", (json_int_t)text->entries, "measure",
-        text->measure, "unit", text->unit, "better", text->better, "weft", own->peer);
-    if (other != NULL) {
-        double ratio = median_of(own) / median_of(other);
-        json_array_append_new(results, figure_json(other));
-        json_object_set_new(cell, "best_peer", json_string(other->peer));
-        json_object_set_new(cell, "ratio",
-                            json_real(strcmp(text->better, "less") == 0 ? 1 / ratio : ratio));
-    }
-    json_object_set_new(cell, "results", results);
-    json_array_append_new(how->cells, cell);
-}
-
-/* Something that is compared with and is no peer; once, however many cells do. */
-static void add_control(const weft_single *how, const char *id, const char *name) {
-    size_t i;
-    json_t *peer;
-    json_array_foreach(how->peers, i, peer) {
-        if (strcmp(json_string_value(json_object_get(peer, "id")), id) == 0) {
-            return;
-        }
-    }
-    json_array_append_new(how->peers,
-                          json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "id", id, "name", name,
-                                    "language", "c", "version", "", "licence", "MIT", "status",
-                                    "ok", "note", "", "control", 1));
-}
-
-static double elapsed_ns(uint64_t since) {
-    return (double)(weft_clock_monotonic_ns() - since);
-}
+enum { OPENED = 1000, COLD = 100, BATCH = 32 };
 
 void weft_single_open(const weft_single *how) {
     static weft_u64map maps[OPENED];
     static const cell_text text = {
         "open-empty/1", "open an empty map", "u64", "open", "ns", "less", 0};
     figure own = {.peer = WEFT_PEER_OWN};
-    for (; own.count < SAMPLES; own.count++) {
+    for (; own.count < FIGURE_SAMPLES; own.count++) {
         uint64_t began = weft_clock_monotonic_ns();
         for (int i = 0; i < OPENED; i++) {
             weft_u64map_open(&maps[i], NULL);
@@ -124,57 +35,32 @@ void weft_single_open(const weft_single *how) {
             weft_u64map_close(&maps[i]);
         }
     }
-    add_cell(how, &text, &own, NULL);
+    weft_figure_add_cell(how, &text, &own, NULL);
 }
 
-/* The plain table that a cold start is compared with: linear probing at up to half full, doubling,
- * under a reader-writer lock. Key 0 is a free place. */
-typedef struct plain {
+/* What a cold start is compared with: a plain table under a reader-writer lock. */
+typedef struct locked {
     weft_rwlock lock;
-    uint64_t (*table)[2];
-    size_t mask;
-    size_t used;
-} plain;
+    weft_plain plain;
+} locked;
 
-static void plain_place(plain *p, uint64_t key, uint64_t value) {
-    size_t at = weft_draw_mix(key) & p->mask;
-    while (p->table[at][0] != 0 && p->table[at][0] != key) {
-        at = (at + 1) & p->mask;
-    }
-    p->used += p->table[at][0] == 0;
-    p->table[at][0] = key;
-    p->table[at][1] = value;
-}
-
-static void plain_insert(plain *p, uint64_t key, uint64_t value) {
-    weft_rwlock_write_lock(&p->lock);
-    if (2 * (p->used + 1) > p->mask + 1) {
-        plain old = *p;
-        p->mask = p->mask * 2 + 1;
-        p->used = 0;
-        p->table = calloc(p->mask + 1, sizeof *p->table);
-        for (size_t i = 0; i <= old.mask; i++) {
-            if (old.table[i][0] != 0) {
-                plain_place(p, old.table[i][0], old.table[i][1]);
-            }
-        }
-        free(old.table);
-    }
-    plain_place(p, key, value);
-    weft_rwlock_write_unlock(&p->lock);
+static void locked_insert(locked *l, uint64_t key, uint64_t value) {
+    weft_rwlock_write_lock(&l->lock);
+    weft_plain_put(&l->plain, &weft_plain_numbers, key, value);
+    weft_rwlock_write_unlock(&l->lock);
 }
 
 static double plain_cold(void) {
-    plain p = {.mask = 7};
+    locked l;
     uint64_t began = weft_clock_monotonic_ns();
-    weft_rwlock_init(&p.lock);
-    p.table = calloc(p.mask + 1, sizeof *p.table);
+    weft_rwlock_init(&l.lock);
+    weft_plain_open(&l.plain);
     for (uint64_t i = 1; i <= COLD; i++) {
-        plain_insert(&p, i, i);
+        locked_insert(&l, i, i);
     }
     double taken = elapsed_ns(began);
-    free(p.table);
-    weft_rwlock_destroy(&p.lock);
+    weft_plain_close(&l.plain);
+    weft_rwlock_destroy(&l.lock);
     return taken;
 }
 
@@ -200,15 +86,15 @@ void weft_single_cold(const weft_single *how) {
                                    COLD};
     figure own = {.peer = WEFT_PEER_OWN};
     figure other = {.peer = "plain-rwlock"};
-    for (; own.count < SAMPLES; own.count++, other.count++) {
+    for (; own.count < FIGURE_SAMPLES; own.count++, other.count++) {
         enum { TURNS = 50 };
         for (int i = 0; i < TURNS; i++) {
             own.values[own.count] += own_cold() / TURNS;
             other.values[other.count] += plain_cold() / TURNS;
         }
     }
-    add_control(how, other.peer, "plain table under a reader-writer lock");
-    add_cell(how, &text, &own, &other);
+    weft_figure_add_control(how, other.peer, "plain table under a reader-writer lock");
+    weft_figure_add_cell(how, &text, &own, &other);
 }
 
 enum { SLICES = 50 };
@@ -312,7 +198,7 @@ static json_t *line_json(const char *name, const char *unit, const double *value
 static const growth *middle_of(const growth *turns, const figure *worst) {
     const growth *found = &turns[0];
     for (size_t i = 0; i < worst->count; i++) {
-        found = worst->values[i] == median_of(worst) ? &turns[i] : found;
+        found = worst->values[i] == weft_figure_median(worst) ? &turns[i] : found;
     }
     return found;
 }
@@ -344,8 +230,8 @@ void weft_single_worst(const weft_single *how) {
         json_array_append_new(own.series, line_json("inserts", "1/s", shown->rates, slice));
         json_array_append_new(own.series, line_json("worst gap", "ns", shown->worst, slice));
         json_array_append_new(other.series, line_json("worst gap", "ns", shown->idle, slice));
-        add_control(how, other.peer, "a thread that only reads the clock");
-        add_cell(how, &text, &own, &other);
+        weft_figure_add_control(how, other.peer, "a thread that only reads the clock");
+        weft_figure_add_cell(how, &text, &own, &other);
     }
 }
 
@@ -371,7 +257,7 @@ void weft_single_bytes_of_u64(const weft_single *how) {
         }
     }
     weft_u64map_close(&map);
-    add_cell(how, &text, &own, NULL);
+    weft_figure_add_cell(how, &text, &own, NULL);
 }
 
 void weft_single_bytes_of_bytes(const weft_single *how) {
@@ -396,7 +282,7 @@ void weft_single_bytes_of_bytes(const weft_single *how) {
         }
     }
     weft_map_close(&map);
-    add_cell(how, &text, &own, NULL);
+    weft_figure_add_cell(how, &text, &own, NULL);
 }
 
 /* Lookups of keys that were drawn, BATCH of them in a turn. */
@@ -489,28 +375,28 @@ static double rate_of(lookups *l, void (*turn)(lookups *l), double seconds) {
  * All are measured in turns: what counts is the median of the quotients of a turn. */
 static void compare_lookups(const weft_single *how, const cell_text *text, lookups *l,
                             void (*const ways[2])(lookups *l)) {
-    figure own = {.peer = WEFT_PEER_OWN, .count = SAMPLES};
-    figure other = {.peer = "single-get", .count = SAMPLES};
-    figure ratios = {.count = SAMPLES};
-    figure shares = {.count = SAMPLES};
+    figure own = {.peer = WEFT_PEER_OWN, .count = FIGURE_SAMPLES};
+    figure other = {.peer = "single-get", .count = FIGURE_SAMPLES};
+    figure ratios = {.count = FIGURE_SAMPLES};
+    figure shares = {.count = FIGURE_SAMPLES};
     double seconds = how->quick ? 0.02 : 0.1;
     weft_ceiling_probe probe;
     weft_ceiling_probe_open(&probe);
-    for (size_t i = 0; i < SAMPLES; i++) {
+    for (size_t i = 0; i < FIGURE_SAMPLES; i++) {
         own.values[i] = rate_of(l, ways[0], seconds);
         other.values[i] = rate_of(l, ways[1], seconds);
         ratios.values[i] = own.values[i] / other.values[i];
         shares.values[i] = own.values[i] / weft_ceiling_probe_take(&probe, seconds);
     }
-    add_control(how, other.peer, "weft, one get at a time");
-    add_cell(how, text, &own, &other);
+    weft_figure_add_control(how, other.peer, "weft, one get at a time");
+    weft_figure_add_cell(how, text, &own, &other);
     json_t *cell = json_array_get(how->cells, json_array_size(how->cells) - 1);
-    json_object_set_new(cell, "ratio", json_real(median_of(&ratios)));
-    json_object_set_new(cell, "ratio_low", json_real(lowest(&ratios)));
-    json_object_set_new(cell, "ratio_high", json_real(highest(&ratios)));
+    json_object_set_new(cell, "ratio", json_real(weft_figure_median(&ratios)));
+    json_object_set_new(cell, "ratio_low", json_real(weft_figure_low(&ratios)));
+    json_object_set_new(cell, "ratio_high", json_real(weft_figure_high(&ratios)));
     if (probe.memory != NULL) {
         json_object_set_new(cell, "ceiling", json_string(weft_ceiling_probe_name));
-        json_object_set_new(cell, "ceiling_share", json_real(median_of(&shares)));
+        json_object_set_new(cell, "ceiling_share", json_real(weft_figure_median(&shares)));
     }
     weft_ceiling_probe_close(&probe);
 }
@@ -580,20 +466,21 @@ void weft_single_recording(const weft_single *how) {
         "u64",         "operations",
         "1/s",         "more",
         10000};
-    figure own = {.peer = WEFT_PEER_OWN, .count = SAMPLES};
-    figure other = {.peer = "no-recording", .count = SAMPLES};
-    figure ratios = {.count = SAMPLES};
-    weft_record_cost cost = {.sample = 128, .rounds = SAMPLES, .seconds = how->quick ? 0.05 : 0.3};
+    figure own = {.peer = WEFT_PEER_OWN, .count = FIGURE_SAMPLES};
+    figure other = {.peer = "no-recording", .count = FIGURE_SAMPLES};
+    figure ratios = {.count = FIGURE_SAMPLES};
+    weft_record_cost cost = {
+        .sample = 128, .rounds = FIGURE_SAMPLES, .seconds = how->quick ? 0.05 : 0.3};
     if (weft_record_cost_measure(&cost) != WEFT_OK) {
         return; /* without the cell the gate is not reached */
     }
-    for (size_t i = 0; i < SAMPLES; i++) {
+    for (size_t i = 0; i < FIGURE_SAMPLES; i++) {
         own.values[i] = cost.recorded[i];
         other.values[i] = cost.plain[i];
         ratios.values[i] = cost.recorded[i] / cost.plain[i];
     }
-    add_control(how, other.peer, "weft, nothing recorded");
-    add_cell(how, &text, &own, &other);
+    weft_figure_add_control(how, other.peer, "weft, nothing recorded");
+    weft_figure_add_cell(how, &text, &own, &other);
     json_t *cell = json_array_get(how->cells, json_array_size(how->cells) - 1);
-    json_object_set_new(cell, "ratio", json_real(median_of(&ratios)));
+    json_object_set_new(cell, "ratio", json_real(weft_figure_median(&ratios)));
 }

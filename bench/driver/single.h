@@ -25,4 +25,15 @@ void weft_single_batch_bytes(const weft_single *how);    /* batch-bytes/1 */
 void weft_single_flight(const weft_single *how);         /* batch-flight/1 */
 void weft_single_recording(const weft_single *how);      /* recording/2 */
 
+/* steady.c; each appends several cells: NAME-SHAPE, NAME-resident-SHAPE, NAME-table-SHAPE */
+void weft_single_churn_of_u64(const weft_single *how);
+void weft_single_churn_of_bytes(const weft_single *how);
+void weft_single_leave_of_u64(const weft_single *how);
+void weft_single_leave_of_bytes(const weft_single *how);
+
+/* hostile.c; the first appends bad-hash-{one,256}-{u64,bytes}/1, the last hot-key-{u64,bytes}/64 */
+void weft_single_bad_hash(const weft_single *how);
+void weft_single_adversarial(const weft_single *how); /* adversarial-u64/1 */
+void weft_single_hot_key(const weft_single *how);
+
 #endif

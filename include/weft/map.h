@@ -257,7 +257,8 @@ typedef struct weft_map_stats {
     uint64_t buckets;           /* of the current generation */
     uint64_t table_bytes;       /* all generations, overflow included */
     uint64_t entry_bytes;       /* entries in the map, headers included */
-    uint64_t overflow_entries;  /* entries outside their bucket's own line */
+    uint64_t overflow_entries;  /* entries outside their bucket's own line; counted as they come and
+                                   go, so exact while no write runs */
     uint64_t longest_bucket;    /* entries in the fullest bucket that an insert has met */
     uint64_t growths;           /* generations begun to grow */
     uint64_t shrinks;           /* generations begun to shrink */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/thread.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -51,8 +52,36 @@ bool weft_random_bytes(void *memory, size_t size) {
     return true;
 }
 
+/* Numbers that this thread has fetched ahead: a map takes one, and a system call costs as much as
+ * the rest of opening it. One that was given out is wiped. */
+enum { AHEAD = 32 };
+
+static __thread struct {
+    uint64_t numbers[AHEAD];
+    uint32_t left;
+} ahead;
+
+/* The child would give out the same numbers as its parent. */
+static void forget_in_child(void) {
+    memset(&ahead, 0, sizeof ahead);
+}
+
+/* When the library is loaded, so that no fork can be too early. */
+__attribute__((constructor)) static void install_forgetting(void) {
+    (void)weft_thread_at_fork_child(forget_in_child);
+}
+
 uint64_t weft_random_u64(void) {
     uint64_t word;
-    (void)weft_random_bytes(&word, sizeof word);
+    if (WEFT_UNLIKELY(__atomic_load_n(&hook_now, __ATOMIC_SEQ_CST) != NULL)) {
+        (void)weft_random_bytes(&word, sizeof word);
+        return word;
+    }
+    if (ahead.left == 0) {
+        (void)weft_random_bytes(ahead.numbers, sizeof ahead.numbers);
+        ahead.left = AHEAD;
+    }
+    word = ahead.numbers[--ahead.left];
+    ahead.numbers[ahead.left] = 0;
     return word;
 }

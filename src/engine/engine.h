@@ -22,8 +22,10 @@ typedef enum weft_shape { WEFT_SHAPE_BYTES = 0, WEFT_SHAPE_U64 = 1 } weft_shape;
 /* Counters that are written often, one line per stripe. The first stripe_count threads have one
  * each, which nobody else writes; all other threads share as many more. */
 typedef struct weft_core_stripe {
-    int64_t entries;     /* inserted minus removed */
-    int64_t entry_bytes; /* likewise, bytes shape */
+    int64_t entries;          /* inserted minus removed */
+    int64_t entry_bytes;      /* likewise, bytes shape */
+    int64_t overflow_entries; /* of these, outside their bucket's line */
+    int64_t overflow_bytes;   /* of the blocks that hold them */
     uint64_t retries;
     uint64_t passed; /* writes while something waited to be freed in pieces */
 } WEFT_LINE_ALIGNED weft_core_stripe;
@@ -232,6 +234,19 @@ static inline weft_core_stripe *weft_core_my_stripe(weft_core *core, bool *own) 
     return weft_core_stripe_of(core, weft_epoch_thread_number(), own);
 }
 
+/* Change two counters of a stripe. */
+static inline void weft_core_count_two(bool own, int64_t *const counters[2],
+                                       const int64_t changes[2]) {
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        if (WEFT_LIKELY(own)) {
+            weft_store_relaxed(counters[i], weft_load_relaxed(counters[i]) + changes[i]);
+        } else if (changes[i] != 0) {
+            weft_fetch_add_relaxed(counters[i], changes[i]);
+        }
+    }
+}
+
 /* Count a change of one key. */
 static inline void weft_core_count(weft_core *core, int entries, int64_t bytes) {
     if (entries == 0 && bytes == 0) {
@@ -239,17 +254,16 @@ static inline void weft_core_count(weft_core *core, int entries, int64_t bytes) 
     }
     bool own;
     weft_core_stripe *stripe = weft_core_my_stripe(core, &own);
-    if (WEFT_LIKELY(own)) {
-        weft_store_relaxed(&stripe->entries, weft_load_relaxed(&stripe->entries) + entries);
-        weft_store_relaxed(&stripe->entry_bytes, weft_load_relaxed(&stripe->entry_bytes) + bytes);
-        return;
-    }
-    if (entries != 0) {
-        weft_fetch_add_relaxed(&stripe->entries, entries);
-    }
-    if (bytes != 0) {
-        weft_fetch_add_relaxed(&stripe->entry_bytes, bytes);
-    }
+    weft_core_count_two(own, (int64_t *const[]){&stripe->entries, &stripe->entry_bytes},
+                        (const int64_t[]){entries, bytes});
+}
+
+/* Count what has come into an overflow block or left it, and the block. */
+static inline void weft_core_count_overflow(weft_core *core, int64_t entries, int64_t bytes) {
+    bool own;
+    weft_core_stripe *stripe = weft_core_my_stripe(core, &own);
+    weft_core_count_two(own, (int64_t *const[]){&stripe->overflow_entries, &stripe->overflow_bytes},
+                        (const int64_t[]){entries, bytes});
 }
 
 /* Count a write that has to look again. */

@@ -95,7 +95,7 @@ static void overflow_bury(weft_core *core, bucket *at, uint64_t state, uint64_t 
         becomes = (weft_pair){becomes.first & ~FILTER_MASK, 0};
     }
     if (weft_cas_pair_seq_cst(&at->head, was, becomes) && empty) {
-        overflow_retire(core, block);
+        overflow_relinked(core, link, NULL, 0);
     }
 }
 
@@ -511,7 +511,7 @@ static int insert_overflow(weft_core *core, const weft_key *key, weft_position *
         overflow_drop(core, block);
         return WEFT_MISMATCH;
     }
-    overflow_retire(core, overflow_of(head.second));
+    overflow_relinked(core, head.second, block, 1);
     weft_lockfree_consider_growth(core, cells);
     return WEFT_OK;
 }
@@ -622,6 +622,7 @@ static int overflow_swing(weft_core *core, const weft_key *key, weft_position *p
         if (!weft_cas_pair_seq_cst(&at->head, head, dying)) {
             return WEFT_MISMATCH;
         }
+        weft_core_count_overflow(core, -1, 0);
         overflow_bury(core, at, dying.first, dying.second);
         return WEFT_OK;
     }
@@ -637,7 +638,7 @@ static int overflow_swing(weft_core *core, const weft_key *key, weft_position *p
         overflow_drop(core, block);
         return WEFT_MISMATCH;
     }
-    overflow_retire(core, overflow_of(head.second));
+    overflow_relinked(core, head.second, block, 0);
     return WEFT_OK;
 }
 

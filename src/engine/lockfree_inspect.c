@@ -4,8 +4,23 @@
 #include "engine/lockfree_overflow.h"
 #include <stdio.h>
 
+/* Threads that work meanwhile may be counted in part; never below 0. */
+static void count_overflow(const weft_core *core, uint64_t *entries, uint64_t *bytes) {
+    int64_t entry_sum = 0;
+    int64_t byte_sum = 0;
+    for (uint32_t i = 0; i < 2 * core->stripe_count; i++) {
+        entry_sum += weft_load_relaxed(&core->stripes[i].overflow_entries);
+        byte_sum += weft_load_relaxed(&core->stripes[i].overflow_bytes);
+    }
+    *entries = entry_sum < 0 ? 0 : (uint64_t)entry_sum;
+    *bytes = byte_sum < 0 ? 0 : (uint64_t)byte_sum;
+}
+
 void weft_lockfree_stats(weft_core *core, weft_map_stats *stats) {
     WEFT_ASSERT(weft_epoch_inside());
+    uint64_t overflow_bytes;
+    count_overflow(core, &stats->overflow_entries, &overflow_bytes);
+    stats->table_bytes += overflow_bytes;
     lockfree_table *table = table_of(core);
     generation *root = root_of(core);
     stats->growths += weft_load_relaxed(&table->growths);
@@ -33,6 +48,8 @@ typedef struct verdict {
     char *text;
     size_t capacity;
     uint64_t entries;
+    uint64_t overflow_entries;
+    uint64_t overflow_bytes;
     bool broken;
 } verdict;
 
@@ -83,6 +100,13 @@ static bool lives_in_target(const weft_core *core, const generation *gen, uint64
            next->buckets[cell_target(core, gen, index, what)].head.first != 0;
 }
 
+/* What has overflown is counted where its first target is, once that is live. */
+static bool counts_in_target(const generation *gen, uint64_t index) {
+    const generation *next = gen->next;
+    return next != NULL && is_frozen(gen->buckets[index].head.first) &&
+           next->buckets[index & gen->mask & next->mask].head.first != 0;
+}
+
 static void check_bucket(verdict *v, generation *gen, uint64_t index) {
     WEFT_ASSERT(index <= gen->mask);
     bucket *at = &gen->buckets[index];
@@ -93,6 +117,10 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
             "L1 a frozen bucket has a next generation", index);
     require(v, valid_slots(at->head.first) == 0 || (at->head.first & LIVE) != 0,
             "L2 a bucket with valid slots is live", index);
+    if (!counts_in_target(gen, index)) {
+        v->overflow_entries += (uint64_t)overflow_live(at->head.second);
+        v->overflow_bytes += (uint64_t)overflow_block_bytes(at->head.second);
+    }
     uint64_t filter = overflow_filter(overflow_of(at->head.second));
     require(v, (filter & ~at->head.first) == 0,
             "L3 the filter has the bit of every key in the overflow block", index);
@@ -127,6 +155,11 @@ int weft_lockfree_check(weft_core *core, char *text, size_t capacity) {
         }
     }
     require(&v, v.entries == weft_core_entries(core), "L7 the stripes count the entries", 0);
+    uint64_t entries;
+    uint64_t bytes;
+    count_overflow(core, &entries, &bytes);
+    require(&v, entries == v.overflow_entries && bytes == v.overflow_bytes,
+            "L8 the stripes count what is in overflow blocks", 0);
     return v.broken ? WEFT_E_CORRUPT : WEFT_OK;
 }
 

@@ -8,10 +8,11 @@
 
 enum {
     BUCKET_BITS_MAX = 44,
+    BUCKETS_FIRST = 128,  /* more than the fewest: of a hundred entries hardly one overflows */
     MOVE_FACTOR = 2,      /* a next generation is so much larger or smaller */
     GROUPS_PER_CHUNK = 4, /* what one writer moves in passing */
     CHUNKS_CHECKED = 64,  /* flags one writer looks at when all chunks were handed out */
-    SHRINK_DIVISOR = 8,   /* shrink below 1/8 of the load at which it grows */
+    SHRINK_DIVISOR = 4,   /* shrink below 1/4 of the load at which it grows */
 };
 
 /* ---- generations ----------------------------------------------------------------------------- */
@@ -71,7 +72,7 @@ generation *weft_lockfree_first_generation(weft_core *core) {
     WEFT_ASSERT(core->table != NULL);
     lockfree_table *table = table_of(core);
     void *root = NULL;
-    uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
+    uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_FIRST);
     generation *gen = weft_lockfree_generation_new(core, floor, NULL);
     if (gen == NULL && floor > BUCKETS_MIN) {
         gen = weft_lockfree_generation_new(core, BUCKETS_MIN, NULL);
@@ -342,6 +343,18 @@ static uint64_t image_head(unsigned used, uint64_t version) {
     return (((uint64_t)1 << used) - 1) << VALID_SHIFT | LIVE | version << VERSION_SHIFT;
 }
 
+/* Whoever publishes a target counts what has overflown there, and with the first target counts what
+ * had in the sources no more: they are frozen, so before it is live all helpers see the same. */
+static void count_moved(const group *g, uint64_t t, int64_t *cells, int64_t *bytes) {
+    WEFT_ASSERT(g->index < g->groups);
+    for (uint64_t s = 0; t == 0 && s < group_sources(g); s++) {
+        /* Pairs with the CAS of head. */
+        uint64_t link = weft_load_acquire(&group_source(g, s)->head.second);
+        *cells -= overflow_live(link);
+        *bytes -= overflow_block_bytes(link);
+    }
+}
+
 /* Fill and publish one target, unless that was done. The spare is used up if it was needed. */
 static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **spare) {
     WEFT_ASSERT(t < group_targets(g));
@@ -359,9 +372,13 @@ static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **
     weft_pair head = {image_head(in_slots, group_version(core, g)),
                       spilled ? (uintptr_t)*spare : 0};
     head.first |= spilled ? overflow_filter(*spare) : 0;
+    int64_t cells = spilled ? (*spare)->count : 0;
+    int64_t bytes = overflow_block_bytes(head.second);
+    count_moved(g, t, &cells, &bytes);
     /* Publishes the image: from here on the target is where its keys live. */
-    if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head) && spilled) {
-        *spare = NULL;
+    if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head)) {
+        weft_core_count_overflow(core, cells, bytes);
+        *spare = spilled ? NULL : *spare;
     }
 }
 
@@ -374,7 +391,7 @@ static void group_retire_overflow(weft_core *core, const group *g) {
         uint64_t link = weft_load_acquire(&at->head.second); /* pairs with the CAS of head */
         weft_pair head = {weft_load_relaxed(&at->head.first), link};
         if (link != 0 && weft_cas_pair_seq_cst(&at->head, head, (weft_pair){head.first, 0})) {
-            overflow_retire(core, overflow_of(link));
+            weft_core_retire_block(core, &overflow_of(link)->block);
         }
     }
 }

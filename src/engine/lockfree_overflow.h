@@ -38,9 +38,29 @@ static inline void overflow_drop(weft_core *core, overflow *block) {
     }
 }
 
-static inline void overflow_retire(weft_core *core, overflow *block) {
-    if (block != NULL) {
-        weft_core_retire_block(core, &block->block);
+/* Cells that are in the map while the block is linked in this way. */
+static inline int64_t overflow_live(uint64_t link) {
+    const overflow *block = overflow_of(link);
+    int64_t live = 0;
+    for (uint32_t i = 0; block != NULL && i < block->count; i++) {
+        live += !overflow_is_dead(block, link, i);
+    }
+    return live;
+}
+
+static inline int64_t overflow_block_bytes(uint64_t link) {
+    const overflow *block = overflow_of(link);
+    return block == NULL ? 0 : (int64_t)block->block.bytes;
+}
+
+/* A bucket has got `block` in place of what was linked, either of them perhaps nothing, and with it
+ * so many more live cells. A move counts for itself: its sources' blocks may stay with an image. */
+static inline void overflow_relinked(weft_core *core, uint64_t was, const overflow *block,
+                                     int64_t cells) {
+    weft_core_count_overflow(core, cells,
+                             overflow_block_bytes((uintptr_t)block) - overflow_block_bytes(was));
+    if (overflow_of(was) != NULL) {
+        weft_core_retire_block(core, &overflow_of(was)->block);
     }
 }
 

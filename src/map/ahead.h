@@ -32,7 +32,7 @@ void weft_ahead_begin(weft_ahead *ahead, weft_core *core, const weft_bytes *keys
 size_t weft_ahead_go(weft_ahead *ahead);
 
 /* The key at place i, hashed; one that is too long is not. */
-static inline const weft_key *weft_ahead_key(const weft_ahead *ahead, size_t i) {
+static inline weft_key *weft_ahead_key(weft_ahead *ahead, size_t i) {
     return &ahead->ring[i % AHEAD_RING];
 }
 

@@ -129,12 +129,14 @@ uint64_t weft_core_unhash_u64(const weft_core *core, uint64_t hash) {
 
 /* ---- eras ------------------------------------------------------------------------------------ */
 
-static uint32_t stripes_wanted(void) {
-    uint32_t stripes = 1;
-    while (stripes < weft_cpu_count() && stripes < STRIPES_MAX) {
-        stripes *= 2;
+/* Counted when the library is loaded, before a thread that opens maps ties itself to a processor.
+ */
+static uint32_t stripes_wanted = 1;
+
+__attribute__((constructor)) static void count_processors(void) {
+    while (stripes_wanted < weft_cpu_count() && stripes_wanted < STRIPES_MAX) {
+        stripes_wanted *= 2;
     }
-    return stripes;
 }
 
 static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
@@ -159,7 +161,7 @@ static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
 }
 
 static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
-    weft_era *era = era_alloc(map, stripes_wanted());
+    weft_era *era = era_alloc(map, stripes_wanted);
     if (era == NULL) {
         return WEFT_E_NOMEM;
     }
@@ -178,7 +180,9 @@ static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
      * space. */
     core->hash_seed = map->options.hash_seed;
     core->mixer = weft_mixer_of(core->hash_seed);
-    weft_hash_make_secret(core->secret, core->hash_seed);
+    if (core->shape == WEFT_SHAPE_BYTES) {
+        weft_hash_make_secret(core->secret, core->hash_seed);
+    }
     int status = core->engine->open(core);
     if (status != WEFT_OK) {
         weft_memory_free(&map->allocator, era, era->bytes, WEFT_CACHE_LINE);

@@ -53,7 +53,7 @@ static void count_change(weft_core *core, const weft_entry *old, const weft_entr
 typedef struct site {
     weft_map_impl *map;
     weft_core *core;
-    weft_key key;
+    weft_key *key; /* its hash is made again if it turns out to be wrong */
     weft_position position;
     weft_entry *old;  /* what find saw */
     weft_entry *made; /* what is to be put there; not in the map yet */
@@ -64,7 +64,7 @@ typedef struct site {
 static int swing(site *at, change *c, bool keep) {
     weft_entry *made = keep ? at->made : NULL;
     at->position.at_least = c->at_least;
-    int status = at->core->engine->swing(at->core, &at->key, &at->position, keep, (uintptr_t)made);
+    int status = at->core->engine->swing(at->core, at->key, &at->position, keep, (uintptr_t)made);
     if (status != WEFT_OK) {
         return status;
     }
@@ -89,7 +89,7 @@ static int make(site *at, const change *c, const weft_fresh *fresh) {
         return WEFT_E_TOOBIG;
     }
     bool take = c->key_rule == KEY_TAKEN || (c->key_rule != KEY_COPIED && at->old == NULL);
-    at->made = weft_entry_make(at->map, at->key.bytes, fresh, take);
+    at->made = weft_entry_make(at->map, at->key->bytes, fresh, take);
     return at->made == NULL ? WEFT_E_NOMEM : WEFT_OK;
 }
 
@@ -97,16 +97,16 @@ static int make(site *at, const change *c, const weft_fresh *fresh) {
  * key was found the hash led to it; where it is to be inserted the hash is made again. True if it
  * was wrong. */
 static bool correct_hash(site *at, change *c) {
-    uint64_t given = at->key.hash;
+    uint64_t given = at->key->hash;
     c->hash_given = false;
-    at->key.hash = weft_core_hash_bytes(at->core, at->key.bytes);
-    return at->key.hash != given;
+    at->key->hash = weft_core_hash_bytes(at->core, at->key->bytes);
+    return at->key->hash != given;
 }
 
 /* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round
  * again. */
 static int attempt(site *at, change *c) {
-    at->core->engine->find[WEFT_SHAPE_BYTES](at->core, &at->key, &at->position);
+    at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);
     at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
     weft_view view = {.version = 0};
     if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
@@ -169,11 +169,11 @@ static weft_verdict decide_once(void *ctx, const weft_view *old, weft_fresh *fre
 }
 
 /* Inside a guard, with the key's hash. */
-static int run_hashed(weft_map_impl *impl, weft_core *core, const weft_key *key, change *c) {
+static int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key, change *c) {
     site at;
     at.map = impl;
     at.core = core;
-    at.key = *key;
+    at.key = key;
     at.made = NULL;
     at.stored = 0;
     int status;
@@ -185,11 +185,11 @@ static int run_hashed(weft_map_impl *impl, weft_core *core, const weft_key *key,
         }
     }
     weft_entry_discard(impl, at.made);
-    weft_recording_filter *recording = weft_recording_for(impl, &at.key);
+    weft_recording_filter *recording = weft_recording_for(impl, at.key);
     if (WEFT_UNLIKELY(recording != NULL)) {
         weft_recorded_write write = {c->op, status, c->outcome.verdict, c->outcome.existed,
                                      at.stored};
-        weft_recording_note_write(recording, &at.key, &write);
+        weft_recording_note_write(recording, at.key, &write);
     }
     weft_map_bury(impl);
     return status;
@@ -693,7 +693,7 @@ typedef struct several {
     size_t done;              /* keys that changed */
 } several;
 
-static int write_one(weft_map_impl *impl, weft_core *core, const weft_key *key, several *all) {
+static int write_one(weft_map_impl *impl, weft_core *core, weft_key *key, several *all) {
     if (key->bytes.size > WEFT_KEY_SIZE_MAX || all->given.value.size > WEFT_VALUE_SIZE_MAX) {
         return WEFT_E_TOOBIG;
     }

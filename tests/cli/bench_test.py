@@ -149,6 +149,46 @@ class Results(Bench):
         self.assertIn(peer, out)
 
 
+class Gates(Bench):
+    """Figures that the driver takes itself. They are there only if all answers were right; how
+    fast the machine of a test is, nobody knows, but the sizes of tables are the same anywhere."""
+    def gates(self, name):
+        path = os.path.join(self.folder, "result.json")
+        with self.start("gates", "--only", name, "--quick", "--noisy", "--peers", "none", "--json",
+                        path) as process:
+            out, err = process.communicate(timeout=60)
+        self.assertIn(process.returncode, (0, 1), out + err)
+        with open(path, encoding="utf-8") as stream:
+            result = json.load(stream)
+        for gate in result["gates"]:
+            with self.subTest(gate["name"]):
+                self.assertIsNotNone(gate["measured"], err)
+                self.assertIn(gate["name"], out)
+                if "-table-" in gate["name"]:
+                    self.assertTrue(gate["ok"], gate)
+        return {gate["name"] for gate in result["gates"]}
+
+    def test_churn(self):
+        self.assertEqual(len(self.gates("churn-")), 6)
+
+    def test_an_end_that_is_asked_for_ends_the_churn_too(self):
+        with self.start("gates", "--only", "churn-u64", "--noisy", "--peers", "none") as process:
+            time.sleep(5)
+            process.send_signal(signal.SIGTERM)
+            out, _ = process.communicate(timeout=30)
+        self.assertIn("PARTIAL", out)
+
+    def test_entries_that_leave(self):
+        self.assertEqual(len(self.gates("leave-")), 4)
+
+    def test_bad_hashes_and_hostile_keys(self):
+        self.assertEqual(len(self.gates("bad-hash-")), 4)
+        self.assertEqual(len(self.gates("adversarial-")), 1)
+
+    def test_a_hot_key(self):
+        self.assertEqual(len(self.gates("hot-key-")), 2)
+
+
 # A fault of bench_peer.py: what the driver calls it, and what it says.
 FAULTS = {
     "stale": ("wrong", "checksum"),

@@ -385,6 +385,30 @@ static void bad_hashes_are_survived(void **state) {
     }
 }
 
+/* Keys of one hash have at most the slots of one bucket; the rest is told, and what leaves is not
+ * told any more. */
+static void crowding_shows_in_the_figures(void **state) {
+    enum { KEYS = 100, SLOTS_AT_MOST = 6 };
+    weft_map_options options = contract_options(state);
+    options.hash = constant_hash;
+    weft_map map = contract_open_with(&options);
+    weft_map_stats empty, full, after;
+    weft_map_stats_get(&map, &empty);
+    assert_int_equal(empty.overflow_entries, 0);
+    put_range(&map, 0, KEYS);
+    put_range(&map, 0, KEYS);
+    weft_map_stats_get(&map, &full);
+    assert_in_range(full.overflow_entries, KEYS - SLOTS_AT_MOST, KEYS);
+    remove_range(&map, 0, KEYS / 2);
+    weft_map_stats_get(&map, &after);
+    assert_in_range(after.overflow_entries, KEYS / 2 - SLOTS_AT_MOST, KEYS / 2);
+    remove_range(&map, KEYS / 2, KEYS);
+    weft_map_stats_get(&map, &after);
+    assert_int_equal(after.overflow_entries, 0);
+    assert_true(after.table_bytes < full.table_bytes);
+    contract_close(&map);
+}
+
 static void hash_context_and_seed_are_the_callers(void **state) {
     weft_map_options options = contract_options(state);
     options.hash_seed = 42; /* repeatable */
@@ -407,6 +431,7 @@ int main(void) {
         CONTRACT(values_that_are_not_copied_cannot_be_made),
         CONTRACT(allocator_gets_everything_back),
         CONTRACT(expected_entries_fit_without_growth),
+        CONTRACT(crowding_shows_in_the_figures),
         CONTRACT(test_E_expecting_too_much_begins_small),
         CONTRACT(bad_hashes_are_survived),
         CONTRACT(hash_context_and_seed_are_the_callers),

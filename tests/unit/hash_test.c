@@ -11,6 +11,8 @@
 #include "base/random.h"
 #include "harness/prng.h"
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { SIZE_MAX_TRIED = 600 };
 
@@ -179,6 +181,33 @@ static void random_is_not_constant(void **state) {
     assert_int_not_equal(weft_random_u64(), weft_random_u64());
 }
 
+/* Numbers are fetched ahead: none may come twice, be it in the child of a fork. */
+static void random_numbers_come_once(void **state) {
+    (void)state;
+    enum { NUMBERS = 100 };
+    uint64_t numbers[2 * NUMBERS];
+    int ends[2];
+    (void)weft_random_u64();
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    for (int i = 0; i < NUMBERS; i++) {
+        numbers[i] = weft_random_u64();
+    }
+    if (child == 0) {
+        _exit(write(ends[1], numbers, NUMBERS * sizeof *numbers) < 0);
+    }
+    assert_int_equal(read(ends[0], &numbers[NUMBERS], NUMBERS * sizeof *numbers),
+                     NUMBERS * sizeof *numbers);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    for (int i = 0; i < 2 * NUMBERS; i++) {
+        for (int k = 0; k < i; k++) {
+            assert_int_not_equal(numbers[i], numbers[k]);
+        }
+    }
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(secret_enters_at_every_length),
@@ -188,6 +217,7 @@ int main(void) {
         cmocka_unit_test(mixer_avalanches),
         cmocka_unit_test(keys_in_a_row_are_spread),
         cmocka_unit_test(random_is_not_constant),
+        cmocka_unit_test(random_numbers_come_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
