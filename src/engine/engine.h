@@ -165,8 +165,14 @@ const weft_engine *weft_engine_of(weft_engine_id id);
 /* Entries in the core, summed over the stripes; never below 0. (src/map/core.c) */
 uint64_t weft_core_entries(const weft_core *core);
 
-/* The hash of an entry's key, as src/map computed it when the key came in. (src/map/core.c) */
-uint64_t weft_core_hash_bytes(const weft_core *core, weft_bytes key);
+static inline uint64_t weft_core_hash_bytes(const weft_core *core, weft_bytes key) {
+    if (WEFT_UNLIKELY(core->hash != NULL)) {
+        /* Mixed again: users bring identities and truncated hashes. */
+        return weft_mix_with(&core->mixer, core->hash(core->hash_ctx, key, core->hash_seed));
+    }
+    return weft_hash_bytes(key.data, key.size, core->secret);
+}
+
 /* The key of the u64 shape that has this hash. */
 uint64_t weft_core_unhash_u64(const weft_core *core, uint64_t hash);
 

@@ -47,18 +47,18 @@
  *   random order: instructions, locked instructions (there are no fences), lines that come from
  *   memory. tests/cost counts them. The lines: the bucket's; in the bytes shape the entry's, of 64
  *   bytes with its key and value, which may lie on two lines; the allocator's.
- *     u64    hit                80      0.0     0.9  guard, hash, one look at three pairs
+ *     u64    hit                81      0.0     0.9  guard, hash, one look at three pairs
  *     u64    miss               78      0.0     0.9  the same
- *     u64    update            167      1.0     0.9  CAS pair
- *     u64    fetch add         206      1.0     0.4  CAS pair
- *     u64    insert            364      1.9     1.2  CAS state (announce), CAS pair (fill)
- *     u64    insert there      255      2.0     0.4  the same two, on a line of the thread's own
- *     u64    remove            261      1.4     0.9  CAS pair
- *     bytes  hit               280      0.0     2.3  guard, hash, six tags, the key, a copy
- *     bytes  miss              207      0.0     0.9  guard, hash, six tags
- *     bytes  update           1130      2.1     3.2  malloc, CAS word; retire: CAS bag; free
- *     bytes  insert           1020      2.0     2.2  malloc, CAS word (reserve), CAS state (valid)
- *     bytes  remove           1045      3.2     2.7  CAS word, CAS state (sweep); retire; free
+ *     u64    update            170      1.0     0.9  CAS pair
+ *     u64    fetch add         211      1.0     0.4  CAS pair
+ *     u64    insert            361      1.9     1.2  CAS state (announce), CAS pair (fill)
+ *     u64    insert there      250      2.0     0.4  the same two, on a line of the thread's own
+ *     u64    remove            262      1.4     0.9  CAS pair
+ *     bytes  hit               217      0.0     2.2  guard, hash, six tags, the key, a copy
+ *     bytes  miss              158      0.0     0.9  guard, hash, six tags
+ *     bytes  update           1160      2.1     3.2  malloc, CAS word; retire: CAS bag; free
+ *     bytes  insert           1048      2.0     2.3  malloc, CAS word (reserve), CAS state (valid)
+ *     bytes  remove           1067      3.2     2.6  CAS word, CAS state (sweep); retire; free
  *
  * Rejected
  *   Reserving slots through the head (two CASes on one word and plain stores between): the same
@@ -71,6 +71,7 @@
  *   (marked migration), picos Htbl (idempotent helpers), junction (invertible hashes in place of
  *   keys), parlayhash (growth by bucket pressure).
  */
+#include "engine/lockfree_bytes.h"
 #include "engine/lockfree_layout.h"
 #include "engine/lockfree_overflow.h"
 #include "engine/lockfree_u64.h"
@@ -128,44 +129,6 @@ static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position 
             return;
         }
     }
-}
-
-/* The words whose tag is the key's, as a set of slots; without a branch, as for pairs. */
-static WEFT_ALWAYS_INLINE uint64_t match_words(bucket *at, uint64_t hash) {
-    uint64_t match = 0;
-#if defined(__SSE2__) && !defined(WEFT_CALLS_ONLY)
-    /* Words by 8 aligned bytes each, as in look_at_slots; of a word's four lanes of 16 bits the
-     * last is the tag, whose comparison is the sign. x86 orders loads. */
-    typedef double two __attribute__((vector_size(16)));
-    two tags, first, second, third;
-    uint64_t more;
-    __asm__ __volatile__(
-        "movq %[hash], %[tags]\n\t"
-        "punpcklqdq %[tags], %[tags]\n\t"
-        "movq %[w0], %[first]\n\t"
-        "movhps %[w1], %[first]\n\t"
-        "movq %[w2], %[second]\n\t"
-        "movhps %[w3], %[second]\n\t"
-        "movq %[w4], %[third]\n\t"
-        "movhps %[w5], %[third]\n\t"
-        "pcmpeqw %[tags], %[first]\n\t"
-        "pcmpeqw %[tags], %[second]\n\t"
-        "pcmpeqw %[tags], %[third]\n\t"
-        "shufps $0xdd, %[second], %[first]\n\t"
-        "movmskps %[first], %k[match]\n\t"
-        "movmskpd %[third], %k[more]"
-        : [tags] "=&x"(tags), [first] "=&x"(first), [second] "=&x"(second), [third] "=&x"(third),
-          [match] "=&r"(match), [more] "=&r"(more)
-        : [hash] "r"(hash), [w0] "m"(at->words[0]), [w1] "m"(at->words[1]), [w2] "m"(at->words[2]),
-          [w3] "m"(at->words[3]), [w4] "m"(at->words[4]), [w5] "m"(at->words[5]));
-    return match | more << 4;
-#endif
-#pragma GCC unroll 6
-    for (unsigned i = 0; i < WORDS; i++) {
-        uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
-        match |= (uint64_t)(word >> TAG_SHIFT == hash >> TAG_SHIFT) << i;
-    }
-    return match;
 }
 
 /* Looks through the words that the state calls valid and whose tag is the key's. */
@@ -295,36 +258,8 @@ static WEFT_ALWAYS_INLINE bool look_up(weft_core *core, const weft_key *key, uin
     return position.present;
 }
 
-/* Nearly always the root's bucket is not on the move, and its slots tell. */
+/* When the plain case has not told. */
 static WEFT_HOT bool lockfree_look_bytes(weft_core *core, const weft_key *key, uint64_t *out) {
-    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES && core->table != NULL);
-    const face *door = door_of(core);
-    if (WEFT_UNLIKELY(door == NULL)) {
-        return false;
-    }
-    bucket *at = &door->buckets[key->hash & door->mask];
-    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-    const weft_entry *entry = NULL;
-    if (WEFT_UNLIKELY(is_frozen(state))) {
-        return look_up(core, key, out, WEFT_SHAPE_BYTES);
-    }
-    for (uint64_t match = match_words(at, key->hash) & valid_slots(state); match != 0;
-         match &= match - 1) {
-        /* Acquire: the entry. Pairs with the CAS of its writer. */
-        uint64_t word = weft_load_acquire(&at->words[__builtin_ctzll(match)]);
-        const weft_entry *here = word_entry(word);
-        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 &&
-            weft_entry_has_key(here, key->bytes)) {
-            entry = here;
-            break;
-        }
-    }
-    bool sure = entry != NULL || (state & filter_bit(key->hash)) == 0;
-    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
-    if (WEFT_LIKELY(sure && weft_load_acquire(&at->head.first) == state)) {
-        *out = (uintptr_t)entry;
-        return entry != NULL;
-    }
     return look_up(core, key, out, WEFT_SHAPE_BYTES);
 }
 

@@ -115,14 +115,6 @@ uint64_t weft_core_entries(const weft_core *core) {
     return sum < 0 ? 0 : (uint64_t)sum;
 }
 
-uint64_t weft_core_hash_bytes(const weft_core *core, weft_bytes key) {
-    if (WEFT_UNLIKELY(core->hash != NULL)) {
-        /* Mixed again: users bring identities and truncated hashes. */
-        return weft_mix_with(&core->mixer, core->hash(core->hash_ctx, key, core->hash_seed));
-    }
-    return weft_hash_bytes(key.data, key.size, core->secret);
-}
-
 uint64_t weft_core_unhash_u64(const weft_core *core, uint64_t hash) {
     return weft_unmix_with(&core->mixer, hash);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_map: open, close, and the operations that only look. */
+#include "engine/lockfree_bytes.h"
 #include "map/ahead.h"
 #include "map/recording.h"
 
@@ -27,9 +28,12 @@ static inline weft_entry *find_hashed(weft_map_impl *impl, weft_core *core, cons
     weft_entry *entry;
     weft_recording_note_get(impl, key);
     do {
-        uint64_t cell;
-        bool present = core->engine->look[WEFT_SHAPE_BYTES](core, key, &cell);
-        entry = present ? (weft_entry *)(uintptr_t)cell : NULL;
+        uint64_t found;
+        if (WEFT_UNLIKELY(!plain_look(core, key, &found)) &&
+            !core->engine->look[WEFT_SHAPE_BYTES](core, key, &found)) {
+            found = 0;
+        }
+        entry = (weft_entry *)(uintptr_t)found;
         /* Another round if it left after it was found. */
     } while (entry != NULL && WEFT_UNLIKELY(!weft_entry_look(entry, view)));
     return entry;
@@ -48,18 +52,23 @@ static inline weft_entry *find_entry(weft_map *map, weft_bytes bytes, weft_view 
 
 enum { COPY_STEP = 16 };
 
-static inline int copy_out(const weft_view *view, weft_buffer *out) {
-    out->size = view->value.size;
-    out->version = view->version;
-    size_t size = out->size < out->capacity ? out->size : out->capacity;
+/* Part by part, as what is stored in parts is slow to load as a whole. */
+static WEFT_ALWAYS_INLINE int copy_value(const void *value, size_t value_size, weft_buffer *out) {
+    out->size = value_size;
+    size_t size = value_size < out->capacity ? value_size : out->capacity;
     if (WEFT_LIKELY(size - COPY_STEP <= COPY_STEP)) { /* two moves that may overlap: no call */
-        memcpy(out->data, view->value.data, COPY_STEP);
-        memcpy((char *)out->data + size - COPY_STEP,
-               (const char *)view->value.data + size - COPY_STEP, COPY_STEP);
+        memcpy(out->data, value, COPY_STEP);
+        memcpy((char *)out->data + size - COPY_STEP, (const char *)value + size - COPY_STEP,
+               COPY_STEP);
     } else if (size != 0) {
-        memcpy(out->data, view->value.data, size);
+        memcpy(out->data, value, size);
     }
-    return size == out->size ? WEFT_OK : WEFT_TRUNCATED;
+    return size == value_size ? WEFT_OK : WEFT_TRUNCATED;
+}
+
+static inline int copy_out(const weft_view *view, weft_buffer *out) {
+    out->version = view->version;
+    return copy_value(view->value.data, view->value.size, out);
 }
 
 /* Inside a guard. */
@@ -71,12 +80,51 @@ static int get_guarded(weft_map *map, weft_bytes key, weft_buffer *out) {
     return find_entry(map, key, &view) != NULL ? copy_out(&view, out) : WEFT_NOT_FOUND;
 }
 
-WEFT_HOT int weft_map_get(weft_map *map, weft_bytes key, weft_buffer *out) {
+static WEFT_NOINLINE int get_anyhow(weft_map *map, weft_bytes key, weft_buffer *out) {
     weft_guard guard;
     weft_epoch_enter(&guard);
     int status = get_guarded(map, key, out);
     weft_epoch_leave(&guard);
     return status;
+}
+
+/* No status of the library: for the general way. */
+enum { NOT_PLAIN = INT32_MIN };
+
+/* Inside a guard: an entry with its key and value behind its head, in a slot of a bucket that is
+ * not on the move. */
+static WEFT_ALWAYS_INLINE int get_plain(const weft_core *core, weft_bytes bytes, weft_buffer *out) {
+    weft_key key = {.hash = weft_core_hash_bytes(core, bytes), .bytes = bytes};
+    uint64_t found;
+    if (WEFT_UNLIKELY(!plain_look(core, &key, &found))) {
+        return NOT_PLAIN;
+    }
+    if (found == 0) {
+        return WEFT_NOT_FOUND;
+    }
+    const weft_entry *entry = (const weft_entry *)(uintptr_t)found;
+    /* Acquire: as in weft_entry_look. Pairs with the release of the link in weft_limbo_retire. */
+    uint64_t version = weft_load_acquire(&entry->version);
+    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags);
+    if (WEFT_UNLIKELY(word > WEFT_KEY_SIZE_MAX)) { /* a flag, or a reason: it has left */
+        return NOT_PLAIN;
+    }
+    out->version = version;
+    return copy_value(entry->bytes + word, entry->value_size, out);
+}
+
+WEFT_HOT int weft_map_get(weft_map *map, weft_bytes key, weft_buffer *out) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    weft_record *record = *weft_thread_slot();
+    if (WEFT_UNLIKELY(impl == NULL) || WEFT_UNLIKELY(record == NULL) ||
+        WEFT_UNLIKELY(weft_load_relaxed(&impl->recording) != NULL) ||
+        WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
+        return get_anyhow(map, key, out);
+    }
+    weft_epoch_enter_record(record);
+    int status = get_plain(weft_map_core(impl), key, out);
+    weft_epoch_leave_record(record);
+    return WEFT_LIKELY(status != NOT_PLAIN) ? status : get_anyhow(map, key, out);
 }
 
 int weft_map_get_hashed(weft_map *map, const weft_hashed *key, weft_buffer *out) {

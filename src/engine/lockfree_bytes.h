@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Engine "lockfree", bytes shape: the plain case of a lookup, which is nearly all: the root's
+ * bucket is not on the move, and its slots tell. It is inlined into the lookups of src/map/map.c;
+ * all else goes through the engine's look. */
+#ifndef WEFT_ENGINE_LOCKFREE_BYTES_H
+#define WEFT_ENGINE_LOCKFREE_BYTES_H
+
+#include "engine/lockfree_layout.h"
+
+/* The words whose tag is the key's, as a set of slots; without a branch, as for pairs. */
+static WEFT_ALWAYS_INLINE uint64_t match_words(bucket *at, uint64_t hash) {
+    uint64_t match = 0;
+#if defined(__SSE2__) && !defined(WEFT_CALLS_ONLY)
+    /* Words by 8 aligned bytes each, as in look_at_slots; of a word's four lanes of 16 bits the
+     * last is the tag, whose comparison is the sign. x86 orders loads. */
+    typedef double two __attribute__((vector_size(16)));
+    two tags, first, second, third;
+    uint64_t more;
+    __asm__ __volatile__(
+        "movq %[hash], %[tags]\n\t"
+        "punpcklqdq %[tags], %[tags]\n\t"
+        "movq %[w0], %[first]\n\t"
+        "movhps %[w1], %[first]\n\t"
+        "movq %[w2], %[second]\n\t"
+        "movhps %[w3], %[second]\n\t"
+        "movq %[w4], %[third]\n\t"
+        "movhps %[w5], %[third]\n\t"
+        "pcmpeqw %[tags], %[first]\n\t"
+        "pcmpeqw %[tags], %[second]\n\t"
+        "pcmpeqw %[tags], %[third]\n\t"
+        "shufps $0xdd, %[second], %[first]\n\t"
+        "movmskps %[first], %k[match]\n\t"
+        "movmskpd %[third], %k[more]"
+        : [tags] "=&x"(tags), [first] "=&x"(first), [second] "=&x"(second), [third] "=&x"(third),
+          [match] "=&r"(match), [more] "=&r"(more)
+        : [hash] "r"(hash), [w0] "m"(at->words[0]), [w1] "m"(at->words[1]), [w2] "m"(at->words[2]),
+          [w3] "m"(at->words[3]), [w4] "m"(at->words[4]), [w5] "m"(at->words[5]));
+    return match | more << 4;
+#endif
+#pragma GCC unroll 6
+    for (unsigned i = 0; i < WORDS; i++) {
+        uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
+        match |= (uint64_t)(word >> TAG_SHIFT == hash >> TAG_SHIFT) << i;
+    }
+    return match;
+}
+
+/* The entry's address, or 0 if the key is absent. False: this is not a plain case, or the bucket
+ * changed meanwhile. */
+static WEFT_ALWAYS_INLINE bool plain_look(const weft_core *core, const weft_key *key,
+                                          uint64_t *out) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES);
+    const face *door = door_of(core);
+    if (WEFT_UNLIKELY(door == NULL)) {
+        return false;
+    }
+    bucket *at = &door->buckets[key->hash & door->mask];
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    const weft_entry *entry = NULL;
+    if (WEFT_UNLIKELY(is_frozen(state))) { /* its entries may have been freed where they moved to */
+        return false;
+    }
+    for (uint64_t match = match_words(at, key->hash) & valid_slots(state); match != 0;
+         match &= match - 1) {
+        /* Acquire: the entry. Pairs with the CAS of its writer. */
+        uint64_t word = weft_load_acquire(&at->words[__builtin_ctzll(match)]);
+        const weft_entry *here = word_entry(word);
+        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 &&
+            weft_entry_has_key(here, key->bytes)) {
+            entry = here;
+            break;
+        }
+    }
+    bool sure = entry != NULL || (state & filter_bit(key->hash)) == 0;
+    *out = (uintptr_t)entry;
+    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
+    return WEFT_LIKELY(sure && weft_load_acquire(&at->head.first) == state);
+}
+
+#endif
