@@ -15,9 +15,12 @@ function(weft_mutant_of number file test suffix)
     weft_register(lin ${name} lin_${name} --find ${ARGN})
 endfunction()
 
-# weft_mutant(number file engine shape): by the programs of this engine and shape.
+# weft_mutant(number file engine shape [from]): by the programs of this engine and shape; seeds from
+# `from` on, 1 otherwise.
 function(weft_mutant number file engine shape)
-    weft_mutant_of(${number} ${file} map_schedule_test _${shape} ${engine} ${shape} 1500000)
+    set(from 1 ${ARGN})
+    list(GET from -1 from)
+    weft_mutant_of(${number} ${file} map_schedule_test _${shape} ${engine} ${shape} ${from} 1500000)
 endfunction()
 
 weft_mutant(1 src/engine/lockfree.c LOCKFREE bytes) # loses updates
@@ -34,6 +37,7 @@ weft_mutant(10 src/engine/lockfree_snapshot.c LOCKFREE u64) # believes what may 
 weft_mutant(11 src/engine/lockfree_snapshot.c LOCKFREE u64) # opens the door without waiting
 weft_mutant(12 src/engine/lockfree.c LOCKFREE bytes)        # writes into buckets of an image
 weft_mutant(13 src/map/snapshot.c LOCKFREE bytes)           # frees what a snapshot shows
+weft_mutant(14 src/map/u64map.c LOCKFREE u64 1000000000000) # announces itself on another toggle
 weft_mutant(15 src/map/u64many.c LOCKFREE u64)              # looks behind a closed door
 weft_mutant_of(16 src/map/bury.c bury_schedule_test "" 1000000) # gives a piece back twice
 weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what others look at

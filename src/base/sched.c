@@ -7,6 +7,7 @@
 #include "base/atomic.h"
 #include "base/hash.h"
 #include "base/sched_switch.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,8 @@ typedef struct run {
     uint64_t steps;
     uint64_t limit;
     uint64_t change_at[WEFT_SCHED_FIBERS_MAX]; /* PCT */
+    unsigned next_turn;                        /* SCRIPT: behind the one under way */
+    weft_sched_turn left;                      /* SCRIPT: of the turn under way */
     weft_sched_result result;
 } run;
 
@@ -198,6 +201,29 @@ static unsigned choose_dfs(run *r, bool must_leave) {
     return nth_alive(r, r->current, taken - 1);
 }
 
+/* ---- script ---- */
+
+/* False if there is none. */
+static bool take_turn(run *r) {
+    if (r->next_turn >= r->options->turns_count) {
+        r->left = (weft_sched_turn){UINT_MAX, 0};
+        return false;
+    }
+    r->left = r->options->turns[r->next_turn++];
+    return true;
+}
+
+static unsigned choose_script(run *r, bool must_leave) {
+    bool over = r->left.operations == 0 && r->left.points-- == 0 && take_turn(r);
+    return over || must_leave ? nth_alive(r, r->current, 0) : r->current;
+}
+
+void weft_sched_operation_end(void) {
+    if (running && running->left.operations != 0) {
+        running->left.operations--;
+    }
+}
+
 /* ---- the run ---- */
 
 static unsigned choose(run *r, bool must_leave) {
@@ -206,6 +232,8 @@ static unsigned choose(run *r, bool must_leave) {
         return choose_pct(r, must_leave);
     case WEFT_SCHED_DFS:
         return choose_dfs(r, must_leave);
+    case WEFT_SCHED_SCRIPT:
+        return choose_script(r, must_leave);
     default:
         return choose_uniform(r, must_leave);
     }
@@ -241,6 +269,9 @@ static unsigned choose_after_end(run *r) {
         return choose_pct(r, false);
     case WEFT_SCHED_DFS:
         nth = descend(r->options->tree, r->alive);
+        break;
+    case WEFT_SCHED_SCRIPT:
+        (void)take_turn(r);
         break;
     default:
         nth = draw_below(r, r->alive);
@@ -299,6 +330,10 @@ static unsigned choose_first(run *r) {
         r->options->tree->used = 0;
         return descend(r->options->tree, r->count);
     }
+    if (r->options->strategy == WEFT_SCHED_SCRIPT) {
+        (void)take_turn(r);
+        return 0;
+    }
     return draw_below(r, r->count);
 }
 
@@ -328,10 +363,16 @@ weft_sched_result weft_sched_run(const weft_sched_options *options, const weft_s
 }
 
 void weft_sched_describe(const weft_sched_options *options, char *text, size_t capacity) {
-    static const char *const names[] = {"uniform", "pct", "dfs"};
-    (void)snprintf(text, capacity, "strategy=%s seed=%llu depth=%u length=%llu step_limit=%llu",
-                   names[options->strategy], (unsigned long long)options->seed, options->depth,
-                   (unsigned long long)options->length, (unsigned long long)options->step_limit);
+    static const char *const names[] = {"uniform", "pct", "dfs", "script"};
+    int used =
+        snprintf(text, capacity, "strategy=%s seed=%llu depth=%u length=%llu step_limit=%llu",
+                 names[options->strategy], (unsigned long long)options->seed, options->depth,
+                 (unsigned long long)options->length, (unsigned long long)options->step_limit);
+    for (unsigned i = 0; i < options->turns_count && used >= 0 && (size_t)used < capacity; i++) {
+        const weft_sched_turn *turn = &options->turns[i];
+        used += snprintf(text + used, capacity - (size_t)used, "%s%u+%u", i == 0 ? " turns=" : ",",
+                         turn->operations, turn->points);
+    }
 }
 
 bool weft_sched_inside(void) {

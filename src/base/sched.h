@@ -16,8 +16,15 @@ typedef enum weft_sched_strategy {
     WEFT_SCHED_UNIFORM = 0, /* at each point, with a chance of 1 / 2^depth, any fiber */
     WEFT_SCHED_PCT =
         1, /* fixed random priorities, `depth` - 1 changes (Burckhardt and others 2010) */
-    WEFT_SCHED_DFS = 2, /* all schedules with at most `depth` preemptions, one after the other */
+    WEFT_SCHED_DFS = 2,    /* all schedules with at most `depth` preemptions, one after the other */
+    WEFT_SCHED_SCRIPT = 3, /* the fibers take turns, as `turns` says; then they end one by one */
 } weft_sched_strategy;
+
+/* A turn ends so many points after the end of so many operations (weft_sched_operation_end). */
+typedef struct weft_sched_turn {
+    unsigned operations;
+    unsigned points;
+} weft_sched_turn;
 
 typedef struct weft_sched_options {
     weft_sched_strategy strategy;
@@ -26,6 +33,8 @@ typedef struct weft_sched_options {
     uint64_t length; /* PCT: expected number of points; change points are drawn below it. 0: 1000 */
     uint64_t step_limit; /* points after which the run is given up as a livelock. 0: 1 000 000 */
     struct weft_sched_tree *tree; /* DFS: where it is; made with weft_sched_tree_new */
+    const weft_sched_turn *turns; /* SCRIPT, and how many; fiber 0 has the first one */
+    unsigned turns_count;
 } weft_sched_options;
 
 enum { WEFT_SCHED_FIBERS_MAX = 16 };
@@ -55,6 +64,9 @@ void weft_sched_describe(const weft_sched_options *options, char *text, size_t c
 
 /* Free the pooled stacks of this thread. */
 void weft_sched_release(void);
+
+/* Said by a fiber between two operations. */
+void weft_sched_operation_end(void);
 
 bool weft_sched_inside(void);
 /* Points passed in the run under way; outside 0. Also the logical time of a history. */

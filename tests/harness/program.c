@@ -134,6 +134,26 @@ void weft_program_make(weft_program *program, weft_engine_id engine, weft_subjec
     }
 }
 
+/* Each thread begins with a get: the first operation of a thread has other things to do too. */
+void weft_program_make_churn(weft_program *program, weft_engine_id engine, weft_subject_shape shape,
+                             uint64_t seed) {
+    static const unsigned ops[] = {WEFT_HISTORY_INSERT, WEFT_HISTORY_PUT, WEFT_HISTORY_REMOVE,
+                                   WEFT_HISTORY_GET};
+    weft_prng prng = weft_prng_of(seed);
+    *program = (weft_program){.engine = engine, .shape = shape, .seed = seed, .threads = 2};
+    program->keys = 1;
+    program->reuse = weft_prng_below(&prng, 2);
+    program->ops[0] = 2;
+    program->list[0][0] = (weft_program_op){.op = WEFT_HISTORY_GET};
+    program->list[0][1] = (weft_program_op){.op = ops[weft_prng_below(&prng, 4)], .value = 9};
+    program->ops[1] = WEFT_PROGRAM_OPS_MAX;
+    program->list[1][0] = (weft_program_op){.op = WEFT_HISTORY_GET};
+    for (unsigned i = 1; i < WEFT_PROGRAM_OPS_MAX; i++) {
+        unsigned op = i % 2 != 0 ? WEFT_HISTORY_INSERT : WEFT_HISTORY_REMOVE;
+        program->list[1][i] = (weft_program_op){.op = op, .value = i};
+    }
+}
+
 /* ---- running ---- */
 
 typedef struct walk_result {
@@ -328,6 +348,9 @@ static void run_thread(void *ctx) {
     weft_program_runner *runner = self->runner;
     const weft_program *program = runner->program;
     for (unsigned i = 0; i < program->ops[self->number]; i++) {
+        if (i != 0) {
+            weft_sched_operation_end();
+        }
         const weft_program_op *op = &program->list[self->number][i];
         bool numbers = program->shape == WEFT_SUBJECT_U64;
         if (op->op == WEFT_HISTORY_SNAPSHOT) {

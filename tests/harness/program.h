@@ -49,6 +49,10 @@ typedef struct weft_program {
 void weft_program_make(weft_program *program, weft_engine_id engine, weft_subject_shape shape,
                        uint64_t seed);
 
+/* The same for programs of two threads: an operation, beside one key that comes and goes. */
+void weft_program_make_churn(weft_program *program, weft_engine_id engine, weft_subject_shape shape,
+                             uint64_t seed);
+
 typedef struct weft_program_runner weft_program_runner;
 
 weft_program_runner *weft_program_runner_new(void);

@@ -5,7 +5,9 @@
  *
  *   map_schedule_test                        all engines; WEFT_SCHEDULES schedules of each (100000)
  *   map_schedule_test ENGINE SHAPE FROM N    N seeds of one engine and shape, from FROM
- *   map_schedule_test --find ENGINE SHAPE N  exit 0 if one of the first N seeds fails, else 1
+ *   map_schedule_test --find ENGINE SHAPE FROM N
+ *                                            exit 0 if one of the N seeds from FROM fails, else 1
+ * Seeds from CHURN on, 10^12, are programs of two threads, in scripted turns.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,13 +38,15 @@ enum { ENGINES = sizeof engines / sizeof *engines };
 static const char *const shapes[] = {"bytes", "u64"};
 static weft_program_runner *runner;
 
+#define CHURN UINT64_C(1000000000000)
+
 /* A schedule takes less than a millisecond; one that takes so long never ends. */
 enum { SECONDS_AT_MOST = 20 };
 
 /* What is being run, for the line that repeats it. */
 static struct {
     char replay[256];
-    char schedule[128];
+    char schedule[256];
     bool failure_is_wanted;
 } now;
 
@@ -68,10 +72,30 @@ static void catch_crashes(void) {
     (void)sigaction(SIGALRM, &action, NULL);
 }
 
+/* The first thread stops in the middle of its operation, again and again, for some steps of the
+ * other one, some of whose stops come after it has inserted and removed a few times. */
+static weft_sched_options churn_schedule_of(uint64_t seed) {
+    enum { TURNS = 7, FEW = 8, MANY = 32 };
+    static weft_sched_turn turns[TURNS];
+    weft_prng prng = weft_prng_of(~seed);
+    for (unsigned i = 0; i < TURNS; i++) {
+        turns[i].operations = i < 2 ? 1 : 0; /* each one's get */
+        if (i % 2 != 0 && weft_prng_below(&prng, i < 2 ? 2 : 4) == 0) {
+            turns[i].operations += 2;
+        }
+        turns[i].points = weft_prng_below(&prng, weft_prng_below(&prng, 2) != 0 ? FEW : MANY);
+    }
+    return (weft_sched_options){
+        .strategy = WEFT_SCHED_SCRIPT, .seed = seed, .turns = turns, .turns_count = TURNS};
+}
+
 /* Half of the schedules switch at chance, from at every point to at one in 64; the others are PCT
  * with up to three change points: what one thread does in one go while another is stopped matters
  * as much as steps that alternate. */
 static weft_sched_options schedule_of(uint64_t seed) {
+    if (seed >= CHURN) {
+        return churn_schedule_of(seed);
+    }
     weft_sched_options options = {.strategy = WEFT_SCHED_UNIFORM, .seed = seed};
     options.depth = (unsigned)(seed / 2 % 7);
     if (seed % 2 != 0) {
@@ -87,7 +111,11 @@ static const char *run_seed(unsigned engine, weft_subject_shape shape, uint64_t 
                    engines[engine].name, shapes[shape], (unsigned long long)seed);
     alarm(SECONDS_AT_MOST);
     weft_program program;
-    weft_program_make(&program, engines[engine].id, shape, seed);
+    if (seed >= CHURN) {
+        weft_program_make_churn(&program, engines[engine].id, shape, seed);
+    } else {
+        weft_program_make(&program, engines[engine].id, shape, seed);
+    }
     weft_sched_options schedule = schedule_of(seed);
     weft_sched_describe(&schedule, now.schedule, sizeof now.schedule);
     return weft_program_run(runner, &program, &schedule);
@@ -112,9 +140,11 @@ static uint64_t run_seeds(unsigned engine, weft_subject_shape shape, uint64_t fr
         }
     }
     double seconds = (double)(weft_clock_monotonic_ns() - start) / 1e9;
-    printf("%s %s: %llu schedules in %.1f s, %.0f a second, %.0f points each, %llu snapshots\n",
-           engines[engine].name, shapes[shape], (unsigned long long)count, seconds,
-           (double)count / seconds, (double)(weft_program_points(runner) - points) / (double)count,
+    printf("%s %s: %llu schedules from %llu in %.1f s, %.0f a second, %.0f points each, %llu "
+           "snapshots\n",
+           engines[engine].name, shapes[shape], (unsigned long long)count, (unsigned long long)from,
+           seconds, (double)count / seconds,
+           (double)(weft_program_points(runner) - points) / (double)count,
            (unsigned long long)(weft_program_snapshots(runner) - snapshots));
     return count;
 }
@@ -130,6 +160,7 @@ static void every_engine_is_linearizable(void **state) {
     for (unsigned engine = 0; engine < ENGINES; engine++) {
         for (int shape = WEFT_SUBJECT_BYTES; shape <= WEFT_SUBJECT_U64; shape++) {
             assert_int_equal(run_seeds(engine, (weft_subject_shape)shape, 1, each), each);
+            assert_int_equal(run_seeds(engine, (weft_subject_shape)shape, CHURN, each), each);
         }
     }
 }
@@ -247,11 +278,9 @@ static int run_arguments(char **arguments) {
 
 int main(int argc, char **argv) {
     catch_crashes();
-    if (argc == 5 && strcmp(argv[1], "--find") == 0) {
-        static char from[] = "1";
-        char *arguments[] = {argv[2], argv[3], from, argv[4]};
+    if (argc == 6 && strcmp(argv[1], "--find") == 0) {
         now.failure_is_wanted = true;
-        return run_arguments(arguments) == 1 ? 0 : 1;
+        return run_arguments(argv + 2) == 1 ? 0 : 1;
     }
     if (argc == 5) {
         return run_arguments(argv + 1);

@@ -157,6 +157,39 @@ static void search_finds_by_bound(void **state) {
     }
 }
 
+static void steps_and_ends(void *ctx) {
+    for (int i = 0; i < ROUNDS; i++) {
+        note((uintptr_t)ctx);
+        (void)weft_fetch_add_seq_cst(&counter, 1);
+        weft_sched_operation_end();
+    }
+}
+
+/* A fiber is stopped at its points, which come before the steps: what it does until then counts. */
+static void script_is_followed(void **state) {
+    (void)state;
+    static const struct {
+        weft_sched_turn turns[3];
+        const char *order;
+    } cases[] = {
+        {{{0, 0}, {0, 0}, {0, 0}}, "1211112222"},
+        {{{0, 2}, {0, 0}, {0, 1}}, "1112112222"},
+        {{{3, 0}, {1, 1}, {0, 9}}, "1111222122"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        weft_sched_options options = {
+            .strategy = WEFT_SCHED_SCRIPT, .turns = cases[i].turns, .turns_count = 3};
+        trace = 0;
+        assert_int_equal(run_same(&options, steps_and_ends, 2), WEFT_SCHED_DONE);
+        uint64_t found = trace;
+        trace = 0;
+        for (const char *at = cases[i].order; *at != 0; at++) {
+            note((uint64_t)(*at - '0'));
+        }
+        assert_int_equal(found, trace);
+    }
+}
+
 static void wait_for_ever(void *ctx) {
     (void)ctx;
     while (weft_load_acquire(&counter) != UINT64_MAX) { /* pairs with nothing: nobody writes it */
@@ -175,7 +208,7 @@ static void wait_for_others(void *ctx) {
 
 static void livelock_is_told(void **state) {
     (void)state;
-    for (int strategy = WEFT_SCHED_UNIFORM; strategy <= WEFT_SCHED_DFS; strategy++) {
+    for (int strategy = WEFT_SCHED_UNIFORM; strategy <= WEFT_SCHED_SCRIPT; strategy++) {
         weft_sched_options options = {
             .strategy = (weft_sched_strategy)strategy, .depth = 1, .step_limit = 10000};
         options.tree = weft_sched_tree_new();
@@ -327,6 +360,11 @@ static void description_names_everything(void **state) {
     char text[128];
     weft_sched_describe(&options, text, sizeof text);
     assert_string_equal(text, "strategy=pct seed=7 depth=3 length=40 step_limit=9");
+    static const weft_sched_turn turns[] = {{1, 20}, {0, 3}};
+    options = (weft_sched_options){.strategy = WEFT_SCHED_SCRIPT, .turns = turns, .turns_count = 2};
+    weft_sched_describe(&options, text, sizeof text);
+    assert_string_equal(text,
+                        "strategy=script seed=0 depth=0 length=0 step_limit=0 turns=1+20,0+3");
 }
 
 static int tear_down(void **state) {
@@ -341,6 +379,7 @@ int main(void) {
         cmocka_unit_test(same_seed_same_run),
         cmocka_unit_test(search_is_exhaustive),
         cmocka_unit_test(search_finds_by_bound),
+        cmocka_unit_test(script_is_followed),
         cmocka_unit_test(livelock_is_told),
         cmocka_unit_test(locks_exclude),
         cmocka_unit_test(fibers_are_threads),

@@ -40,6 +40,25 @@ MODELS = [
     Model("u64-churn", "u64_bucket.pml", ["CAST=5"], False, {}),
     Model("u64-churn-deep", "u64_bucket.pml", ["CAST=6"], True, {
         7: "announces itself over a pair that does not agree with the state"}),
+    Model("bytes-churn", "word_bucket.pml", ["TURNS=3"], False, {
+        1: "believes a look at a bucket that changed meanwhile",
+        4: "forgets the versions of removed keys",
+        5: "fills slots that are still valid"}),
+    Model("growth-twice", "growth.pml", ["TABLE=124", "CAST=3", "MOVES=2"], False, {
+        11: "the readers' generation moves on before all groups have"}),
+    Model("growth-merge", "growth.pml", ["TABLE=121", "CAST=3", "MOVES=2"], False, {
+        6: "marks slots by a store",
+        8: "forgets the versions of keys that are gone"}),
+    Model("merge-growth", "growth.pml", ["TABLE=212", "CAST=3", "MOVES=2"], False, {
+        9: "fills by a store"}),
+    Model("growth-halves", "growth.pml", ["TABLE=121", "CAST=4", "MOVES=1"], False, {
+        7: "asks the entry to which half it belongs",
+        10: "looks at entries that may have moved on in the other half"}),
+    Model("merge-one-key", "growth.pml", ["TABLE=212", "CAST=5", "MOVES=1"], False, {
+        2: "looks at a frozen bucket without asking whether its keys have moved"}),
+    Model("growth-any", "growth.pml", ["TABLE=121", "CAST=1", "MOVES=1"], True, {}),
+    Model("merge-any", "growth.pml", ["TABLE=212", "CAST=1", "MOVES=1"], True, {}),
+    Model("growth-movers", "growth.pml", ["TABLE=121", "CAST=2", "MOVES=2"], True, {}),
 ]
 # Found quickly even where the whole space takes long.
 QUICK_MUTANTS = {("u64-churn-deep", 7)}
