@@ -8,11 +8,10 @@
 
 enum {
     BUCKET_BITS_MAX = 44,
-    BUCKETS_FIRST = 128,  /* more than the fewest: of a hundred entries hardly one overflows */
     MOVE_FACTOR = 2,      /* a next generation is so much larger or smaller */
     GROUPS_PER_CHUNK = 4, /* what one writer moves in passing */
     CHUNKS_CHECKED = 64,  /* flags one writer looks at when all chunks were handed out */
-    SHRINK_DIVISOR = 4,   /* shrink below 1/4 of the load at which it grows */
+    SHRINK_DIVISOR = 8,   /* shrink below 1/8 of the load at which it grows */
 };
 
 /* ---- generations ----------------------------------------------------------------------------- */
@@ -72,7 +71,7 @@ generation *weft_lockfree_first_generation(weft_core *core) {
     WEFT_ASSERT(core->table != NULL);
     lockfree_table *table = table_of(core);
     void *root = NULL;
-    uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_FIRST);
+    uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
     generation *gen = weft_lockfree_generation_new(core, floor, NULL);
     if (gen == NULL && floor > BUCKETS_MIN) {
         gen = weft_lockfree_generation_new(core, BUCKETS_MIN, NULL);
