@@ -131,14 +131,17 @@ static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position 
     }
 }
 
-/* Looks through the words that the state calls valid and whose tag is the key's. */
-static inline void find_in_words(bucket *at, const weft_key *key, weft_position *position) {
+/* Looks through the words that the state calls valid and whose tag is the key's. One that is frozen
+ * must be of the key's half: the other half may have moved on, and its entries may be freed. */
+static inline void find_in_words(bucket *at, const weft_key *key, weft_position *position,
+                                 uint64_t half) {
     WEFT_ASSERT(position->words[AT_BUCKET] == (uintptr_t)at && !position->present);
     uint64_t match = match_words(at, key->hash) & valid_slots(position->words[AT_STATE]);
     for (; match != 0; match &= match - 1) {
         unsigned i = (unsigned)__builtin_ctzll(match);
         uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with swing's CAS: the entry */
-        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 &&
+        bool elsewhere = (word & WORD_FROZEN) != 0 && (word & WORD_UPPER) != half;
+        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 && !elsewhere &&
             weft_entry_has_key(word_entry(word), key->bytes)) {
             found(position, i, word, (uintptr_t)word_entry(word));
             return;
@@ -161,7 +164,7 @@ static void find_in_overflow(weft_core *core, uint64_t link, const weft_key *key
 /* One consistent look at a bucket. False if it changed meanwhile, in a way that matters. The shape
  * is core's, known to the compiler. */
 static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, weft_position *position,
-                                    weft_shape shape) {
+                                    weft_shape shape, uint64_t half) {
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     WEFT_ASSERT(((uintptr_t)at & (sizeof *at - 1)) == 0);
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
@@ -173,7 +176,7 @@ static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, weft_p
     if (shape == WEFT_SHAPE_U64) {
         find_in_pairs(at, key, position);
     } else {
-        find_in_words(at, key, position);
+        find_in_words(at, key, position, half);
     }
     if (WEFT_UNLIKELY((state & filter_bit(key->hash)) != 0 && link != 0) && !position->present) {
         /* The block belongs to the state only if that has not changed. Pairs with the CAS of
@@ -203,6 +206,12 @@ static bool follow(generation **gen, uint64_t hash) {
     return true;
 }
 
+/* The mark that words of this hash have in a frozen bucket. */
+static uint64_t half_of(const generation *gen, uint64_t hash) {
+    const generation *next = weft_load_acquire(&gen->next); /* pairs with begin_move */
+    return next->mask > gen->mask && (hash & (gen->mask + 1)) != 0 ? WORD_UPPER : 0;
+}
+
 static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_position *position,
                                     weft_shape shape) {
     WEFT_ASSERT(table_of(core) != NULL);
@@ -225,7 +234,9 @@ static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_p
             continue;
         }
         position->words[AT_BUCKET] = (uintptr_t)at;
-        if (WEFT_UNLIKELY(!look(core, key, position, shape))) {
+        uint64_t half =
+            shape == WEFT_SHAPE_BYTES && WEFT_UNLIKELY(frozen) ? half_of(gen, key->hash) : 0;
+        if (WEFT_UNLIKELY(!look(core, key, position, shape, half))) {
             continue;
         }
         if (WEFT_LIKELY(!is_frozen(position->words[AT_STATE]))) {

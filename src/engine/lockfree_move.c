@@ -11,7 +11,7 @@ enum {
     MOVE_FACTOR = 2,      /* a next generation is so much larger or smaller */
     GROUPS_PER_CHUNK = 4, /* what one writer moves in passing */
     CHUNKS_CHECKED = 64,  /* flags one writer looks at when all chunks were handed out */
-    SHRINK_DIVISOR = 8,   /* shrink below 1/8 of the load at which it grows */
+    SHRINK_DIVISOR = 4,   /* shrink below 1/4 of the load at which it grows */
 };
 
 /* ---- generations ----------------------------------------------------------------------------- */

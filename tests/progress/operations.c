@@ -10,7 +10,8 @@ enum {
     CROWD = 10,
     MORE = 150,      /* keys that the others insert: enough for a growth */
     MORE_CROWD = 24, /* each of them copies the bucket's overflow */
-    SPARSE = 31,     /* keys left, next to the one: rwlock shrinks below 32, lockfree before */
+    SPARSE = 31,     /* keys left, next to the one: below, the table is too large */
+    SPARSE_LOCKFREE_BYTES = 131,
     RETIRED_BEFORE = 511,
     SEEDS = 8,
     FILLED_MAX = 350,
@@ -283,6 +284,12 @@ static bool fill_to_start(progress_fixture *f, weft_subject_shape shape, bool gr
 
 /* ---- the other states ---- */
 
+/* So many that the map's own removals have not found the table too large, and the next one does. */
+static unsigned sparse(const progress_fixture *f) {
+    bool bytes = f->subject.options.shape == WEFT_SUBJECT_BYTES;
+    return bytes && f->engine == WEFT_ENGINE_LOCKFREE ? SPARSE_LOCKFREE_BYTES : SPARSE;
+}
+
 /* The removals are this thread's, which has counted its own entries: so it is another thread's
  * first removal that looks whether the table has become too large. */
 static bool thin_out(progress_fixture *f, unsigned left) {
@@ -314,8 +321,8 @@ static bool fill(progress_fixture *f) {
         return leave_tables(f);
     case PROGRESS_SPARSE:
     case PROGRESS_SHRINKING:
-        f->present = SPARSE;
-        return thin_out(f, SPARSE + (f->operation->state == PROGRESS_SHRINKING));
+        f->present = sparse(f);
+        return thin_out(f, f->present + (f->operation->state == PROGRESS_SHRINKING));
     case PROGRESS_CLEARED:
         return clear_and_wait(f);
     case PROGRESS_CROWDED:
@@ -378,7 +385,7 @@ void progress_settle(progress_fixture *f) {
         pass_by(f);
     }
     if (f->operation->state == PROGRESS_SHRINKING) {
-        (void)do_op(f, WEFT_HISTORY_REMOVE, PROGRESS_FIRST + SPARSE);
+        (void)do_op(f, WEFT_HISTORY_REMOVE, PROGRESS_FIRST + sparse(f));
     }
     if (f->operation->state == PROGRESS_WORN) {
         for (int i = 0; i < RETIRED_BEFORE; i++) {
