@@ -133,14 +133,14 @@ static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position 
 
 /* Looks through the words that the state calls valid and whose tag is the key's. One that is frozen
  * must be of the key's half: the other half may have moved on, and its entries may be freed. */
-static inline void find_in_words(bucket *at, const weft_key *key, weft_position *position,
-                                 uint64_t half) {
+static inline void find_in_words(bucket *at, const weft_key *key, weft_position *position) {
     WEFT_ASSERT(position->words[AT_BUCKET] == (uintptr_t)at && !position->present);
     uint64_t match = match_words(at, key->hash) & valid_slots(position->words[AT_STATE]);
     for (; match != 0; match &= match - 1) {
         unsigned i = (unsigned)__builtin_ctzll(match);
         uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with swing's CAS: the entry */
-        bool elsewhere = (word & WORD_FROZEN) != 0 && (word & WORD_UPPER) != half;
+        bool elsewhere =
+            (word & WORD_FROZEN) != 0 && (word & WORD_UPPER) != position->words[AT_HALF];
         if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 && !elsewhere &&
             weft_entry_has_key(word_entry(word), key->bytes)) {
             found(position, i, word, (uintptr_t)word_entry(word));
@@ -164,7 +164,7 @@ static void find_in_overflow(weft_core *core, uint64_t link, const weft_key *key
 /* One consistent look at a bucket. False if it changed meanwhile, in a way that matters. The shape
  * is core's, known to the compiler. */
 static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, weft_position *position,
-                                    weft_shape shape, uint64_t half) {
+                                    weft_shape shape) {
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     WEFT_ASSERT(((uintptr_t)at & (sizeof *at - 1)) == 0);
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
@@ -176,7 +176,7 @@ static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, weft_p
     if (shape == WEFT_SHAPE_U64) {
         find_in_pairs(at, key, position);
     } else {
-        find_in_words(at, key, position, half);
+        find_in_words(at, key, position);
     }
     if (WEFT_UNLIKELY((state & filter_bit(key->hash)) != 0 && link != 0) && !position->present) {
         /* The block belongs to the state only if that has not changed. Pairs with the CAS of
@@ -234,9 +234,10 @@ static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_p
             continue;
         }
         position->words[AT_BUCKET] = (uintptr_t)at;
-        uint64_t half =
-            shape == WEFT_SHAPE_BYTES && WEFT_UNLIKELY(frozen) ? half_of(gen, key->hash) : 0;
-        if (WEFT_UNLIKELY(!look(core, key, position, shape, half))) {
+        if (shape == WEFT_SHAPE_BYTES) {
+            position->words[AT_HALF] = WEFT_UNLIKELY(frozen) ? half_of(gen, key->hash) : 0;
+        }
+        if (WEFT_UNLIKELY(!look(core, key, position, shape))) {
             continue;
         }
         if (WEFT_LIKELY(!is_frozen(position->words[AT_STATE]))) {

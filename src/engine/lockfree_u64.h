@@ -9,7 +9,7 @@
 #include "engine/lockfree_layout.h"
 
 /* What a find leaves for the swing, in weft_position.words. */
-enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE, AT_OPEN };
+enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE, AT_OPEN, AT_HALF };
 enum { SLOT_OVERFLOW = 64, SLOT_NONE = 255 };
 
 /* This is not a plain case: for the engine's find and swing. No status of the library. */
