@@ -48,17 +48,17 @@
  *   memory. tests/cost counts them. The lines: the bucket's; in the bytes shape the entry's, of 64
  *   bytes with its key and value, which may lie on two lines; the allocator's.
  *     u64    hit                81      0.0     0.9  guard, hash, one look at three pairs
- *     u64    miss               78      0.0     0.9  the same
+ *     u64    miss               77      0.0     0.9  the same
  *     u64    update            170      1.0     0.9  CAS pair
  *     u64    fetch add         211      1.0     0.4  CAS pair
- *     u64    insert            361      1.9     1.2  CAS state (announce), CAS pair (fill)
+ *     u64    insert            352      1.9     1.2  CAS state (announce), CAS pair (fill)
  *     u64    insert there      250      2.0     0.4  the same two, on a line of the thread's own
- *     u64    remove            262      1.4     0.9  CAS pair
+ *     u64    remove            257      1.4     0.9  CAS pair
  *     bytes  hit               217      0.0     2.2  guard, hash, six tags, the key, a copy
  *     bytes  miss              158      0.0     0.9  guard, hash, six tags
- *     bytes  update           1160      2.1     3.2  malloc, CAS word; retire: CAS bag; free
- *     bytes  insert           1048      2.0     2.3  malloc, CAS word (reserve), CAS state (valid)
- *     bytes  remove           1067      3.2     2.6  CAS word, CAS state (sweep); retire; free
+ *     bytes  update           1167      2.1     3.2  malloc, CAS word; retire: CAS bag; free
+ *     bytes  insert           1043      2.0     2.2  malloc, CAS word (reserve), CAS state (valid)
+ *     bytes  remove           1070      3.2     2.7  CAS word, CAS state (sweep); retire; free
  *
  * Rejected
  *   Reserving slots through the head (two CASes on one word and plain stores between): the same

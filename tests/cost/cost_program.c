@@ -48,7 +48,11 @@ NUMBERS(u64_insert_there, 0, weft_u64map_insert(&numbers, key, value), WEFT_EXIS
 NUMBERS(u64_insert, 1, weft_u64map_insert(&numbers, key, value), WEFT_OK)
 NUMBERS(u64_remove, 1, weft_u64map_remove(&numbers, key), WEFT_OK)
 
+/* The same hashes in each run. */
+static const weft_map_options options = {.size = sizeof options, .hash_seed = 1};
+
 static void run_numbers(void) {
+    require(weft_u64map_open(&numbers, &options), WEFT_OK);
     for (uint64_t i = 0; i < ENTRIES; i++) {
         require(weft_u64map_put(&numbers, key_of(i, ENTRIES, 0), i), WEFT_OK);
     }
@@ -97,6 +101,7 @@ BYTES(bytes_remove, 1, weft_map_remove(&entries, key), WEFT_OK)
 
 static void run_bytes(void) {
     char text[KEY_BYTES] = {0};
+    require(weft_map_open(&entries, &options), WEFT_OK);
     for (uint64_t i = 0; i < ENTRIES_OF_BYTES; i++) {
         uint64_t number = key_of(i, ENTRIES_OF_BYTES, 0);
         memcpy(text, &number, sizeof number);
