@@ -255,7 +255,7 @@ typedef struct weft_map_stats {
     uint64_t entries;           /* as weft_map_len */
     uint64_t era;               /* number of clears */
     uint64_t buckets;           /* of the current generation */
-    uint64_t table_bytes;       /* all generations, overflow included */
+    uint64_t table_bytes;       /* all generations and snapshots' images, overflow included */
     uint64_t entry_bytes;       /* entries in the map, headers included */
     uint64_t overflow_entries;  /* entries outside their bucket's own line; counted as they come and
                                    go, so exact while no write runs */

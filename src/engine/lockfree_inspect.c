@@ -16,11 +16,26 @@ static void count_overflow(const weft_core *core, uint64_t *entries, uint64_t *b
     *bytes = byte_sum < 0 ? 0 : (uint64_t)byte_sum;
 }
 
+/* Of generations that are nothing but images any more. */
+static uint64_t image_bytes(weft_core *core) {
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < WEFT_IMAGES_MAX; i++) {
+        /* Acquire: the image. Pairs with its registration. */
+        weft_image *base = weft_load_acquire(&core->images[i]);
+        if (base != NULL) {
+            const lockfree_image *image = WEFT_CONTAINER(base, lockfree_image, base);
+            bool alone = weft_load_relaxed(&image->holders) == 1;
+            bytes += alone ? (image->gen->mask + 1) * sizeof(bucket) : 0;
+        }
+    }
+    return bytes;
+}
+
 void weft_lockfree_stats(weft_core *core, weft_map_stats *stats) {
     WEFT_ASSERT(weft_epoch_inside());
     uint64_t overflow_bytes;
     count_overflow(core, &stats->overflow_entries, &overflow_bytes);
-    stats->table_bytes += overflow_bytes;
+    stats->table_bytes += overflow_bytes + image_bytes(core);
     lockfree_table *table = table_of(core);
     generation *root = root_of(core);
     stats->growths += weft_load_relaxed(&table->growths);

@@ -117,7 +117,10 @@ static void shows_the_moment_whatever_happens(void **state) {
     weft_map_stats stats;
     weft_map_stats_get(&map, &stats);
     assert_int_equal(stats.snapshots, 1);
+    uint64_t with_image = stats.table_bytes;
     weft_snapshot_release(&snapshot);
+    weft_map_stats_get(&map, &stats);
+    assert_true(with_image >= stats.table_bytes + KEYS / 9 * 64);
     contract_close(&map);
     assert_int_equal(meter.bytes, 0);
     assert_int_equal(meter.blocks, 0);
