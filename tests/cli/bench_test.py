@@ -118,7 +118,7 @@ class Results(Bench):
                                       ("idle-thread", "worst gap")})
         kinds = own["kinds"]
         self.assertTrue({"growth begins", "preempted"} & set(kinds), kinds)
-        self.assertLessEqual(max(kinds.values()), max(own["samples"]))
+        self.assertLessEqual(max(kinds.values()), max(own["samples"]) * 1.00001)  # of six digits
         rates, gaps = lines["weft-lockfree", "inserts"], lines["weft-lockfree", "worst gap"]
         self.assertEqual((rates["unit"], rates["x"]), ("1/s", "million entries"))
         self.assertEqual([x for x, _ in rates["points"]], [x for x, _ in gaps["points"]])
