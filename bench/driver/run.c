@@ -109,11 +109,15 @@ static int make_reference(stage *s, uint64_t *checksum, uint64_t *entries) {
     return good ? 0 : WEFT_EXIT_ENVIRONMENT;
 }
 
+#define SHORT_SAMPLE                                                                               \
+    0.12 /* seconds: of the verdict, where more samples tell more than longer ones */
+
 enum {
     ROUNDS_AT_LEAST = 3,
-    BEHIND = 2,     /* times slower: one round of a piece of work is enough */
-    FAR_BEHIND = 3, /* times slower: what the verdict leaves out, */
-    ENOUGH = 2,     /* after so many cells of a shape */
+    VERDICT_ROUNDS = 25, /* at most */
+    BEHIND = 2,          /* times slower: one round is enough for the verdict */
+    FAR_BEHIND = 3,      /* times slower: what the verdict leaves out, */
+    ENOUGH = 2,          /* after so many cells of a shape */
 };
 
 /* Every peer that is not out already, on a trace. */
@@ -237,43 +241,46 @@ static bool take_sample(stage *s, weft_session *session, const weft_stint *stint
     }
 }
 
-/* Seconds of a sample, and rounds, so that the rest of the budget is shared by the cells left. */
-static void plan(const stage *s, uint32_t *rounds, double *seconds) {
+/* How a cell is measured. */
+typedef struct pace {
+    uint32_t rounds;
+    double seconds; /* of a sample */
+    double until;   /* of the run: no round begins later, beyond those that must be; 0: no limit */
+} pace;
+
+/* The rest of the budget is shared by the cells left. */
+static pace plan(const stage *s) {
     const weft_run *run = s->run;
     size_t peers = 0;
-    *rounds = run->rounds;
-    *seconds = run->seconds;
+    pace p = {run->rounds, run->seconds, 0};
     for (size_t i = 0; i < s->count; i++) {
         peers += at_work(&s->sessions[i]);
     }
     if (run->budget == 0 || peers == 0 || run->cells_left == 0) {
-        return;
+        return p;
     }
     double left = run->budget * (1 - REPEAT_SHARE) + run->repeat_seconds - weft_run_elapsed(run);
     double share = left / run->cells_left;
     double setup = s->run->cells_left > 1 ? 0.35 : 0.05; /* of the cells that follow */
-    double each = share * (1 - setup) / (double)peers;
-    while (*rounds > ROUNDS_AT_LEAST && each / *rounds < 0.08) {
-        --*rounds;
-    }
-    *seconds = each / *rounds - PROBE_SECONDS;
-    *seconds = *seconds < 0.04 ? 0.04 : *seconds > run->seconds ? run->seconds : *seconds;
+    double most = share * (1 - setup) / (double)peers / ROUNDS_AT_LEAST - PROBE_SECONDS;
+    p.seconds = most > SHORT_SAMPLE ? SHORT_SAMPLE : most < 0.04 ? 0.04 : most;
+    p.rounds = s->workload.once ? ROUNDS_AT_LEAST : VERDICT_ROUNDS;
+    p.until = weft_run_elapsed(run) + share * (1 - setup);
+    return p;
 }
 
 /* The rounds of a cell. */
-static void take_rounds(stage *s, weft_cell *cell, uint32_t rounds, double seconds) {
+static void take_rounds(stage *s, weft_cell *cell, const pace *p) {
     weft_run *run = s->run;
-    double deadline = weft_run_elapsed(run) +
-                      1.5 * seconds * rounds * (double)s->count; /* for work without an end */
-    for (uint32_t round = 0; round < rounds && weft_run_goes_on(run); round++) {
-        bool tight = s->workload.once && run->budget > 0 && round >= 1;
-        if (tight && round >= ROUNDS_AT_LEAST && weft_run_elapsed(run) > deadline) {
+    for (uint32_t round = 0; round < p->rounds && weft_run_goes_on(run); round++) {
+        bool tight = p->until > 0 && round >= 1;
+        if (tight && round >= ROUNDS_AT_LEAST && weft_run_elapsed(run) > p->until) {
             break;
         }
         for (size_t i = 0; i < s->count && weft_run_goes_on(run); i++) {
             weft_session *session = &s->sessions[(i + round) % s->count];
             weft_stint stint = {.threads = cell->threads,
-                                .seconds = s->workload.once ? 0 : seconds,
+                                .seconds = s->workload.once ? 0 : p->seconds,
                                 .offset = s->chunks != 0 ? round * 7919 % s->chunks : 0,
                                 .latency = run->options.latency};
             weft_sample sample;
@@ -282,7 +289,7 @@ static void take_rounds(stage *s, weft_cell *cell, uint32_t rounds, double secon
                 continue;
             }
             weft_bench_progress("%s, %u threads: round %u of %u, %s", s->workload.name,
-                                cell->threads, round + 1, rounds, session->peer->id);
+                                cell->threads, round + 1, p->rounds, session->peer->id);
             if (take_sample(s, session, &stint, &sample)) {
                 weft_cell_add(cell, session, &sample, round);
             }
@@ -294,11 +301,9 @@ static void take_rounds(stage *s, weft_cell *cell, uint32_t rounds, double secon
 
 static void measure_cell(stage *s, uint32_t threads) {
     weft_cell cell;
-    uint32_t rounds;
-    double seconds;
     weft_cell_begin(&cell, &s->workload, threads, s->count);
-    plan(s, &rounds, &seconds);
-    take_rounds(s, &cell, rounds, seconds);
+    pace p = plan(s);
+    take_rounds(s, &cell, &p);
     for (size_t i = 0; i < s->count; i++) {
         if (at_work(&s->sessions[i]) && s->sessions[i].one_writer && threads > 1 &&
             weft_workload_writes(&s->workload)) {

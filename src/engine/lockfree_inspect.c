@@ -18,6 +18,7 @@ static void count_overflow(const weft_core *core, uint64_t *entries, uint64_t *b
 
 /* Of generations that are nothing but images any more. */
 static uint64_t image_bytes(weft_core *core) {
+    WEFT_ASSERT(weft_epoch_inside());
     uint64_t bytes = 0;
     for (unsigned i = 0; i < WEFT_IMAGES_MAX; i++) {
         /* Acquire: the image. Pairs with its registration. */
