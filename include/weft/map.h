@@ -121,11 +121,13 @@ typedef struct weft_map {
 #define WEFT_KEY_SIZE_MAX ((size_t)0xffffff)
 #define WEFT_VALUE_SIZE_MAX ((size_t)0xffffffff)
 
-/* How entries are arranged in memory; the list is generated from engines.def. */
+/* How entries are arranged in memory: WEFT_ENGINE_LOCKFREE and so on, as <weft/engines.def> lists
+ * them. */
 typedef enum weft_engine_id {
     WEFT_ENGINE_AUTO = 0, /* today: lockfree */
-    WEFT_ENGINE_LOCKFREE = 1,
-    WEFT_ENGINE_RWLOCK = 2,
+#define WEFT_ENGINE(name, ID, number) WEFT_ENGINE_##ID = (number),
+#include <weft/engines.def>
+#undef WEFT_ENGINE
 } weft_engine_id;
 
 /* What a map does with the memory behind a key or a value that is handed to it. */

@@ -47,6 +47,7 @@ typedef struct weft_core {
     uint32_t stripe_count;     /* a power of two */
     weft_core_stripe *stripes; /* twice as many */
     uint64_t expected_entries;
+    const weft_map_options *options; /* the map's: what is the engine's own */
     uint64_t era;
     weft_allocator allocator;
     weft_limbo limbo;

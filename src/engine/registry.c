@@ -3,8 +3,8 @@
 #include "base/assert.h"
 #include "engine/engine.h"
 
-#define WEFT_ENGINE(symbol, id) extern const weft_engine symbol;
-#include "engine/engines.def"
+#define WEFT_ENGINE(name, ID, number) extern const weft_engine weft_engine_##name;
+#include <weft/engines.def>
 #undef WEFT_ENGINE
 
 const weft_engine *weft_engine_of(weft_engine_id id) {
@@ -12,10 +12,10 @@ const weft_engine *weft_engine_of(weft_engine_id id) {
     switch ((int)id) {
     case WEFT_ENGINE_AUTO:
         return &weft_engine_lockfree;
-#define WEFT_ENGINE(symbol, id)                                                                    \
-    case WEFT_ENGINE_##id:                                                                         \
-        return &(symbol);
-#include "engine/engines.def"
+#define WEFT_ENGINE(name, ID, number)                                                              \
+    case WEFT_ENGINE_##ID:                                                                         \
+        return &weft_engine_##name;
+#include <weft/engines.def>
 #undef WEFT_ENGINE
     default:
         return NULL;

@@ -162,6 +162,7 @@ static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
     core->shape = map->shape;
     core->grow_only = map->options.grow_only;
     core->expected_entries = map->options.expected_entries;
+    core->options = &map->options;
     core->era = number;
     core->allocator = map->allocator;
     core->limbo.release = release_retired;

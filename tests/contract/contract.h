@@ -14,6 +14,7 @@
 #include "base/atomic.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "engine/engine.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +39,8 @@ typedef struct contract_engine {
 } contract_engine;
 
 static contract_engine contract_engines[] = {
-#define WEFT_ENGINE(symbol, id) {#id, WEFT_ENGINE_##id},
-#include "engine/engines.def"
+#define WEFT_ENGINE(name, ID, number) {#ID, WEFT_ENGINE_##ID},
+#include <weft/engines.def>
 #undef WEFT_ENGINE
 };
 
@@ -71,6 +72,11 @@ static inline int contract_run(const char *group, const contract_test *tests, si
 
 static inline weft_engine_id contract_engine_of(void **state) {
     return ((const contract_engine *)*state)->id;
+}
+
+/* What the engine can do and cannot. */
+static inline const weft_engine *contract_card_of(void **state) {
+    return weft_engine_of(contract_engine_of(state));
 }
 
 /* ---- maps ------------------------------------------------------------------------------------ */

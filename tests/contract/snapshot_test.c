@@ -9,7 +9,7 @@
 enum { KEYS = 3000 };
 
 static bool has_snapshots(void **state) {
-    return contract_engine_of(state) != WEFT_ENGINE_RWLOCK;
+    return contract_card_of(state)->snapshot != NULL;
 }
 
 /* As often as a move that is under way takes. */

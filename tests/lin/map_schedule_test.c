@@ -28,8 +28,8 @@ static const struct {
     const char *name;
     weft_engine_id id;
 } engines[] = {
-#define WEFT_ENGINE(symbol, ID) {#ID, WEFT_ENGINE_##ID},
-#include "engine/engines.def"
+#define WEFT_ENGINE(name, ID, number) {#ID, WEFT_ENGINE_##ID},
+#include <weft/engines.def>
 #undef WEFT_ENGINE
 };
 

@@ -240,7 +240,9 @@ typedef struct start {
     uint64_t seed;
 } start;
 
-static start starts[WEFT_ENGINE_RWLOCK + 1][2][2];
+enum { ENGINE_NUMBERS = 32 };
+
+static start starts[ENGINE_NUMBERS][2][2];
 
 /* With `grows`, the insert begins a growth; else the key finds a slot in its bucket, which shows in
  * that it needs memory for an entry or a node only, and for none in lockfree's u64 shape. */

@@ -200,10 +200,10 @@ def check_parameters(t):
 
 def protocol_files(t):
     """Engine files and reclamation: where the essay and the assertions are asked for."""
-    table = t.get("src/engine/engines.def")
+    table = t.get("include/weft/engines.def")
     symbols = re.findall(r"^WEFT_ENGINE\((\w+)", table.text, flags=re.M) if table else []
     for file in t.c_files("src/engine", "src/reclaim"):
-        defines = any(re.search(r"^const weft_engine %s\b" % s, file.code, flags=re.M)
+        defines = any(re.search(r"^const weft_engine weft_engine_%s\b" % s, file.code, flags=re.M)
                       for s in symbols)
         if file.path.endswith(".c") and (defines or file.is_in("src/reclaim")):
             yield file

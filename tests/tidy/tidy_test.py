@@ -63,7 +63,7 @@ CLEAN = {
     "src/base/README.md": "# base\n",
     "src/base/a.c": MIT + "int weft_a(void);\n",
     "src/engine/README.md": "# engine\n",
-    "src/engine/engines.def": MIT + "WEFT_ENGINE(weft_engine_e, E)\n",
+    "include/weft/engines.def": MIT + "WEFT_ENGINE(e, E, 1)\n",
     "src/engine/e.c": MIT + ESSAY + "const weft_engine weft_engine_e = {0};\n",
     "src/reclaim/README.md": "# reclaim\n",
     "src/server/README.md": "# server\n",

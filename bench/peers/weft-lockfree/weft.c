@@ -8,8 +8,15 @@
 #define PEER_CONTROL 0
 
 static const replay_identity peer_identities[] = {
-    {"weft-lockfree", "lockfree"},
-    {"weft-rwlock", "rwlock"},
+#define WEFT_ENGINE(name, ID, number) {"weft-" #name, #name},
+#include <weft/engines.def>
+#undef WEFT_ENGINE
+};
+
+static const weft_engine_id engines[] = {
+#define WEFT_ENGINE(name, ID, number) WEFT_ENGINE_##ID,
+#include <weft/engines.def>
+#undef WEFT_ENGINE
 };
 
 typedef weft_u64map peer_u64_map;
@@ -34,7 +41,7 @@ static weft_map_options options_of(unsigned which) {
     weft_map_options options;
     memset(&options, 0, sizeof options);
     options.size = sizeof options;
-    options.engine = which == 0 ? WEFT_ENGINE_LOCKFREE : WEFT_ENGINE_RWLOCK;
+    options.engine = engines[which];
     return options;
 }
 
