@@ -41,3 +41,5 @@ weft_mutant(14 src/map/u64map.c LOCKFREE u64 1000000000000) # announces itself o
 weft_mutant(15 src/map/u64many.c LOCKFREE u64)              # looks behind a closed door
 weft_mutant_of(16 src/map/bury.c bury_schedule_test "" 1000000) # gives a piece back twice
 weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what others look at
+weft_mutant(19 src/engine/lockfree.c LOCKFREE u64)   # copies slots that others still change
+weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same

@@ -22,8 +22,8 @@
  *             | version, 48 bits    |FROZEN|LIVE| valid slots| filter       |      0 = untouched
  *             a bit of the filter says that the overflow block may have keys of its eighth
  *   link      63      48 47                        0
- *             | dying  | overflow block            |      dying = index + 1 of a cell being removed
- *   word      | 16 bits of hash | address of entry | 000, frozen 001 or 101 (UPPER) |  bytes shape
+ *             | valid  | overflow block            |      valid bits of its last 16 slots
+ *   word      | 16 bits of hash | address of entry | 000, frozen 001, 101; held 100 |  bytes shape
  *             | version of the removal << 3        | 010 GONE                       |
  *   pair      | hash without its low 6 bits          | flags | value |               u64 shape
  *             the low bits of the hash are those of the bucket's index, as there are 64 buckets or
@@ -38,7 +38,8 @@
  *   update   CAS slot (linearization point)
  *   remove   CAS slot to GONE (linearization point) · bytes shape: CAS state (the slot is free)
  *   find     no store; the head is read before and after the slots
- *   overflow every change is one CAS of {state, link}; blocks are immutable but for a dead mark
+ *   overflow the same, the CAS of state being one of {state, link}; a block that is full is held,
+ *            slot by slot, and copied into a larger one
  *   move     CAS state FROZEN · CAS each valid slot FROZEN · CAS target slots 0 → image · CAS
  *            target head
  *
@@ -51,14 +52,14 @@
  *     u64    miss               77      0.0     0.9  the same
  *     u64    update            170      1.0     0.9  CAS pair
  *     u64    fetch add         211      1.0     0.4  CAS pair
- *     u64    insert            352      1.9     1.2  CAS state (announce), CAS pair (fill)
- *     u64    insert there      250      2.0     0.4  the same two, on a line of the thread's own
- *     u64    remove            257      1.4     0.9  CAS pair
+ *     u64    insert            362      1.9     1.1  CAS state (announce), CAS pair (fill)
+ *     u64    insert there      244      2.0     0.4  the same two, on a line of the thread's own
+ *     u64    remove            287      1.2     0.8  CAS pair
  *     bytes  hit               217      0.0     2.2  guard, hash, six tags, the key, a copy
  *     bytes  miss              158      0.0     0.9  guard, hash, six tags
- *     bytes  update           1167      2.1     3.2  malloc, CAS word; retire: CAS bag; free
- *     bytes  insert           1043      2.0     2.2  malloc, CAS word (reserve), CAS state (valid)
- *     bytes  remove           1070      3.2     2.7  CAS word, CAS state (sweep); retire; free
+ *     bytes  update           1168      2.1     2.8  malloc, CAS word; retire: CAS bag; free
+ *     bytes  insert            987      2.0     2.2  malloc, CAS word (reserve), CAS state (valid)
+ *     bytes  remove           1097      3.1     2.6  CAS word, CAS state (sweep); retire; free
  *
  * Rejected
  *   Reserving slots through the head (two CASes on one word and plain stores between): the same
@@ -76,38 +77,29 @@
 #include "engine/lockfree_overflow.h"
 #include "engine/lockfree_u64.h"
 
-/* ---- overflow blocks ------------------------------------------------------------------------- */
-
-/* Finish the removal that the link announces: mark the cell dead, then take the announcement
- * back. */
-static void overflow_bury(weft_core *core, bucket *at, uint64_t state, uint64_t link) {
-    WEFT_ASSERT(link >> LINK_DYING_SHIFT != 0 && overflow_of(link) != NULL);
-    overflow *block = overflow_of(link);
-    uint32_t i = (uint32_t)(link >> LINK_DYING_SHIFT) - 1;
-    /* Release: whoever sees the announcement gone sees the mark. Pairs with the CAS below. */
-    weft_fetch_or_acq_rel(&block->dead[i / 64], (uint64_t)1 << (i % 64));
-    bool empty = true;
-    for (uint32_t k = 0; k < block->count && empty; k++) {
-        empty = overflow_is_dead(block, link, k);
-    }
-    weft_pair was = {state, link};
-    weft_pair becomes = {state + ((uint64_t)1 << VERSION_SHIFT), link & LINK_ADDRESS};
-    if (empty) {
-        becomes = (weft_pair){becomes.first & ~FILTER_MASK, 0};
-    }
-    if (weft_cas_pair_seq_cst(&at->head, was, becomes) && empty) {
-        overflow_relinked(core, link, NULL, 0);
-    }
-}
-
 /* ---- find ------------------------------------------------------------------------------------ */
 
-static void found(weft_position *position, unsigned slot, uint64_t word, uint64_t value) {
+static void found(weft_position *position, uint64_t slot, uint64_t word, uint64_t value) {
     position->present = true;
     position->cell = value;
     position->words[AT_SLOT] = slot;
     position->words[AT_WORD] = word;
     position->words[AT_VALUE] = value;
+}
+
+/* Does this pair, in slot i, which is valid, hold the key or its place? Then the position has
+ * it. */
+static WEFT_ALWAYS_INLINE bool find_in_pair(const weft_pair *pair, uint64_t i, uint64_t wanted,
+                                            weft_position *position) {
+    uint64_t first = weft_load_acquire(&pair->first);  /* pairs with swing's CAS */
+    uint64_t value = weft_load_acquire(&pair->second); /* pairs with it too */
+    if ((first & ~PAIR_FLAGS_OF_MOMENT) != wanted ||
+        claim_is_void(position->words[AT_STATE], i, first)) {
+        return false;
+    }
+    found(position, i, first, value);
+    position->present = (first & PAIR_CLAIMED) == 0;
+    return true;
 }
 
 /* Looks through the pairs that the state calls valid. */
@@ -121,43 +113,93 @@ static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position 
     for (uint64_t match = match_keys(keys, wanted) & valid_slots(state); match != 0;
          match &= match - 1) {
         unsigned i = (unsigned)__builtin_ctzll(match);
-        uint64_t first = weft_load_acquire(&at->pairs[i].first);  /* pairs with swing's CAS */
-        uint64_t value = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
-        if ((first & ~PAIR_FLAGS_OF_MOMENT) == wanted && !claim_is_void(state, i, first)) {
-            found(position, i, first, value);
-            position->present = (first & PAIR_CLAIMED) == 0;
+        if (find_in_pair(&at->pairs[i], i, wanted, position)) {
             return;
         }
     }
 }
 
-/* Looks through the words that the state calls valid and whose tag is the key's. One that is frozen
- * must be of the key's half: the other half may have moved on, and its entries may be freed. */
+/* Does the word of slot i, which is valid, lead to the key's entry? Then the position has it. One
+ * that is frozen must be of the key's half: the other half may have moved on, and its entries may
+ * be freed. Nor may the bucket have changed before its entry is looked at: the slot may be
+ * reserved for one that never comes into the map, and is freed at once. */
+static WEFT_ALWAYS_INLINE bool find_in_word(const uint64_t *at, uint64_t i, const weft_key *key,
+                                            weft_position *position) {
+    uint64_t word = weft_load_acquire(at); /* pairs with swing's CAS: the entry */
+    const bucket *in = (const bucket *)(uintptr_t)position->words[AT_BUCKET];
+    bool elsewhere = (word & WORD_FROZEN) != 0 && (word & WORD_UPPER) != position->words[AT_HALF];
+    if (((word ^ key->hash) & WORD_TAG) != 0 || (word & WORD_GONE) != 0 || elsewhere) {
+        return false;
+    }
+#if WEFT_MUTANT != 20 /* looks at entries that were never in the map */
+    if (WEFT_UNLIKELY(weft_load_acquire(&in->head.first) != position->words[AT_STATE])) {
+        return false; /* pairs with the CAS of head */
+    }
+#endif
+    if (!weft_entry_has_key(word_entry(word), key->bytes)) {
+        return false;
+    }
+    found(position, i, word, (uintptr_t)word_entry(word));
+    return true;
+}
+
+/* Looks through the words that the state calls valid and whose tag is the key's. */
 static inline void find_in_words(bucket *at, const weft_key *key, weft_position *position) {
     WEFT_ASSERT(position->words[AT_BUCKET] == (uintptr_t)at && !position->present);
     uint64_t match = match_words(at, key->hash) & valid_slots(position->words[AT_STATE]);
     for (; match != 0; match &= match - 1) {
         unsigned i = (unsigned)__builtin_ctzll(match);
-        uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with swing's CAS: the entry */
-        bool elsewhere =
-            (word & WORD_FROZEN) != 0 && (word & WORD_UPPER) != position->words[AT_HALF];
-        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 && !elsewhere &&
-            weft_entry_has_key(word_entry(word), key->bytes)) {
-            found(position, i, word, (uintptr_t)word_entry(word));
+        if (find_in_word(&at->words[i], i, key, position)) {
             return;
         }
     }
 }
 
-static void find_in_overflow(weft_core *core, uint64_t link, const weft_key *key,
-                             weft_position *position) {
-    WEFT_ASSERT(overflow_of(link) != NULL);
-    uint32_t i = overflow_find(core, link, key);
+static bucket_view view_of(const weft_position *position) {
+    return (bucket_view){(bucket *)(uintptr_t)position->words[AT_BUCKET],
+                         {position->words[AT_STATE], position->words[AT_LINK]}};
+}
+
+/* Looks through the slots beyond the line; there may be thousands of them. A word is looked at
+ * twice only if it is the key's, or almost. */
+static void find_word_in_overflow(const weft_key *key, weft_position *position) {
+    uint64_t link = position->words[AT_LINK];
     const overflow *block = overflow_of(link);
-    if (block != NULL && i < block->count) {
-        uint64_t value = block->cells[i].value;
-        found(position, SLOT_OVERFLOW, i,
-              core->shape == WEFT_SHAPE_U64 ? value : (uintptr_t)word_entry(value));
+    uint64_t always = always_valid(block);
+    const uint64_t *words = (const uint64_t *)block->pairs;
+    WEFT_ASSERT(words != NULL);
+    for (uint64_t i = 0; i < block->capacity; i++) {
+        uint64_t word = weft_load_acquire(&words[i]); /* pairs with swing's CAS: the entry */
+        if (WEFT_LIKELY(((word ^ key->hash) & WORD_TAG) != 0)) {
+            continue;
+        }
+        if (i < always) {
+            /* It was never reserved only, so its entry was in the map. */
+            if ((word & WORD_FLAGS) == 0 && !weft_entry_has_key(word_entry(word), key->bytes)) {
+                continue;
+            }
+        } else if ((link >> (LINK_VALID_SHIFT + i - always) & 1) == 0) {
+            continue;
+        }
+        if (find_in_word(&words[i], WORDS + i, key, position)) {
+            return;
+        }
+    }
+}
+
+/* The same for pairs. */
+static void find_pair_in_overflow(const weft_core *core, const weft_key *key,
+                                  weft_position *position) {
+    const bucket_view in = view_of(position);
+    const overflow *block = overflow_of(in.head.second);
+    uint64_t wanted = wanted_pair(key->hash);
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && block != NULL);
+    for (uint64_t i = 0; i < block->capacity; i++) {
+        uint64_t first = weft_load_relaxed(&block->pairs[i].first) & ~PAIR_FLAGS_OF_MOMENT;
+        if (WEFT_UNLIKELY(first == wanted) && any_is_valid(core, in.head, PAIRS + i) &&
+            find_in_pair(&block->pairs[i], PAIRS + i, wanted, position)) {
+            return;
+        }
     }
 }
 
@@ -178,13 +220,18 @@ static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, weft_p
     } else {
         find_in_words(at, key, position);
     }
-    if (WEFT_UNLIKELY((state & filter_bit(key->hash)) != 0 && link != 0) && !position->present) {
+    if (WEFT_UNLIKELY((state & filter_bit(key->hash)) != 0 && overflow_of(link) != NULL) &&
+        position->words[AT_SLOT] == SLOT_NONE) {
         /* The block belongs to the state only if that has not changed. Pairs with the CAS of
          * head. */
         if (weft_load_acquire(&at->head.first) != state) {
             return false;
         }
-        find_in_overflow(core, link, key, position);
+        if (shape == WEFT_SHAPE_U64) {
+            find_pair_in_overflow(core, key, position);
+        } else {
+            find_word_in_overflow(key, position);
+        }
     }
 #if WEFT_MUTANT == 5 /* believes a look at a bucket that changed meanwhile */
     return true;
@@ -309,40 +356,106 @@ static WEFT_HOT void lockfree_prefetch(weft_core *core, const weft_key *key, boo
 
 /* ---- swing ----------------------------------------------------------------------------------- */
 
-/* Slots that are valid in `state` but whose keys are gone; *version rises to that of the
- * removals. */
-static uint64_t gone_slots(const weft_core *core, bucket *at, uint64_t state, uint64_t *version) {
-    WEFT_ASSERT(version != NULL);
-    uint64_t gone = 0;
-    for (unsigned i = 0; i < slots_of(core->shape); i++) {
-        if (!slot_is_valid(state, i)) {
-            continue;
+/* What of a bucket is valid though its key is gone. */
+typedef struct gone_set {
+    uint64_t line;     /* slots of the line, as a set */
+    uint64_t link;     /* bits of the link */
+    uint64_t version;  /* no removal had a greater one */
+    bool block_is_out; /* there is a block, and nothing else in it */
+} gone_set;
+
+/* The slots of the line of which the key is gone, whether they are valid or not; without a branch.
+ * Those that are announced for another key are not among them. */
+static WEFT_ALWAYS_INLINE uint64_t gone_in_line(bucket *at, uint64_t state, weft_shape shape) {
+    uint64_t set = 0;
+    if (shape == WEFT_SHAPE_U64) {
+        uint64_t keys[PAIRS];
+        load_keys(at, keys);
+        for (unsigned i = 0; i < PAIRS; i++) {
+            uint64_t differs = (keys[i] & PAIR_TOGGLE) ^ toggle_flag(state, i);
+            set |= (uint64_t)((keys[i] & PAIR_GONE) > differs) << i;
         }
-        if (core->shape == WEFT_SHAPE_U64) {
-            uint64_t first = weft_load_relaxed(&at->pairs[i].first);
-            bool free = (first & PAIR_GONE) != 0 && !pair_is_pending(state, i, first);
-            gone |= (uint64_t)free << i;
-            continue;
-        }
-        uint64_t word = weft_load_relaxed(&at->words[i]);
-        if ((word & WORD_GONE) != 0) {
-            gone |= (uint64_t)1 << i;
-            *version = max_u64(*version, word >> 3);
-        }
+        return set;
     }
-    return gone;
+#pragma GCC unroll 6
+    for (unsigned i = 0; i < WORDS; i++) {
+        set |= (weft_load_relaxed(&at->words[i]) & WORD_GONE) / WORD_GONE << i;
+    }
+    return set;
 }
 
-/* Free the slots of removed keys. Anyone may; whoever removes does, and whoever needs a slot. */
+/* Is the key of slot i, which is in the block and valid, gone? */
+static inline bool is_gone_beyond(const weft_core *core, const bucket_view *in, uint64_t i,
+                                  gone_set *sum) {
+    WEFT_ASSERT(i >= slots_of(core->shape));
+    if (core->shape == WEFT_SHAPE_U64) {
+        return (weft_load_relaxed(&pair_at(in->at, in->head.second, i)->first) & PAIR_GONE) != 0;
+    }
+    uint64_t word = weft_load_relaxed(word_at(in->at, in->head.second, i));
+    if (WEFT_UNLIKELY((word & WORD_GONE) != 0)) {
+        sum->version = max_u64(sum->version, word >> 3);
+    }
+    return (word & WORD_GONE) != 0;
+}
+
+/* There may be thousands of slots. */
+static void look_beyond(const weft_core *core, const bucket_view *in, bool all_versions,
+                        gone_set *sum) {
+    WEFT_ASSERT(overflow_of(in->head.second) != NULL);
+    uint64_t first = last_slots(core, in->head.second);
+    uint64_t end = all_slots(core, in->head.second);
+    sum->block_is_out = true;
+    for (uint64_t i = first; i < end; i++) {
+        uint64_t bit = link_bit(core, in->head.second, i);
+        bool valid = (in->head.second & bit) != 0;
+        bool is_gone = valid && is_gone_beyond(core, in, i, sum);
+        sum->link |= is_gone ? bit : 0;
+        sum->block_is_out &= is_gone || !valid;
+    }
+    for (uint64_t i = slots_of(core->shape); i < first && (sum->block_is_out || all_versions);
+         i++) {
+        sum->block_is_out &= is_gone_beyond(core, in, i, sum);
+    }
+}
+
+/* With `all_versions`, those of all removals that the bucket shows; else, of what the sets hold. */
+static inline gone_set gone_slots(const weft_core *core, const bucket_view *in, bool all_versions) {
+    WEFT_ASSERT(in->at != NULL);
+    gone_set sum = {.line = gone_in_line(in->at, in->head.first, core->shape) &
+                            valid_slots(in->head.first)};
+    for (uint64_t set = core->shape == WEFT_SHAPE_BYTES ? sum.line : 0; set != 0; set &= set - 1) {
+        uint64_t word = weft_load_relaxed(&in->at->words[__builtin_ctzll(set)]);
+        sum.version = max_u64(sum.version, word >> 3);
+    }
+    if (WEFT_UNLIKELY(overflow_of(in->head.second) != NULL)) {
+        look_beyond(core, in, all_versions, &sum);
+    }
+    return sum;
+}
+
+/* Free the slots of removed keys, and the overflow block once it has no others. Anyone may; whoever
+ * removes does, and whoever needs a slot. */
 static void sweep_slots(weft_core *core, bucket *at) {
     WEFT_ASSERT(weft_epoch_inside());
-    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-    while (!is_frozen(state)) {
-        uint64_t version = 0;
-        uint64_t gone = gone_slots(core, at, state, &version);
+    for (;;) {
+        const bucket_view in = {at, load_head(at)};
+        uint64_t link = in.head.second;
+        gone_set gone = gone_slots(core, &in, false);
+        if (is_frozen(in.head.first) || (gone.line | gone.link | gone.block_is_out) == 0) {
+            return;
+        }
+        uint64_t valid = valid_slots(in.head.first) & ~gone.line;
+        weft_pair swept = {next_state(in.head.first, valid, gone.version), link & ~gone.link};
+        if (gone.block_is_out) {
+            swept = (weft_pair){swept.first & ~FILTER_MASK, 0};
+        }
         /* Release: the removal. Pairs with the acquire of head in look. */
-        if (gone == 0 || weft_cas_acq_rel(&at->head.first, &state,
-                                          next_state(state, valid_slots(state) & ~gone, version))) {
+        uint64_t state = in.head.first;
+        if (link == 0 ? weft_cas_acq_rel(&at->head.first, &state, swept.first)
+                      : weft_cas_pair_seq_cst(&at->head, in.head, swept)) {
+            if (gone.block_is_out) {
+                overflow_relinked(core, link, NULL, 0);
+            }
             return;
         }
     }
@@ -369,57 +482,180 @@ static uint64_t old_version(const weft_core *core, const weft_position *position
     return weft_load_relaxed(&((const weft_entry *)(uintptr_t)position->cell)->version);
 }
 
-/* Change or remove a key that is in a slot. */
+/* ---- overflow blocks: docs/design/overflow.md ---- */
+
+/* What the block's slots hold stays as it is from here on, until the bucket has another block. */
+static void hold_block(const weft_core *core, const bucket_view *in) {
+    WEFT_ASSERT(overflow_of(in->head.second) != NULL);
+    uint64_t link = in->head.second;
+    uint64_t end = all_slots(core, link);
+    for (uint64_t i = slots_of(core->shape); i < end; i++) {
+        if (!any_is_valid(core, in->head, i)) {
+            continue;
+        }
+#if WEFT_MUTANT == 19 /* copies slots that others still change */
+        continue;
+#endif
+        if (core->shape == WEFT_SHAPE_U64) {
+            (void)freeze_pair(pair_at(in->at, link, i), in->head.first, i);
+            continue;
+        }
+        uint64_t *at = word_at(in->at, link, i);
+        uint64_t word = weft_load_acquire(at); /* pairs with the CAS of its writer */
+        while ((word & (WORD_FIXED | WORD_GONE)) == 0 &&
+               !weft_cas_acq_rel(at, &word, word | WORD_HELD)) {
+            /* Acquire: the entry that took its place. Pairs with the CAS in slot_swing. */
+        }
+    }
+}
+
+/* How many slots a block gets that has to hold so many keys: always_valid of them at least. */
+static uint64_t block_capacity(const weft_core *core, uint64_t keys) {
+    uint64_t capacity = core->shape == WEFT_SHAPE_U64 ? 2 : 4;
+    while (capacity < keys && capacity < LINK_SLOTS) {
+        capacity *= 2;
+    }
+    return keys <= capacity ? capacity : keys + LINK_SLOTS - 1;
+}
+
+/* The keys of a block that is held. False: there are more, so the bucket has changed. */
+static bool copy_block(const weft_core *core, const bucket_view *in, overflow_draft *draft) {
+    WEFT_ASSERT(draft->used == 0);
+    uint64_t end = all_slots(core, in->head.second);
+    for (uint64_t i = slots_of(core->shape); i < end; i++) {
+        cell what = {0, 0};
+        if (!live_slot(core, in, i, &what)) {
+            continue;
+        }
+        if (draft->used == draft->block->capacity) {
+            return false;
+        }
+        overflow_add(core, draft, what);
+    }
+    return true;
+}
+
+/* Give the bucket a block, in place of the one that it has or has not: without the keys that are
+ * gone, and with `added` (NULL: none), which is not in the bucket. The linearization point of its
+ * insert.
+ * WEFT_OK · WEFT_MISMATCH: the bucket has changed · WEFT_E_NOMEM */
+static int replace_block(weft_core *core, const bucket_view *in, const cell *added) {
+    WEFT_ASSERT(!is_frozen(in->head.first));
+    uint64_t link = in->head.second;
+    uint64_t keys = (uint64_t)overflow_live(core, in->at, in->head) + (added != NULL);
+    overflow_draft draft = {.block = overflow_new(core, block_capacity(core, keys))};
+    if (draft.block == NULL) {
+        return WEFT_E_NOMEM;
+    }
+    bool whole = true;
+    if (overflow_of(link) != NULL) {
+        hold_block(core, in);
+        whole = copy_block(core, in, &draft);
+    }
+    whole = whole && (added == NULL || draft.used < draft.block->capacity);
+    if (whole && added != NULL) {
+        overflow_add(core, &draft, *added);
+    }
+    gone_set gone = gone_slots(core, in, core->shape == WEFT_SHAPE_BYTES);
+    uint64_t state = next_state(in->head.first, valid_slots(in->head.first), gone.version);
+    weft_pair next = {(state & ~FILTER_MASK) | draft.filter, overflow_link(core, &draft)};
+    if (!whole || !weft_cas_pair_seq_cst(&in->at->head, in->head, next)) {
+        overflow_drop(core, draft.block);
+        return WEFT_MISMATCH;
+    }
+    overflow_relinked(core, link, draft.block, added != NULL);
+    return WEFT_OK;
+}
+
+/* ---- changing slots ---- */
+
+/* Is what a slot holds there to stay, as the bucket moves or has its block replaced? */
+static bool is_fixed(const weft_core *core, uint64_t word) {
+    return (word & (core->shape == WEFT_SHAPE_U64 ? PAIR_FROZEN : WORD_FIXED)) != 0;
+}
+
+/* The slot's content cannot change: in the block until that is replaced, in the line until the
+ * bucket has moved. */
+static int get_past(weft_core *core, const weft_position *position) {
+    const bucket_view in = view_of(position);
+    WEFT_ASSERT(is_fixed(core, position->words[AT_WORD]));
+    if (position->words[AT_SLOT] < slots_of(core->shape)) {
+        return WEFT_MISMATCH;
+    }
+    int status = replace_block(core, &in, NULL);
+    return status == WEFT_OK ? WEFT_MISMATCH : status;
+}
+
+/* Change or remove a key. */
 static int slot_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                       uint64_t desired) {
-    WEFT_ASSERT(position->present && position->words[AT_SLOT] < slots_of(core->shape));
-    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
-    unsigned i = (unsigned)position->words[AT_SLOT];
+    WEFT_ASSERT(position->present && position->words[AT_SLOT] != SLOT_NONE);
+    const bucket_view in = view_of(position);
+    uint64_t i = position->words[AT_SLOT];
     uint64_t word = position->words[AT_WORD];
     uint64_t version = stamp(core, position, old_version(core, position), keep ? desired : 0);
     bool done;
+    if (is_fixed(core, word)) {
+        return get_past(core, position);
+    }
     if (core->shape == WEFT_SHAPE_U64) {
         weft_pair was = {word, position->words[AT_VALUE]};
         weft_pair becomes = keep ? (weft_pair){word, desired}
                                  : (weft_pair){weft_epoch_stamp() << 6 | PAIR_USED | PAIR_GONE |
-                                                   toggle_flag(position->words[AT_STATE], i),
+                                                   toggle_flag(in.head.first, i),
                                                position->words[AT_VALUE]};
-        done = (word & PAIR_FROZEN) == 0 && weft_cas_pair_seq_cst(&at->pairs[i], was, becomes);
+        done = weft_cas_pair_seq_cst(pair_at(in.at, in.head.second, i), was, becomes);
     } else {
         uint64_t becomes = keep ? word_of(desired, key->hash) : version << 3 | WORD_GONE;
+        uint64_t *at = word_at(in.at, in.head.second, i);
 #if WEFT_MUTANT == 1 /* loses updates */
-        weft_store_release(&at->words[i], becomes);
+        weft_store_release(at, becomes);
         done = true;
 #else
-        /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_words.
+        /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_word.
          * Sequentially consistent: comes before the epoch that the old entry is retired with. */
-        done = (word & WORD_FROZEN) == 0 && weft_cas_seq_cst(&at->words[i], &word, becomes);
+        done = weft_cas_seq_cst(at, &word, becomes);
 #endif
     }
-    if (done && !keep) {
-        sweep_slots(core, at);
+    bool beyond = i >= slots_of(core->shape);
+    if (done && !keep && beyond) {
+        weft_core_count_overflow(core, -1, 0);
+    }
+    if (done && !keep && (beyond || core->shape == WEFT_SHAPE_BYTES)) {
+        sweep_slots(core, in.at); /* a pair in the line is filled again as it is */
     }
     return done ? WEFT_OK : WEFT_MISMATCH;
 }
 
-/* A slot that is not valid, and holds nothing or what was removed; SLOT_NONE if there is none. */
-static unsigned free_slot(const weft_core *core, bucket *at, uint64_t state, weft_pair *content) {
-    WEFT_ASSERT(!is_frozen(state));
-    for (unsigned i = 0; i < slots_of(core->shape); i++) {
-        if (slot_is_valid(state, i)) {
-            continue;
+/* Does slot i, which is not valid, hold nothing, or what was removed? */
+static inline bool slot_is_free(const weft_core *core, const bucket_view *in, uint64_t i,
+                                weft_pair *content) {
+    WEFT_ASSERT(!any_is_valid(core, in->head, i));
+    uint64_t link = in->head.second;
+    if (core->shape == WEFT_SHAPE_BYTES) {
+        /* pairs with its writer; head is read after it */
+        content->first = weft_load_acquire(word_at(in->at, link, i));
+        return content->first == 0 || (content->first & WORD_GONE) != 0;
+    }
+    const weft_pair *pair = pair_at(in->at, link, i);
+    content->first = weft_load_acquire(&pair->first);   /* pairs with its writer */
+    content->second = weft_load_acquire(&pair->second); /* pairs with it too */
+    return pair_is_empty(content->first);
+}
+
+/* A slot that may be filled; SLOT_NONE if there is none. */
+static uint64_t free_slot(const weft_core *core, const bucket_view *in, weft_pair *content) {
+    WEFT_ASSERT(!is_frozen(in->head.first));
+    uint64_t line = ~valid_slots(in->head.first) & line_slots(core);
+    for (; line != 0; line &= line - 1) {
+        uint64_t i = (uint64_t)__builtin_ctzll(line);
+        if (slot_is_free(core, in, i, content)) {
+            return i;
         }
-        if (core->shape == WEFT_SHAPE_BYTES) {
-            content->first =
-                weft_load_acquire(&at->words[i]); /* pairs with its writer; head is read after it */
-            if (content->first == 0 || (content->first & WORD_GONE) != 0) {
-                return i;
-            }
-            continue;
-        }
-        content->first = weft_load_acquire(&at->pairs[i].first);   /* pairs with its writer */
-        content->second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
-        if (pair_is_empty(content->first)) {
+    }
+    uint64_t end = all_slots(core, in->head.second);
+    for (uint64_t i = last_slots(core, in->head.second); i < end; i++) {
+        if (!any_is_valid(core, in->head, i) && slot_is_free(core, in, i, content)) {
             return i;
         }
     }
@@ -429,46 +665,46 @@ static unsigned free_slot(const weft_core *core, bucket *at, uint64_t state, wef
 /* The insert was not published. Bytes shape: a reserved slot is this thread's alone, as it is not
  * valid, and a store gives it back. u64 shape: an announcement may have made it valid, and a move
  * may have frozen it. The stamp stays in the other half, so the pair is as it never was before. */
-static void give_slot_back(weft_core *core, bucket *at, unsigned i, weft_pair claim) {
+static void give_slot_back(weft_core *core, const bucket_view *in, uint64_t i, weft_pair claim) {
     if (core->shape == WEFT_SHAPE_U64) {
-        uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+        uint64_t state = weft_load_acquire(&in->at->head.first); /* pairs with the CAS of head */
         weft_pair empty = {PAIR_USED | PAIR_GONE | toggle_flag(state, i), claim.second};
-        weft_cas_pair_seq_cst(&at->pairs[i], claim, empty);
+        weft_cas_pair_seq_cst(pair_at(in->at, in->head.second, i), claim, empty);
     } else {
-        weft_store_release(&at->words[i], WORD_GONE); /* pairs with free_slot */
+        /* pairs with free_slot */
+        weft_store_release(word_at(in->at, in->head.second, i), WORD_GONE);
     }
 }
 
-/* Insert into the overflow block: a copy with one cell more. */
-static int insert_overflow(weft_core *core, const weft_key *key, weft_position *position,
-                           uint64_t desired) {
-    WEFT_ASSERT(!position->present);
-    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
-    weft_pair head = {position->words[AT_STATE], position->words[AT_LINK]};
-    overflow *block = overflow_copy(core, head.second, UINT32_MAX, 1);
-    if (block == NULL) {
-        return WEFT_E_NOMEM;
-    }
-    bool bytes = core->shape == WEFT_SHAPE_BYTES;
-    overflow_add(block, (cell){key->hash, bytes ? word_of(desired, key->hash) : desired});
-    weft_pair becomes = {next_state(head.first, valid_slots(head.first), 0), (uintptr_t)block};
-    becomes.first = (becomes.first & ~FILTER_MASK) | overflow_filter(block);
-    uint32_t cells = block->count + slots_of(core->shape);
-    if (!weft_cas_pair_seq_cst(&at->head, head, becomes)) {
-        overflow_drop(core, block);
-        return WEFT_MISMATCH;
-    }
-    overflow_relinked(core, head.second, block, 1);
-    weft_lockfree_consider_growth(core, cells);
-    return WEFT_OK;
+/* An insert went beyond the line. */
+static void count_beyond(weft_core *core, const bucket_view *in) {
+    uint64_t link = in->head.second;
+    const overflow *block = overflow_of(link);
+    uint64_t valid = block == NULL ? 0 : always_valid(block);
+    valid += (uint64_t)__builtin_popcountll(link >> LINK_VALID_SHIFT) + slots_of(core->shape);
+    weft_lockfree_consider_growth(core, (uint32_t)valid + 1);
 }
 
 /* A claimed pair has the key's place in the bucket, but no value: the key is absent. Whoever fills
  * it has inserted the key: the linearization point of an insert in the u64 shape. */
-static int fill_claim(bucket *at, unsigned i, weft_pair claim, uint64_t desired) {
+static int fill_claim(weft_core *core, weft_position *position, uint64_t desired) {
+    const bucket_view in = view_of(position);
+    uint64_t i = position->words[AT_SLOT];
+    WEFT_ASSERT(!position->present && i != SLOT_NONE);
+    weft_pair claim = {position->words[AT_WORD], position->words[AT_VALUE]};
     WEFT_ASSERT((claim.first & PAIR_CLAIMED) != 0);
+    if (is_fixed(core, claim.first)) {
+        return get_past(core, position);
+    }
     weft_pair filled = {claim.first & ~(PAIR_CLAIMED | PAIR_TOGGLE), desired};
-    return weft_cas_pair_seq_cst(&at->pairs[i], claim, filled) ? WEFT_OK : WEFT_MISMATCH;
+    if (!weft_cas_pair_seq_cst(pair_at(in.at, in.head.second, i), claim, filled)) {
+        return WEFT_MISMATCH;
+    }
+    if (i >= PAIRS) {
+        weft_core_count_overflow(core, 1, 0);
+        count_beyond(core, &in);
+    }
+    return WEFT_OK;
 }
 
 /* No insert that was announced by this state can fill its slot any more. False: one did meanwhile,
@@ -498,94 +734,102 @@ static bool stop_pending(bucket *at, uint64_t state, uint64_t hash) {
     return true;
 }
 
+/* Fill the slot that free_slot found, so that it counts for nothing yet. False: it does not hold
+ * that any more. u64 shape: the position has the claim. */
+static bool reserve_slot(weft_core *core, const weft_key *key, weft_position *position,
+                         uint64_t desired) {
+    const bucket_view in = view_of(position);
+    weft_pair content = {position->words[AT_WORD], position->words[AT_VALUE]};
+    uint64_t i = position->words[AT_SLOT];
+    WEFT_ASSERT(!any_is_valid(core, in.head, i));
+    if (core->shape == WEFT_SHAPE_U64) {
+        weft_pair claim = {wanted_pair(key->hash) | claim_flags(in.head.first, i),
+                           weft_epoch_stamp()};
+        position->words[AT_WORD] = claim.first;
+        position->words[AT_VALUE] = claim.second;
+        return weft_cas_pair_seq_cst(pair_at(in.at, in.head.second, i), content, claim);
+    }
+    /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_word. */
+    return weft_cas_acq_rel(word_at(in.at, in.head.second, i), &content.first,
+                            word_of(desired, key->hash));
+}
+
+/* The slot counts: bytes shape, the linearization point of an insert. */
+static bool publish_slot(weft_core *core, const weft_key *key, const bucket_view *in, uint64_t i) {
+    WEFT_ASSERT(!is_frozen(in->head.first) && !any_is_valid(core, in->head, i));
+    uint64_t state = in->head.first;
+    if (i < slots_of(core->shape)) {
+        uint64_t valid = valid_slots(state) | (uint64_t)1 << i;
+        /* Release: the slot. Pairs with the acquire in look. */
+        return weft_cas_acq_rel(&in->at->head.first, &state, next_state(state, valid, 0));
+    }
+    uint64_t link = in->head.second;
+    weft_pair becomes = {next_state(state, valid_slots(state), 0) | filter_bit(key->hash),
+                         link | link_bit(core, link, i)};
+    return weft_cas_pair_seq_cst(&in->at->head, in->head, becomes);
+}
+
+/* Insert a key for which there is no slot: with another block. */
+static int insert_with_block(weft_core *core, const weft_key *key, const bucket_view *in,
+                             uint64_t desired) {
+    bool bytes = core->shape == WEFT_SHAPE_BYTES;
+    cell added = {key->hash, bytes ? word_of(desired, key->hash) : desired};
+    int status = replace_block(core, in, &added);
+    if (status == WEFT_OK) {
+        count_beyond(core, in);
+    }
+    return status;
+}
+
 /* Insert a key that the find did not see; valid only while the head is what it saw. */
 static int swing_absent(weft_core *core, const weft_key *key, weft_position *position,
                         uint64_t desired) {
     WEFT_ASSERT(!position->present && !is_frozen(position->words[AT_STATE]));
-    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
-    uint64_t state = position->words[AT_STATE];
-    if (position->words[AT_SLOT] != SLOT_NONE) { /* claimed by an insert that has not finished */
-        weft_pair claim = {position->words[AT_WORD], position->words[AT_VALUE]};
-        return fill_claim(at, (unsigned)position->words[AT_SLOT], claim, desired);
+    const bucket_view in = view_of(position);
+    uint64_t i = position->words[AT_SLOT];
+    if (i != SLOT_NONE) { /* claimed by an insert that has not finished */
+        return fill_claim(core, position, desired);
     }
-    if (core->shape == WEFT_SHAPE_U64 && !stop_pending(at, state, key->hash)) {
+    if (core->shape == WEFT_SHAPE_U64 && !stop_pending(in.at, in.head.first, key->hash)) {
         return WEFT_MISMATCH;
     }
-    uint64_t floor = version_of(state);
-    uint64_t gone = gone_slots(core, at, state, &floor);
-    stamp(core, position, floor, desired);
+    gone_set gone = gone_slots(core, &in, core->shape == WEFT_SHAPE_BYTES);
+    stamp(core, position, max_u64(version_of(in.head.first), gone.version), desired);
     weft_pair content = {0, 0};
-    unsigned i = free_slot(core, at, state, &content);
+    i = free_slot(core, &in, &content);
+    if ((i >= slots_of(core->shape) && gone.line != 0) || (i == SLOT_NONE && gone.link != 0)) {
+        sweep_slots(core, in.at);
+        return WEFT_MISMATCH;
+    }
     if (i == SLOT_NONE) {
-        if (gone != 0) {
-            sweep_slots(core, at);
-            return WEFT_MISMATCH;
-        }
-        return insert_overflow(core, key, position, desired);
+        return insert_with_block(core, key, &in, desired);
     }
     /* The slot was still not valid when it was looked at. Else its key may have been inserted and
      * removed since the find: a slot that holds GONE and is valid, until somebody sweeps it.
      * Filling that one would show the new key before its time. Pairs with the CAS of head. */
 #if WEFT_MUTANT != 3 /* fills slots that are still valid */
-    if (weft_load_acquire(&at->head.first) != state) {
+    if (weft_load_acquire(&in.at->head.first) != in.head.first) {
         return WEFT_MISMATCH;
     }
 #endif
-    weft_pair filled = {0, 0};
-    bool reserved;
+    position->words[AT_SLOT] = i;
+    position->words[AT_WORD] = content.first;
+    position->words[AT_VALUE] = content.second;
+    if (!reserve_slot(core, key, position, desired)) {
+        return WEFT_MISMATCH;
+    }
+    if (!publish_slot(core, key, &in, i)) {
+        weft_pair claim = {position->words[AT_WORD], position->words[AT_VALUE]};
+        give_slot_back(core, &in, i, claim);
+        return WEFT_MISMATCH;
+    }
     if (core->shape == WEFT_SHAPE_U64) {
-        filled = (weft_pair){wanted_pair(key->hash) | claim_flags(state, i), weft_epoch_stamp()};
-        reserved = weft_cas_pair_seq_cst(&at->pairs[i], content, filled);
-    } else {
-        /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_words. */
-        uint64_t word = word_of(desired, key->hash);
-        reserved = weft_cas_acq_rel(&at->words[i], &content.first, word);
+        return fill_claim(core, position, desired);
     }
-    if (!reserved) {
-        return WEFT_MISMATCH;
+    if (i >= WORDS) {
+        weft_core_count_overflow(core, 1, 0);
+        count_beyond(core, &in);
     }
-    /* Bytes shape: the linearization point of an insert. Release: the slot. Pairs with the acquire
-     * in look. */
-    if (!weft_cas_acq_rel(&at->head.first, &state,
-                          next_state(state, valid_slots(state) | (uint64_t)1 << i, 0))) {
-        give_slot_back(core, at, i, filled);
-        return WEFT_MISMATCH;
-    }
-    return core->shape == WEFT_SHAPE_U64 ? fill_claim(at, i, filled, desired) : WEFT_OK;
-}
-
-/* Change or remove a key that is in the overflow block. */
-static int overflow_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
-                          uint64_t desired) {
-    WEFT_ASSERT(position->present && position->words[AT_SLOT] == SLOT_OVERFLOW);
-    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
-    weft_pair head = {position->words[AT_STATE], position->words[AT_LINK]};
-    uint32_t i = (uint32_t)position->words[AT_WORD];
-    uint64_t version = stamp(core, position, old_version(core, position), keep ? desired : 0);
-    uint64_t valid = valid_slots(head.first);
-    if (!keep) {
-        weft_pair dying = {next_state(head.first, valid, version),
-                           head.second | (uint64_t)(i + 1) << LINK_DYING_SHIFT};
-        if (!weft_cas_pair_seq_cst(&at->head, head, dying)) {
-            return WEFT_MISMATCH;
-        }
-        weft_core_count_overflow(core, -1, 0);
-        overflow_bury(core, at, dying.first, dying.second);
-        return WEFT_OK;
-    }
-    overflow *block = overflow_copy(core, head.second, i, 0);
-    if (block == NULL) {
-        return WEFT_E_NOMEM;
-    }
-    bool bytes = core->shape == WEFT_SHAPE_BYTES;
-    overflow_add(block, (cell){key->hash, bytes ? word_of(desired, key->hash) : desired});
-    weft_pair becomes = {next_state(head.first, valid, 0), (uintptr_t)block};
-    becomes.first = (becomes.first & ~FILTER_MASK) | overflow_filter(block);
-    if (!weft_cas_pair_seq_cst(&at->head, head, becomes)) {
-        overflow_drop(core, block);
-        return WEFT_MISMATCH;
-    }
-    overflow_relinked(core, head.second, block, 0);
     return WEFT_OK;
 }
 
@@ -607,12 +851,6 @@ static int prepare(weft_core *core, const weft_key *key, weft_position *position
     if (at == NULL) {
         return weft_lockfree_first_generation(core) == NULL ? WEFT_E_NOMEM : WEFT_MISMATCH;
     }
-    uint64_t state = position->words[AT_STATE];
-    uint64_t link = position->words[AT_LINK];
-    if (link >> LINK_DYING_SHIFT != 0 && !is_frozen(state)) {
-        overflow_bury(core, at, state, link);
-        return WEFT_MISMATCH;
-    }
     generation *from = root_of(core);
     while (bucket_at(from, key->hash) != at) {
         from = weft_load_acquire(&from->next); /* pairs with begin_move */
@@ -620,7 +858,7 @@ static int prepare(weft_core *core, const weft_key *key, weft_position *position
             return WEFT_MISMATCH; /* the root moved past that bucket */
         }
     }
-    if (!is_frozen(state)) {
+    if (!is_frozen(position->words[AT_STATE])) {
         weft_lockfree_move_to_image(core, from, key->hash);
         return WEFT_MISMATCH;
     }
@@ -634,18 +872,11 @@ static WEFT_HOT int lockfree_swing(weft_core *core, const weft_key *key, weft_po
     if (!keep && !position->present) {
         return WEFT_OK;
     }
-    if (WEFT_UNLIKELY(at == NULL || is_frozen(position->words[AT_STATE]) ||
-                      position->words[AT_LINK] >> LINK_DYING_SHIFT != 0 || in_image(core, at))) {
+    if (WEFT_UNLIKELY(at == NULL || is_frozen(position->words[AT_STATE]) || in_image(core, at))) {
         return prepare(core, key, position);
     }
-    int status;
-    if (!position->present) {
-        status = swing_absent(core, key, position, desired);
-    } else if (position->words[AT_SLOT] == SLOT_OVERFLOW) {
-        status = overflow_swing(core, key, position, keep, desired);
-    } else {
-        status = slot_swing(core, key, position, keep, desired);
-    }
+    int status = position->present ? slot_swing(core, key, position, keep, desired)
+                                   : swing_absent(core, key, position, desired);
     lockfree_help_move(core);
     if (status == WEFT_OK && !keep) {
         lockfree_removed(core);

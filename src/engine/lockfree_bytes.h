@@ -56,7 +56,6 @@ static WEFT_ALWAYS_INLINE bool plain_look(const weft_core *core, const weft_key 
     }
     bucket *at = &door->buckets[key->hash & door->mask];
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-    const weft_entry *entry = NULL;
     if (WEFT_UNLIKELY(is_frozen(state))) { /* its entries may have been freed where they moved to */
         return false;
     }
@@ -64,17 +63,23 @@ static WEFT_ALWAYS_INLINE bool plain_look(const weft_core *core, const weft_key 
          match &= match - 1) {
         /* Acquire: the entry. Pairs with the CAS of its writer. */
         uint64_t word = weft_load_acquire(&at->words[__builtin_ctzll(match)]);
-        const weft_entry *here = word_entry(word);
-        if (((word ^ key->hash) & WORD_TAG) == 0 && (word & WORD_GONE) == 0 &&
-            weft_entry_has_key(here, key->bytes)) {
-            entry = here;
-            break;
+        if (((word ^ key->hash) & WORD_TAG) != 0 || (word & WORD_GONE) != 0) {
+            continue;
+        }
+        /* Before the entry is looked at, as in find_in_word; if the key is there, it was the
+         * moment. Pairs with the CAS of head. */
+        if (WEFT_UNLIKELY(weft_load_acquire(&at->head.first) != state)) {
+            return false;
+        }
+        if (weft_entry_has_key(word_entry(word), key->bytes)) {
+            *out = (uintptr_t)word_entry(word);
+            return true;
         }
     }
-    bool sure = entry != NULL || (state & filter_bit(key->hash)) == 0;
-    *out = (uintptr_t)entry;
+    *out = 0;
     /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
-    return WEFT_LIKELY(sure && weft_load_acquire(&at->head.first) == state);
+    return WEFT_LIKELY((state & filter_bit(key->hash)) == 0 &&
+                       weft_load_acquire(&at->head.first) == state);
 }
 
 #endif

@@ -9,17 +9,13 @@ static void close_bucket(weft_core *core, generation *gen, uint64_t index,
     WEFT_ASSERT(index <= gen->mask);
     bucket *at = &gen->buckets[index];
     generation *next = is_frozen(at->head.first) ? gen->next : NULL;
-    const overflow *block = overflow_of(at->head.second);
-    uint32_t more = block == NULL ? 0 : block->count;
-    for (uint32_t i = 0; i < slots_of(core->shape) + more; i++) {
+    const bucket_view in = {at, at->head};
+    uint64_t end = all_slots(core, at->head.second);
+    for (uint64_t i = 0; i < end; i++) {
         cell what = {.hash = index};
-        bool slot = i < slots_of(core->shape);
-        uint32_t k = slot ? 0 : i - slots_of(core->shape);
-        if (slot ? !slot_is_valid(at->head.first, i) || !live_slot(core, at, i, &what)
-                 : overflow_is_dead(block, at->head.second, k)) {
+        if (!live_slot(core, &in, i, &what)) {
             continue;
         }
-        what = slot ? what : block->cells[k];
         if (next == NULL || next->buckets[cell_target(core, gen, index, &what)].head.first == 0) {
             drop(core,
                  core->shape == WEFT_SHAPE_U64 ? what.value : (uintptr_t)word_entry(what.value));

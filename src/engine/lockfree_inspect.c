@@ -88,25 +88,16 @@ static bool same_key(const weft_core *core, const cell *a, const cell *b) {
                               weft_bytes_of(weft_entry_key(other), weft_entry_key_size(other)));
 }
 
-/* Live cell number i of a bucket, slots first, then the overflow block; false if there is none.
- * what->hash is the bucket's index on entry, as for live_slot. */
-static bool cell_at(const weft_core *core, bucket *at, uint32_t i, cell *what) {
-    WEFT_ASSERT(i < slots_of(core->shape) || overflow_of(at->head.second) != NULL);
-    unsigned slots = slots_of(core->shape);
-    if (i < slots) {
-        return slot_is_valid(at->head.first, i) && live_slot(core, at, i, what);
+/* Of what a bucket has beyond its line. */
+static uint64_t filter_of(const weft_core *core, const bucket_view *in, uint64_t index) {
+    uint64_t filter = 0;
+    for (uint64_t i = slots_of(core->shape); i < all_slots(core, in->head.second); i++) {
+        cell what = {.hash = index};
+        if (live_slot(core, in, i, &what)) {
+            filter |= filter_bit(core->shape == WEFT_SHAPE_U64 ? what.hash : what.value);
+        }
     }
-    const overflow *block = overflow_of(at->head.second);
-    if (overflow_is_dead(block, at->head.second, i - slots)) {
-        return false;
-    }
-    *what = block->cells[i - slots];
-    return true;
-}
-
-static uint32_t cells_of(const weft_core *core, const bucket *at) {
-    const overflow *block = overflow_of(at->head.second);
-    return slots_of(core->shape) + (block == NULL ? 0 : block->count);
+    return filter;
 }
 
 static bool lives_in_target(const weft_core *core, const generation *gen, uint64_t index,
@@ -126,7 +117,8 @@ static bool counts_in_target(const generation *gen, uint64_t index) {
 static void check_bucket(verdict *v, generation *gen, uint64_t index) {
     WEFT_ASSERT(index <= gen->mask);
     bucket *at = &gen->buckets[index];
-    uint32_t count = cells_of(v->core, at);
+    const bucket_view in = {at, at->head};
+    uint64_t count = all_slots(v->core, at->head.second);
     cell what;
     cell other;
     require(v, !is_frozen(at->head.first) || gen->next != NULL,
@@ -134,25 +126,24 @@ static void check_bucket(verdict *v, generation *gen, uint64_t index) {
     require(v, valid_slots(at->head.first) == 0 || (at->head.first & LIVE) != 0,
             "L2 a bucket with valid slots is live", index);
     if (!counts_in_target(gen, index)) {
-        v->overflow_entries += (uint64_t)overflow_live(at->head.second);
+        v->overflow_entries += (uint64_t)overflow_live(v->core, at, at->head);
         v->overflow_bytes += (uint64_t)overflow_block_bytes(at->head.second);
     }
-    uint64_t filter = overflow_filter(overflow_of(at->head.second));
-    require(v, (filter & ~at->head.first) == 0,
+    require(v, (filter_of(v->core, &in, index) & ~at->head.first) == 0,
             "L3 the filter has the bit of every key in the overflow block", index);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         what.hash = index;
-        if (!cell_at(v->core, at, i, &what) || lives_in_target(v->core, gen, index, &what)) {
+        if (!live_slot(v->core, &in, i, &what) || lives_in_target(v->core, gen, index, &what)) {
             continue;
         }
         require(v, v->core->shape == WEFT_SHAPE_U64 || word_entry(what.value) != NULL,
                 "L4 a valid slot holds an entry", index);
         require(v, (cell_hash(v->core, &what) & gen->mask) == index,
                 "L5 a key is in the bucket of its hash", index);
-        for (uint32_t k = i + 1; k < count; k++) {
+        for (uint64_t k = i + 1; k < count; k++) {
             other.hash = index;
             require(v,
-                    !cell_at(v->core, at, k, &other) ||
+                    !live_slot(v->core, &in, k, &other) ||
                         lives_in_target(v->core, gen, index, &other) ||
                         !same_key(v->core, &what, &other),
                     "L6 no key is in a bucket twice", index);
@@ -191,15 +182,14 @@ void weft_lockfree_dump(weft_core *core, void (*print)(void *ctx, const char *li
                  (unsigned long long)gen->mask + 1);
         print(ctx, line);
         for (uint64_t i = 0; i <= gen->mask; i++) {
-            uint64_t state =
-                weft_load_acquire(&gen->buckets[i].head.first); /* pairs with its CAS */
-            uint64_t link = weft_load_acquire(&gen->buckets[i].head.second); /* likewise */
-            const overflow *block = overflow_of(link);
+            weft_pair head = load_head(&gen->buckets[i]);
+            uint64_t state = head.first;
             if (state != 0) {
-                snprintf(line, sizeof line, "  %llu: version %llu%s%s slots %#llx overflow %u",
+                snprintf(line, sizeof line, "  %llu: version %llu%s%s slots %#llx overflow %llu",
                          (unsigned long long)i, (unsigned long long)version_of(state),
                          (state & LIVE) != 0 ? " live" : "", is_frozen(state) ? " frozen" : "",
-                         (unsigned long long)valid_slots(state), block == NULL ? 0 : block->count);
+                         (unsigned long long)valid_slots(state),
+                         (unsigned long long)overflow_live(core, &gen->buckets[i], head));
                 print(ctx, line);
             }
         }

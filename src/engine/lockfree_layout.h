@@ -26,7 +26,9 @@ enum { WORDS = 6, PAIRS = 3, BUCKETS_MIN = 64 };
 
 #define WORD_FROZEN ((uint64_t)1)
 #define WORD_GONE ((uint64_t)2)
-#define WORD_UPPER ((uint64_t)4)
+#define WORD_UPPER ((uint64_t)4) /* beside FROZEN */
+#define WORD_HELD ((uint64_t)4)  /* alone: as it is until its overflow block is replaced */
+#define WORD_FIXED (WORD_FROZEN | WORD_HELD)
 #define WORD_FLAGS ((uint64_t)7)
 #define TAG_SHIFT 48
 #define WORD_TAG ((uint64_t)0xffff << TAG_SHIFT)
@@ -41,7 +43,7 @@ enum { WORDS = 6, PAIRS = 3, BUCKETS_MIN = 64 };
 #define PAIR_HASH (~(uint64_t)63)
 
 #define LINK_ADDRESS (((uint64_t)1 << 48) - 1)
-#define LINK_DYING_SHIFT 48
+#define LINK_VALID_SHIFT 48
 
 typedef struct bucket {
     weft_pair head; /* first: state, second: link */
@@ -60,22 +62,25 @@ _Static_assert(PAIR_USED == WEFT_INLINE_USED && PAIR_HASH == WEFT_INLINE_HASH &&
 _Static_assert(sizeof(bucket) == WEFT_CACHE_LINE, "a bucket is one cache line");
 _Static_assert(offsetof(bucket, pairs) == 16, "slots follow the head");
 
-/* A key and its cell on the move: the key's hash (bytes shape: 0 if it is not at hand), and the
- * word or the value. */
+/* What a slot holds: the key's hash (bytes shape: 0, it is not at hand), and the word or the
+ * value. */
 typedef struct cell {
     uint64_t hash;
     uint64_t value;
 } cell;
 
-/* Entries that found no slot. Immutable, but for the dead marks of cells that were announced as
- * dying. */
+/* Slots for what found none in the bucket's line. Which of the last LINK_SLOTS are valid, the link
+ * says, as the state says it of the line's; those before are valid as long as the block is linked,
+ * and are not filled twice. docs/design/overflow.md. */
 typedef struct overflow {
     weft_block block;
-    uint32_t count;
-    uint32_t capacity;
-    uint64_t *dead; /* one bit a cell, behind the cells */
-    cell cells[];
+    uint64_t capacity;
+    weft_pair pairs[]; /* bytes shape: words, two for each */
 } overflow;
+
+enum { LINK_SLOTS = 64 - LINK_VALID_SHIFT };
+
+_Static_assert(offsetof(overflow, pairs) == 32, "pairs are aligned without a gap");
 
 /* What lookups that are compiled into the caller see of a generation. */
 typedef struct face {
@@ -179,22 +184,67 @@ static inline overflow *overflow_of(uint64_t link) {
     return (overflow *)(uintptr_t)(link & LINK_ADDRESS);
 }
 
-/* Slots, and in the u64 shape toggles, as a set. */
+/* Slots of the line, and in the u64 shape toggles, as a set. */
 static inline uint64_t valid_slots(uint64_t state) {
     return state >> VALID_SHIFT & VALID_SET;
 }
 
+/* All slots of the line. */
+static inline uint64_t line_slots(const weft_core *core) {
+    return ((uint64_t)1 << slots_of(core->shape)) - 1;
+}
+
+/* Of a slot in the line. */
 static inline bool slot_is_valid(uint64_t state, uint64_t i) {
     return (state >> (VALID_SHIFT + i) & 1) != 0;
+}
+
+/* The slots of a block that are valid as long as it is linked. */
+static inline uint64_t always_valid(const overflow *block) {
+    return block->capacity > LINK_SLOTS ? block->capacity - LINK_SLOTS : 0;
+}
+
+/* A bucket's slots: the line's, then those of its block. */
+static inline uint64_t all_slots(const weft_core *core, uint64_t link) {
+    const overflow *block = overflow_of(link);
+    return slots_of(core->shape) + (block == NULL ? 0 : block->capacity);
+}
+
+/* The first of those that link speaks of. */
+static inline uint64_t last_slots(const weft_core *core, uint64_t link) {
+    const overflow *block = overflow_of(link);
+    return slots_of(core->shape) + (block == NULL ? 0 : always_valid(block));
+}
+
+/* What link has to say that slot i, which is in the block, is valid; 0: nothing. */
+static inline uint64_t link_bit(const weft_core *core, uint64_t link, uint64_t i) {
+    uint64_t first = last_slots(core, link);
+    return i < first ? 0 : (uint64_t)1 << (LINK_VALID_SHIFT + i - first);
+}
+
+static inline bool any_is_valid(const weft_core *core, weft_pair head, uint64_t i) {
+    if (i < slots_of(core->shape)) {
+        return slot_is_valid(head.first, i);
+    }
+    uint64_t bit = link_bit(core, head.second, i);
+    return bit == 0 || (head.second & bit) != 0;
+}
+
+static inline weft_pair *pair_at(bucket *at, uint64_t link, uint64_t i) {
+    return i < PAIRS ? &at->pairs[i] : &overflow_of(link)->pairs[i - PAIRS];
+}
+
+static inline uint64_t *word_at(bucket *at, uint64_t link, uint64_t i) {
+    return i < WORDS ? &at->words[i] : (uint64_t *)overflow_of(link)->pairs + (i - WORDS);
 }
 
 static inline bool is_frozen(uint64_t state) {
     return (state & FROZEN_ALONE) != 0;
 }
 
-/* The flag for a pair that becomes empty. */
+/* The flag for a pair that becomes empty. Inserts are announced for slots of the line only. */
 static inline uint64_t toggle_flag(uint64_t state, uint64_t i) {
-    return (state >> (VALID_SHIFT + TOGGLE_SHIFT + i) & 1) * PAIR_TOGGLE;
+    return i < PAIRS ? (state >> (VALID_SHIFT + TOGGLE_SHIFT + i) & 1) * PAIR_TOGGLE : 0;
 }
 
 /* Does this content hold no key? It is gone, or never was: that counts as gone under toggle 0. */
@@ -219,6 +269,7 @@ static inline bool claim_is_void(uint64_t state, uint64_t i, uint64_t first) {
     return (first & PAIR_CLAIMED) != 0 && (first & PAIR_TOGGLE) == toggle_flag(state, i);
 }
 
+/* Of a hash, a word, or the first half of a pair: they begin alike. */
 static inline uint64_t filter_bit(uint64_t hash) {
     return (uint64_t)1 << (hash >> 61);
 }
@@ -227,23 +278,27 @@ static inline uint64_t version_of(uint64_t state) {
     return state >> VERSION_SHIFT;
 }
 
-/* Is cell `i` of the block behind `link` removed, or being removed? */
-static inline bool overflow_is_dead(const overflow *block, uint64_t link, uint32_t i) {
-    return link >> LINK_DYING_SHIFT == i + 1 ||
-           (weft_load_relaxed(&block->dead[i / 64]) >> (i % 64) & 1) != 0;
-}
+/* Where slots are: the bucket, and its head at one moment. */
+typedef struct bucket_view {
+    bucket *at;
+    weft_pair head;
+} bucket_view;
 
-/* What slot i, which is valid, holds; false if its key is gone. The caller puts the bucket's index
- * into what->hash: it supplies the low bits of the hash. */
-static inline bool live_slot(const weft_core *core, bucket *at, unsigned i, cell *what) {
+/* What slot i holds; false if it is not valid, or its key is gone. The caller puts the bucket's
+ * index into what->hash: it supplies the low bits of the hash. */
+static inline bool live_slot(const weft_core *core, const bucket_view *in, uint64_t i, cell *what) {
     uint64_t index = what->hash;
-    WEFT_ASSERT(i < slots_of(core->shape));
+    if (!any_is_valid(core, in->head, i)) {
+        return false;
+    }
     if (core->shape == WEFT_SHAPE_BYTES) {
-        *what = (cell){0, weft_load_acquire(&at->words[i])}; /* pairs with the CAS of its writer */
+        /* pairs with the CAS of its writer */
+        *what = (cell){0, weft_load_acquire(word_at(in->at, in->head.second, i))};
         return (what->value & WORD_GONE) == 0;
     }
-    uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with the CAS of its writer */
-    uint64_t second = weft_load_acquire(&at->pairs[i].second); /* pairs with it too */
+    const weft_pair *pair = pair_at(in->at, in->head.second, i);
+    uint64_t first = weft_load_acquire(&pair->first);   /* pairs with the CAS of its writer */
+    uint64_t second = weft_load_acquire(&pair->second); /* pairs with it too */
     *what = (cell){(first & PAIR_HASH) | (index & ~PAIR_HASH), second};
     return (first & (PAIR_USED | PAIR_GONE | PAIR_CLAIMED)) == PAIR_USED;
 }
@@ -251,7 +306,7 @@ static inline bool live_slot(const weft_core *core, bucket *at, unsigned i, cell
 /* The hash of a cell's key. Looks at the entry if need be: it must be in the map, or under a guard
  * that is older than its removal. */
 static inline uint64_t cell_hash(const weft_core *core, const cell *what) {
-    if (core->shape == WEFT_SHAPE_U64 || what->hash != 0) {
+    if (core->shape == WEFT_SHAPE_U64) {
         return what->hash;
     }
     const weft_entry *entry = word_entry(what->value);
@@ -268,7 +323,7 @@ static inline uint64_t cell_target(const weft_core *core, const generation *gen,
     if (next->mask <= gen->mask) {
         return index & next->mask;
     }
-    if (core->shape == WEFT_SHAPE_BYTES && what->hash == 0 && (what->value & WORD_FROZEN) != 0) {
+    if (core->shape == WEFT_SHAPE_BYTES && (what->value & WORD_FROZEN) != 0) {
         return index + ((what->value & WORD_UPPER) != 0 ? gen->mask + 1 : 0);
     }
     return cell_hash(core, what) & next->mask;

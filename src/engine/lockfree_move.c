@@ -112,12 +112,20 @@ static bool begin_move(weft_core *core, generation *root, uint64_t buckets) {
 
 /* ---- moving buckets -------------------------------------------------------------------------- */
 
+static uint64_t bits_in(uint64_t set) {
+    uint64_t bits = 0;
+    for (; set != 0; set &= set - 1) {
+        bits++;
+    }
+    return bits;
+}
+
 /* Most cells that a bucket with this head can hold. */
-static uint32_t cells_at_most(const weft_core *core, uint64_t state, uint64_t link) {
-    const overflow *block = overflow_of(link);
-    uint64_t slots = ((uint64_t)1 << slots_of(core->shape)) - 1;
-    return (uint32_t)__builtin_popcountll(valid_slots(state) & slots) +
-           (block == NULL ? 0 : block->count);
+static uint64_t cells_at_most(const weft_core *core, weft_pair head) {
+    const overflow *block = overflow_of(head.second);
+    uint64_t line = bits_in(valid_slots(head.first) & line_slots(core));
+    return block == NULL ? line
+                         : line + bits_in(head.second >> LINK_VALID_SHIFT) + always_valid(block);
 }
 
 /* A group of buckets that move together: 1 to T when growing, S to 1 when shrinking. */
@@ -144,68 +152,43 @@ static uint64_t group_targets(const group *g) {
 static uint64_t frozen_word(const weft_core *core, const group *g, uint64_t word) {
     cell what = {0, word};
     bool upper = group_targets(g) > 1 && (cell_hash(core, &what) & g->groups) != 0;
-    return word | WORD_FROZEN | (upper ? WORD_UPPER : 0);
+    return (word & ~WORD_FLAGS) | WORD_FROZEN | (upper ? WORD_UPPER : 0);
 }
 
-/* Mark a valid pair of a frozen bucket; what it holds from now on. */
-static weft_pair freeze_pair(bucket *at, unsigned i, uint64_t state) {
-    WEFT_ASSERT(slot_is_valid(state, i));
-    for (;;) {
-        weft_pair pair = {weft_load_acquire(&at->pairs[i].first), /* pairs with swing's CAS */
-                          weft_load_acquire(&at->pairs[i].second)};
-        bool empty = pair_is_empty(pair.first);
-        uint64_t mark = empty ? PAIR_USED | PAIR_GONE | PAIR_FROZEN : PAIR_FROZEN;
-        weft_pair marked = {pair.first | mark, pair.second};
-        /* An empty one can't change, unless an insert is pending. */
-#if WEFT_MUTANT == 7 /* announced inserts slip into buckets that have moved */
-        bool may_fill = empty && state == 0;
-#else
-        bool may_fill = empty && pair_is_pending(state, i, pair.first);
-#endif
-        if ((pair.first & PAIR_FROZEN) != 0 || (empty && !may_fill)) {
-            return pair;
-        }
-        if (weft_cas_pair_seq_cst(&at->pairs[i], pair, marked)) {
-            return marked;
-        }
+static inline void freeze_slot(weft_core *core, const group *g, const bucket_view *in, uint64_t i) {
+    if (core->shape == WEFT_SHAPE_U64) {
+        (void)freeze_pair(pair_at(in->at, in->head.second, i), in->head.first, i);
+        return;
+    }
+    uint64_t *at = word_at(in->at, in->head.second, i);
+    uint64_t word = weft_load_acquire(at); /* pairs with the CAS of its writer */
+    while ((word & (WORD_FROZEN | WORD_GONE)) == 0 &&
+           !weft_cas_acq_rel(at, &word, frozen_word(core, g, word))) {
+        /* Acquire: the entry that took its place. Pairs with the CAS in slot_swing. */
     }
 }
 
 /* Mark each valid slot of a frozen bucket, so that no update can change it any more. */
-static void freeze_slots(weft_core *core, const group *g, bucket *at, uint64_t state) {
-    WEFT_ASSERT(is_frozen(state));
-    for (unsigned i = 0; i < slots_of(core->shape); i++) {
-        if (!slot_is_valid(state, i)) {
-            continue;
+static void freeze_slots(weft_core *core, const group *g, bucket *at) {
+    weft_pair head = load_head(at);
+    WEFT_ASSERT(is_frozen(head.first));
+    uint64_t line = valid_slots(head.first) & line_slots(core);
+    for (; line != 0; line &= line - 1) {
+        freeze_slot(core, g, &(bucket_view){at, head}, (uint64_t)__builtin_ctzll(line));
+    }
+    uint64_t end = all_slots(core, head.second);
+    for (uint64_t i = slots_of(core->shape); i < end; i++) {
+        if (any_is_valid(core, head, i)) {
+            freeze_slot(core, g, &(bucket_view){at, head}, i);
         }
-        if (core->shape == WEFT_SHAPE_BYTES) {
-            uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
-            while ((word & (WORD_FROZEN | WORD_GONE)) == 0 &&
-                   !weft_cas_acq_rel(&at->words[i], &word, frozen_word(core, g, word))) {
-                /* Acquire: the entry that took its place. Pairs with the CAS in slot_swing. */
-            }
-            continue;
-        }
-        (void)freeze_pair(at, i, state);
     }
 }
 
-/* State and link that belong together. */
-static weft_pair load_head(bucket *at) {
-    weft_pair head;
-    do {
-        head.first = weft_load_acquire(&at->head.first);        /* pairs with the CAS of head */
-        head.second = weft_load_acquire(&at->head.second);      /* likewise: the block */
-    } while (weft_load_acquire(&at->head.first) != head.first); /* likewise */
-    return head;
-}
-
 /* Cells of all sources as they stand; an upper bound until they are frozen. */
-static uint32_t group_cells_at_most(const weft_core *core, const group *g) {
-    uint32_t cells = 0;
+static uint64_t group_cells_at_most(const weft_core *core, const group *g) {
+    uint64_t cells = 0;
     for (uint64_t i = 0; i < group_sources(g); i++) {
-        weft_pair head = load_head(group_source(g, i));
-        cells += cells_at_most(core, head.first, head.second);
+        cells += cells_at_most(core, load_head(group_source(g, i)));
     }
     return cells;
 }
@@ -214,9 +197,9 @@ static uint32_t group_cells_at_most(const weft_core *core, const group *g) {
  * freezes, so that a thread that runs out of memory leaves the bucket as it was. */
 static bool group_spare(weft_core *core, const group *g, overflow **spare) {
     WEFT_ASSERT(group_targets(g) <= MOVE_FACTOR && group_sources(g) <= MOVE_FACTOR);
-    uint32_t cells = group_cells_at_most(core, g);
-    uint32_t slots = slots_of(core->shape);
-    uint32_t need = cells > slots ? cells - slots : 0;
+    uint64_t cells = group_cells_at_most(core, g);
+    uint64_t slots = slots_of(core->shape);
+    uint64_t need = cells > slots ? cells - slots : 0;
     for (uint64_t t = 0; t < group_targets(g) && need != 0; t++) {
         if (spare[t] == NULL || spare[t]->capacity < need) {
             overflow_drop(core, spare[t]);
@@ -238,7 +221,7 @@ static bool group_freeze(weft_core *core, const group *g, overflow **spare) {
         for (;;) {
             uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
             if (is_frozen(state)) {
-                freeze_slots(core, g, at, state);
+                freeze_slots(core, g, at);
                 break;
             }
             if (!group_spare(core, g, spare)) {
@@ -247,7 +230,7 @@ static bool group_freeze(weft_core *core, const group *g, overflow **spare) {
             /* Acquire: what the slots hold. Release: readers that see FROZEN see next. */
             if (weft_cas_acq_rel(&at->head.first, &state, state | FROZEN)) { /* pairs with find */
 #if WEFT_MUTANT != 4 /* updates slip into buckets that have moved */
-                freeze_slots(core, g, at, state | FROZEN);
+                freeze_slots(core, g, at);
 #endif
                 break;
             }
@@ -261,8 +244,8 @@ typedef struct image {
     const group *g;
     uint64_t target; /* index of the target's bucket */
     bucket *at;
-    unsigned used;
-    overflow *spare;
+    uint64_t used;
+    overflow_draft spill;
 } image;
 
 static void image_take(weft_core *core, image *into, uint64_t source, cell what);
@@ -272,19 +255,12 @@ static void image_take_source(weft_core *core, image *into, uint64_t i) {
     WEFT_ASSERT(is_frozen(weft_load_relaxed(&group_source(into->g, i)->head.first)));
     bucket *at = group_source(into->g, i);
     uint64_t index = into->g->index + i * into->g->groups;
-    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
-    uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
-    cell what;
-    for (unsigned k = 0; k < slots_of(core->shape); k++) {
-        what.hash = index;
-        if (slot_is_valid(state, k) && live_slot(core, at, k, &what)) {
+    const bucket_view in = {at, load_head(at)};
+    uint64_t end = all_slots(core, in.head.second);
+    for (uint64_t k = 0; k < end; k++) {
+        cell what = {.hash = index};
+        if (live_slot(core, &in, k, &what)) {
             image_take(core, into, index, what);
-        }
-    }
-    const overflow *block = overflow_of(link);
-    for (uint32_t k = 0; block != NULL && k < block->count; k++) {
-        if (!overflow_is_dead(block, link, k)) {
-            image_take(core, into, index, block->cells[k]);
         }
     }
 }
@@ -310,11 +286,7 @@ static void image_take(weft_core *core, image *into, uint64_t source, cell what)
     if (into->used < slots_of(core->shape)) {
         image_fill_slot(core, into, what);
     } else {
-        /* Only when buckets merge can this be a slot's cell; then nothing of the group has moved
-         * yet, and its entry may be looked at. */
-        overflow_add(into->spare,
-                     (cell){cell_hash(core, &what),
-                            core->shape == WEFT_SHAPE_U64 ? what.value : what.value & ~WORD_FLAGS});
+        overflow_add(core, &into->spill, what);
     }
     into->used++;
 }
@@ -325,11 +297,12 @@ static uint64_t group_version(const weft_core *core, const group *g) {
     uint64_t version = 1;
     for (uint64_t s = 0; s < group_sources(g); s++) {
         bucket *at = group_source(g, s);
-        uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
-        version = max_u64(version, version_of(state));
-        for (unsigned i = 0; core->shape == WEFT_SHAPE_BYTES && i < WORDS; i++) {
-            uint64_t word = weft_load_relaxed(&at->words[i]);
-            if (slot_is_valid(state, i) && (word & WORD_GONE) != 0) {
+        weft_pair head = load_head(at);
+        version = max_u64(version, version_of(head.first));
+        uint64_t end = core->shape == WEFT_SHAPE_BYTES ? all_slots(core, head.second) : 0;
+        for (uint64_t i = 0; i < end; i++) {
+            uint64_t word = weft_load_relaxed(word_at(at, head.second, i));
+            if (any_is_valid(core, head, i) && (word & WORD_GONE) != 0) {
                 version = max_u64(version, word >> 3);
             }
         }
@@ -338,19 +311,19 @@ static uint64_t group_version(const weft_core *core, const group *g) {
 }
 
 /* The state of a target whose first slots are used. */
-static uint64_t image_head(unsigned used, uint64_t version) {
+static uint64_t image_head(uint64_t used, uint64_t version) {
     return (((uint64_t)1 << used) - 1) << VALID_SHIFT | LIVE | version << VERSION_SHIFT;
 }
 
 /* Whoever publishes a target counts what has overflown there, and with the first target counts what
  * had in the sources no more: they are frozen, so before it is live all helpers see the same. */
-static void count_moved(const group *g, uint64_t t, int64_t *cells, int64_t *bytes) {
+static void count_moved(const weft_core *core, const group *g, int64_t *cells, int64_t *bytes) {
     WEFT_ASSERT(g->index < g->groups);
-    for (uint64_t s = 0; t == 0 && s < group_sources(g); s++) {
-        /* Pairs with the CAS of head. */
-        uint64_t link = weft_load_acquire(&group_source(g, s)->head.second);
-        *cells -= overflow_live(link);
-        *bytes -= overflow_block_bytes(link);
+    for (uint64_t s = 0; s < group_sources(g); s++) {
+        bucket *at = group_source(g, s);
+        weft_pair head = load_head(at);
+        *cells -= overflow_live(core, at, head);
+        *bytes -= overflow_block_bytes(head.second);
     }
 }
 
@@ -358,22 +331,20 @@ static void count_moved(const group *g, uint64_t t, int64_t *cells, int64_t *byt
 static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **spare) {
     WEFT_ASSERT(t < group_targets(g));
     uint64_t target = g->index + t * g->groups;
-    image into = {.g = g, .target = target, .at = &g->to->buckets[target], .spare = *spare};
-    if (*spare != NULL) {
-        (*spare)->count = 0;
-    }
+    image into = {
+        .g = g, .target = target, .at = &g->to->buckets[target], .spill = {.block = *spare}};
     for (uint64_t s = 0; s < group_sources(g); s++) {
         image_take_source(core, &into, s);
     }
-    unsigned slots = slots_of(core->shape);
-    unsigned in_slots = into.used < slots ? into.used : slots;
-    bool spilled = into.used > slots;
-    weft_pair head = {image_head(in_slots, group_version(core, g)),
-                      spilled ? (uintptr_t)*spare : 0};
-    head.first |= spilled ? overflow_filter(*spare) : 0;
-    int64_t cells = spilled ? (*spare)->count : 0;
+    bool spilled = into.spill.used != 0;
+    weft_pair head = {image_head(into.used - into.spill.used, group_version(core, g)),
+                      spilled ? overflow_link(core, &into.spill) : 0};
+    head.first |= into.spill.filter;
+    int64_t cells = (int64_t)into.spill.used;
     int64_t bytes = overflow_block_bytes(head.second);
-    count_moved(g, t, &cells, &bytes);
+    if (t == 0) {
+        count_moved(core, g, &cells, &bytes);
+    }
     /* Publishes the image: from here on the target is where its keys live. */
     if (weft_cas_pair_seq_cst(&into.at->head, (weft_pair){0, 0}, head)) {
         weft_core_count_overflow(core, cells, bytes);
@@ -413,7 +384,7 @@ static bool move_pairs(const group *g) {
         if (!slot_is_valid(state, i)) {
             continue;
         }
-        weft_pair pair = freeze_pair(at, i, state);
+        weft_pair pair = freeze_pair(&at->pairs[i], state, i);
         if ((pair.first & (PAIR_USED | PAIR_GONE | PAIR_CLAIMED)) == PAIR_USED) {
             bool upper = targets > 1 && (pair.first & g->groups) != 0;
             weft_pair filled = {(pair.first & PAIR_HASH) | PAIR_USED, pair.second};

@@ -290,29 +290,6 @@ static int image_answer(const lockfree_image *image, int status) {
     return weft_load_acquire(&image->is_void) != 0 ? WEFT_E_NOMEM : status;
 }
 
-/* Live cell number i of a bucket of the image: slots first, then the overflow block. what->hash is
- * its index on entry. False: there is none. */
-static bool image_cell(const weft_core *core, bucket *at, uint64_t i, cell *what) {
-    uint64_t slots = slots_of(core->shape);
-    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the freezing CAS */
-    if (i < slots) {
-        return slot_is_valid(state, i) && live_slot(core, at, (unsigned)i, what);
-    }
-    uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
-    const overflow *block = overflow_of(link);
-    if (block == NULL || overflow_is_dead(block, link, (uint32_t)(i - slots))) {
-        return false;
-    }
-    *what = block->cells[i - slots];
-    return true;
-}
-
-static uint64_t image_cells(const weft_core *core, bucket *at) {
-    const overflow *block =
-        overflow_of(weft_load_acquire(&at->head.second)); /* pairs with the CAS of head */
-    return slots_of(core->shape) + (block == NULL ? 0 : block->count);
-}
-
 static uint64_t public_cell(const weft_core *core, const cell *what) {
     return core->shape == WEFT_SHAPE_U64 ? what->value : (uintptr_t)word_entry(what->value);
 }
@@ -333,10 +310,11 @@ int weft_lockfree_image_look(weft_core *core, weft_image *base, const weft_key *
     if (at == NULL) {
         return WEFT_E_NOMEM;
     }
-    uint64_t cells = image_cells(core, at);
-    for (uint64_t i = 0; i < cells; i++) {
+    const bucket_view in = {at, load_head(at)};
+    uint64_t end = all_slots(core, in.head.second);
+    for (uint64_t i = 0; i < end; i++) {
         cell what = {.hash = key->hash & image->gen->mask};
-        if (image_cell(core, at, i, &what) && cell_has_key(core, &what, key)) {
+        if (live_slot(core, &in, i, &what) && cell_has_key(core, &what, key)) {
             *out = public_cell(core, &what);
             return image_answer(image, WEFT_OK);
         }
@@ -352,10 +330,11 @@ int weft_lockfree_image_next(weft_core *core, weft_image *base, weft_image_cell 
         if (here == NULL) {
             return WEFT_E_NOMEM;
         }
-        uint64_t cells = image_cells(core, here);
-        while (at->next < cells) {
+        const bucket_view in = {here, load_head(here)};
+        uint64_t end = all_slots(core, in.head.second);
+        while (at->next < end) {
             cell what = {.hash = at->bucket};
-            if (image_cell(core, here, at->next++, &what)) {
+            if (live_slot(core, &in, at->next++, &what)) {
                 bool number = core->shape == WEFT_SHAPE_U64;
                 at->key_number = number ? weft_core_unhash_u64(core, what.hash) : 0;
                 at->cell = public_cell(core, &what);
@@ -374,10 +353,11 @@ bool weft_lockfree_image_holds(weft_core *core, const weft_image *base, const we
     bucket *at = bucket_at(image->gen, key->hash);
     /* From one that is not frozen it was unlinked. Pairs with the freezing CAS. */
     bool frozen = is_frozen(weft_load_acquire(&at->head.first));
-    uint64_t cells = frozen ? image_cells(core, at) : 0;
-    for (uint64_t i = 0; i < cells; i++) {
+    const bucket_view in = {at, load_head(at)};
+    uint64_t end = frozen ? all_slots(core, in.head.second) : 0;
+    for (uint64_t i = 0; i < end; i++) {
         cell what = {.hash = key->hash & image->gen->mask};
-        if (image_cell(core, at, i, &what) && public_cell(core, &what) == wanted) {
+        if (live_slot(core, &in, i, &what) && public_cell(core, &what) == wanted) {
             return true;
         }
     }

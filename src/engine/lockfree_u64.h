@@ -10,7 +10,7 @@
 
 /* What a find leaves for the swing, in weft_position.words. */
 enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE, AT_OPEN, AT_HALF };
-enum { SLOT_OVERFLOW = 64, SLOT_NONE = 255 };
+#define SLOT_NONE UINT64_MAX
 
 /* This is not a plain case: for the engine's find and swing. No status of the library. */
 enum { NOT_PLAIN = INT32_MIN };
@@ -231,7 +231,6 @@ static WEFT_ALWAYS_INLINE int plain_insert(weft_core *core, uint64_t hash, weft_
     uint64_t i = (uint64_t)__builtin_ctzll(open | (uint64_t)1 << (PAIRS - 1));
     weft_pair was = {weft_load_acquire(&at->pairs[i].first),   /* pairs with its writer */
                      weft_load_acquire(&at->pairs[i].second)}; /* pairs with it too */
-    uint64_t dying = weft_load_acquire(&at->head.second) >> LINK_DYING_SHIFT; /* CAS of head */
     uint64_t closed = (uint64_t)(open == 0) | (uint64_t)!pair_is_empty(was.first);
     /* Who stops inserts that an earlier state announced may have put its toggle there since. */
     closed |= (uint64_t)((was.first & PAIR_TOGGLE) != toggle_flag(state, i));
@@ -245,7 +244,7 @@ static WEFT_ALWAYS_INLINE int plain_insert(weft_core *core, uint64_t hash, weft_
 #if WEFT_MUTANT == 9 /* tells the value of a slot that another key has taken meanwhile */
     changed = 0;
 #endif
-    if (WEFT_UNLIKELY(((state & filter_bit(hash)) | dying | closed | changed) != 0)) {
+    if (WEFT_UNLIKELY(((state & filter_bit(hash)) | closed | changed) != 0)) {
         return NOT_PLAIN;
     }
     uint64_t *head = (uint64_t *)(uintptr_t)choose(absent, (uintptr_t)&at->head.first,
@@ -314,8 +313,7 @@ static WEFT_ALWAYS_INLINE int plain_put(const weft_position *position, uint64_t 
     weft_pair was = {weft_load_acquire(&at->pairs[i].first),   /* pairs with its writer */
                      weft_load_acquire(&at->pairs[i].second)}; /* pairs with it too */
     if (WEFT_UNLIKELY(open == 0 || !pair_is_empty(was.first) ||
-                      pair_is_pending(state, i, was.first) ||
-                      position->words[AT_LINK] >> LINK_DYING_SHIFT != 0)) {
+                      pair_is_pending(state, i, was.first))) {
         return NOT_PLAIN;
     }
     /* Acquire, release: pairs with the loads and other CASes of head. */

@@ -2,7 +2,7 @@
 /* Engine "lockfree": walks. A step visits one bucket of the oldest generation, which is an interval
  * of the reversed hash; while it moves, each of its parts is taken from where its keys live at that
  * moment. */
-#include "engine/lockfree_layout.h"
+#include "engine/lockfree_overflow.h"
 
 enum { ENTRIES_AHEAD = 2, BUCKETS_AHEAD = 6 }; /* steps */
 
@@ -34,20 +34,24 @@ static void visit_emit(visit *v, cell what) {
 typedef struct seen {
     generation *gen;
     uint64_t index;
-    uint64_t link;
+    bucket_view in;
     unsigned count;
-    cell cells[WORDS];
+    cell cells[WORDS + LINK_SLOTS];
 } seen;
 
-/* The live cells in the slots that `state` calls valid. */
-static void snapshot_slots(weft_core *core, bucket *at, uint64_t state, seen *now) {
+/* The live cells in the slots that may be filled again and again. In those between is one key, or
+ * it is gone: they need not be seen at the same moment. */
+static void see_slots(weft_core *core, seen *now) {
     WEFT_ASSERT(now->index <= now->gen->mask);
+    uint64_t link = now->in.head.second;
+    uint64_t end = all_slots(core, link);
     now->count = 0;
-    for (unsigned i = 0; i < slots_of(core->shape); i++) {
-        now->cells[now->count].hash = now->index;
-        if (slot_is_valid(state, i) && live_slot(core, at, i, &now->cells[now->count])) {
-            now->count++;
+    for (uint64_t i = 0; i < end; i++) {
+        if (i == slots_of(core->shape)) {
+            i = last_slots(core, link);
         }
+        now->cells[now->count].hash = now->index;
+        now->count += live_slot(core, &now->in, i, &now->cells[now->count]);
     }
 }
 
@@ -55,13 +59,15 @@ static void snapshot_slots(weft_core *core, bucket *at, uint64_t state, seen *no
  * `target`. */
 static void emit_seen(visit *v, const seen *from, const generation *next, uint64_t target) {
     WEFT_ASSERT(next == NULL || target <= next->mask);
-    const overflow *block = overflow_of(from->link);
-    uint32_t more = block == NULL ? 0 : block->count;
-    for (uint32_t i = 0; i < from->count + more; i++) {
-        if (i >= from->count && overflow_is_dead(block, from->link, i - from->count)) {
+    uint64_t slots = slots_of(v->core->shape);
+    uint64_t between = last_slots(v->core, from->in.head.second) - slots;
+    for (uint64_t i = 0; i < from->count + between; i++) {
+        cell what = {.hash = from->index};
+        if (i < from->count) {
+            what = from->cells[i];
+        } else if (!live_slot(v->core, &from->in, slots + i - from->count, &what)) {
             continue;
         }
-        cell what = i < from->count ? from->cells[i] : block->cells[i - from->count];
         if (next == NULL || cell_target(v->core, from->gen, from->index, &what) == target) {
             visit_emit(v, what);
         }
@@ -106,8 +112,7 @@ static void visit_moved(visit *v, const seen *from) {
 static void visit_bucket(visit *v, generation *gen, uint64_t index) {
     WEFT_ASSERT(index <= gen->mask);
     bucket *at = &gen->buckets[index];
-    seen now = {.gen = gen, .index = index};
-    uint64_t state;
+    seen now = {.gen = gen, .index = index, .in.at = at};
     if (v->step->from > v->last) {
         return;
     }
@@ -116,11 +121,11 @@ static void visit_bucket(visit *v, generation *gen, uint64_t index) {
         (void)weft_lockfree_look_behind_door(v->core, gen, index);
     }
     do {
-        state = weft_load_acquire(&at->head.first);     /* pairs with the CAS of head */
-        now.link = weft_load_acquire(&at->head.second); /* likewise: the block */
-        snapshot_slots(v->core, at, state, &now);
-    } while (weft_load_acquire(&at->head.first) != state); /* pairs with the CAS of head */
-    if (is_frozen(state)) {
+        now.in.head = load_head(at);
+        see_slots(v->core, &now);
+        /* pairs with the CAS of head */
+    } while (weft_load_acquire(&at->head.first) != now.in.head.first);
+    if (is_frozen(now.in.head.first)) {
         visit_moved(v, &now);
     } else {
         emit_seen(v, &now, NULL, 0);

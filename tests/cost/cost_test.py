@@ -61,8 +61,8 @@ def measure(folder):
     for line in text.splitlines():
         found = re.search(r":(u64|bytes)_([a-z_]+)(?: \[.*)?$", line)
         if found:
-            fields = re.findall(r"([\d,]+) \([ \d.]+%\)|(\.)(?=\s)", line)
-            values = [int(number.replace(",", "")) if number else 0 for number, _ in fields[:4]]
+            fields = re.sub(r"\([ \d.]+%\)", "", line).split()[:4]
+            values = [0 if field == "." else int(field.replace(",", "")) for field in fields]
             totals[found.group(1), found.group(2).replace("_", " ")] = values
     figures = {}
     for (shape, operation), values in totals.items():

@@ -9,7 +9,7 @@ enum {
     FILLED = 90,
     CROWD = 10,
     MORE = 150,      /* keys that the others insert: enough for a growth */
-    MORE_CROWD = 24, /* each of them copies the bucket's overflow */
+    MORE_CROWD = 24, /* some of them replace the bucket's overflow block */
     SPARSE = 31,     /* keys left, next to the one: below, the table is too large */
     SPARSE_LOCKFREE_BYTES = 131,
     RETIRED_BEFORE = 511,
