@@ -127,7 +127,11 @@ static WEFT_ALWAYS_INLINE bool find_in_word(const uint64_t *at, uint64_t i, cons
                                             weft_position *position) {
     uint64_t word = weft_load_acquire(at); /* pairs with swing's CAS: the entry */
     const bucket *in = (const bucket *)(uintptr_t)position->words[AT_BUCKET];
+#if WEFT_MUTANT == 18 /* looks at entries that may have moved on in the other half */
+    bool elsewhere = false;
+#else
     bool elsewhere = (word & WORD_FROZEN) != 0 && (word & WORD_UPPER) != position->words[AT_HALF];
+#endif
     if (((word ^ key->hash) & WORD_TAG) != 0 || (word & WORD_GONE) != 0 || elsewhere) {
         return false;
     }
@@ -276,7 +280,11 @@ static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_p
         if (WEFT_UNLIKELY(frozen) && follow(&gen, key->hash)) {
             continue;
         }
-        if (WEFT_UNLIKELY(face_of(door) != 0) && !frozen &&
+        /* Frozen or not: without its marks a slot can still change. */
+        if (WEFT_UNLIKELY(face_of(door) != 0) &&
+#if WEFT_MUTANT == 21 /* believes a frozen bucket that somebody may change late */
+            !frozen &&
+#endif
             weft_lockfree_look_behind_door(core, gen, key->hash)) {
             continue;
         }

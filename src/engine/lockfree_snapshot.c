@@ -137,7 +137,7 @@ void weft_lockfree_move_to_image(weft_core *core, generation *gen, uint64_t hash
     }
 }
 
-/* A lookup that found the door closed comes to a bucket that is not frozen. True: look again. */
+/* A lookup that found the door closed comes to a bucket that has not moved. True: look again. */
 bool weft_lockfree_look_behind_door(weft_core *core, generation *gen, uint64_t hash) {
     lockfree_table *table = table_of(core);
     if (weft_fetch_add_relaxed(&table->careful_looks, 1) % LOOKS_PER_ATTEMPT == 0) {
@@ -274,14 +274,28 @@ int weft_lockfree_snapshot(weft_core *core, weft_image **image) {
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* Has this bucket of an image moved? Then all its slots are marked; one that is only frozen may
+ * still be changed by a late writer. */
+static bool has_moved(const weft_core *core, const generation *gen, uint64_t hash) {
+    WEFT_ASSERT(gen != NULL);
+#if WEFT_MUTANT == 22 /* shows a bucket that somebody may change late */
+    return is_frozen(weft_load_acquire(&bucket_at(gen, hash)->head.first));
+#endif
+    if (root_of(core) != gen) {
+        return true;
+    }
+    const generation *next = weft_load_acquire(&gen->next); /* pairs with the CAS of next */
+    /* Acquire: the marks. Pairs with the publishing CAS of fill_target. */
+    return weft_load_acquire(&bucket_at(next, hash)->head.first) != 0;
+}
+
 /* The bucket of the image, as it will be for ever; NULL if the image is void. */
 static bucket *image_bucket(weft_core *core, const lockfree_image *image, uint64_t hash) {
-    WEFT_ASSERT(weft_epoch_inside());
-    bucket *at = bucket_at(image->gen, hash);
-    if (!is_frozen(weft_load_acquire(&at->head.first))) { /* pairs with the freezing CAS */
+    WEFT_ASSERT(weft_epoch_inside() && image->gen != NULL);
+    if (!has_moved(core, image->gen, hash)) {
         weft_lockfree_move_to_image(core, image->gen, hash);
     }
-    return is_frozen(weft_load_acquire(&at->head.first)) ? at : NULL; /* pairs with it too */
+    return has_moved(core, image->gen, hash) ? bucket_at(image->gen, hash) : NULL;
 }
 
 /* What a look at the image may answer: nothing, if it was given up meanwhile. */
