@@ -18,7 +18,7 @@ packages_of() {
         "libjemalloc-dev libjansson-dev" ;;
     test) echo "libcmocka-dev libhiredis-dev redis-server redis-tools python3 python3-redis" \
         "nodejs node-redis clang-14 llvm-14 libclang-rt-14-dev clang-format-14 valgrind" \
-        "g++ git man-db spin" ;;
+        "g++ git man-db spin relacy-dev" ;;
     tidy) echo "python3 clang-format-14 git" ;;
     bench) echo "redis-server redis-tools memcached python3" ;;
     peers) echo "g++ liburcu-dev libck-dev libtbb-dev libcuckoo-dev libboost1.81-dev" \

@@ -47,7 +47,7 @@ proctype mover(byte p) {
 #endif
             enter(p);
             if
-            :: root == g -> move_group(g, j)
+            :: atomic { root == g -> mg = g; mj = j } move_group()
             :: else
             fi;
             atomic { leave(p); j++ }

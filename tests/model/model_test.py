@@ -56,12 +56,35 @@ MODELS = [
         10: "looks at entries that may have moved on in the other half"}),
     Model("merge-one-key", "growth.pml", ["TABLE=212", "CAST=5", "MOVES=1"], False, {
         2: "looks at a frozen bucket without asking whether its keys have moved"}),
+    Model("snapshot-door", "snapshot.pml", ["CAST=1"], False, {
+        12: "believes a bucket into which somebody may write late",
+        16: "opens the door without waiting for late writers",
+        18: "closes the door after the publication"}),
+    Model("snapshot-frozen", "snapshot.pml", ["CAST=2"], False, {
+        13: "takes a bucket that is frozen for one that cannot change any more"}),
+    Model("snapshot-read", "snapshot.pml", ["CAST=3"], False, {
+        14: "writes into buckets of an image",
+        15: "frees what a snapshot shows",
+        20: "takes a bucket that is frozen for one that shows what it will for ever"}),
+    Model("snapshot-twice", "snapshot.pml", ["CAST=4"], True, {
+        17: "opens what another has closed",
+        19: "opens at once the door that it closed over another's publication"}),
+    Model("snapshot-growth", "snapshot.pml", ["CAST=5"], True, {}),
+    Model("growth-snapshot", "snapshot.pml", ["CAST=6"], True, {}),
+    Model("snapshot-any", "snapshot.pml", ["CAST=7"], True, {}),
+    Model("epoch", "epoch.pml", [], False, {
+        1: "moves the epoch without a barrier",
+        2: "does not look at one of the records",
+        3: "frees one epoch early",
+        4: "takes the end of an inner guard for that of the outer one",
+        5: "retires with an epoch that it read before it unlinked",
+        6: "lets a reader be one epoch behind"}),
     Model("growth-any", "growth.pml", ["TABLE=121", "CAST=1", "MOVES=1"], True, {}),
     Model("merge-any", "growth.pml", ["TABLE=212", "CAST=1", "MOVES=1"], True, {}),
     Model("growth-movers", "growth.pml", ["TABLE=121", "CAST=2", "MOVES=2"], True, {}),
 ]
 # Found quickly even where the whole space takes long.
-QUICK_MUTANTS = {("u64-churn-deep", 7)}
+QUICK_MUTANTS = {("u64-churn-deep", 7), ("snapshot-twice", 17), ("snapshot-twice", 19)}
 
 
 def run(folder, *command):

@@ -12,9 +12,13 @@
  * each entry that it meets.
  *
  * The including model defines THREADS, BUCKETS, AT(g, i), the bucket number i of generation g,
- * SIZE(g), how many it has, and GROUPS(g), the fewer of these and the next one's. */
+ * SIZE(g), how many it has, and GROUPS(g), the fewer of these and the next one's. With SNAPSHOTS it
+ * defines what image.pml says. */
 
 #define SLOTS 2
+#ifndef USABLE
+#define USABLE SLOTS /* slots that an insert may take */
+#endif
 #define NONE 7
 #define KEYS 2
 #define ENTRIES 8
@@ -55,6 +59,7 @@ byte newest; /* generation g has a next one if g < newest */
 
 /* Entries: their versions; who may still look at one that was unlinked. */
 #define LINKED 255
+#define KEPT 253 /* and 254: by a snapshot */
 byte version[ENTRIES];
 byte readers[ENTRIES] = LINKED;
 byte guards;
@@ -73,16 +78,32 @@ inline leave(p) {
     guards = guards & ~(1 << (p));
     for (q : 0 .. ENTRIES - 1) {
         if
-        :: readers[q] != LINKED -> readers[q] = readers[q] & ~(1 << (p))
+        :: readers[q] < KEPT -> readers[q] = readers[q] & ~(1 << (p))
         :: else
         fi
     }
-    q = 0
+    q = 0;
+    LEAVES_DOORS(p)
 }
 
 inline retire(e) {
     readers[e] = guards
 }
+
+#define MAY_CHANGE (MAY_GO_ON && !IS_FROZEN(s))
+
+#ifdef SNAPSHOTS
+#include "image.pml"
+#else
+#define LEAVES_DOORS(p) skip
+#define CALLED(p) skip
+#define RETURNED(p) skip
+#define RESULT(p, v) skip
+#define RETIRE(p, k) skip
+#define MAY_GO_ON true
+#define FORGET_SNAPSHOTS skip
+#define OPERATION_VARIABLES_OF_SNAPSHOTS
+#endif
 
 /* Where key k lives: to `a`. */
 inline bucket_of_truth(k) {
@@ -134,7 +155,7 @@ inline cas_word(b, i, was, becomes, done) {
 /* Variables of a thread. The arguments of inlines are names: Spin cannot parse more. */
 #define OPERATION_VARIABLES                                                                        \
     short s; short w; short n; byte slot; byte b; byte gen; byte floor; byte gone; bit ok; bit frozen;      \
-    bit done
+    bit done; OPERATION_VARIABLES_OF_SNAPSHOTS
 #define MOVE_VARIABLES                                                                             \
     byte mg; byte mj; byte mb; short ms; short mw; short mn; byte mi; short image[SLOTS];           \
     byte used; bit mok
@@ -142,7 +163,8 @@ inline cas_word(b, i, was, becomes, done) {
     byte a; byte q; byte k2; byte g2
 
 inline forget_attempt() {
-    s = 0; w = 0; n = 0; slot = 0; b = 0; gen = 0; floor = 0; gone = 0; ok = 0; frozen = 0
+    s = 0; w = 0; n = 0; slot = 0; b = 0; gen = 0; floor = 0; gone = 0; ok = 0; frozen = 0;
+    FORGET_SNAPSHOTS
 }
 
 /* ---- look and find ---- */
@@ -182,7 +204,11 @@ inline look(k) {
 
 /* The bucket in which key k lives: b of generation gen, as s, slot and w say. */
 inline find(k) {
+#ifdef SNAPSHOTS
+    atomic { gen = root; closed = (face != 0) }
+#else
     gen = root;
+#endif
 again:
     atomic { b = AT(gen, (k) % SIZE(gen)); frozen = IS_FROZEN(state[b]); ok = 0 }
 #if MUTANT != 2 /* looks at a frozen bucket without asking whether its keys have moved */
@@ -195,6 +221,13 @@ again:
     :: else
     fi;
 #endif
+#ifdef SNAPSHOTS
+    look_behind_door();
+    if
+    :: to_move -> goto found
+    :: else
+    fi;
+#endif
     look(k);
     if
     :: !ok || (IS_FROZEN(s) && !frozen) -> goto again
@@ -204,7 +237,9 @@ again:
         :: else
         fi
     :: ok && !IS_FROZEN(s)
-    fi
+    fi;
+found:
+    skip
 }
 
 /* ok = 1: the keys of the frozen bucket live in the next generation; gen is that one. */
@@ -224,7 +259,11 @@ inline swing_word(k, e) {
     n = ((e) != 0 -> WORD_OF(e, k) : floor << 3 | GONE);
     cas_word(b, slot, w, n, ok);
     if
-    :: ok -> takes_effect(k, e, floor); retire(ENTRY(w))
+#ifdef READS
+    :: ok -> takes_effect(k, e, floor); unlinked = ENTRY(w); RESULT(p, unlinked)
+#else
+    :: ok -> takes_effect(k, e, floor); RESULT(p, ENTRY(w)); retire(ENTRY(w))
+#endif
     :: else
     fi;
     audit()
@@ -279,7 +318,7 @@ inline sweep() {
 inline is_free(i) {
     if
     :: atomic {
-            slot == NONE && !SLOT_IS_VALID(s, i) ->
+            slot == NONE && (i) < USABLE && !SLOT_IS_VALID(s, i) ->
             w = WORD(b, i);
             slot = (w == 0 || (w & GONE) != 0 -> i : NONE)
         }
@@ -297,7 +336,7 @@ inline insert_word(k, e) {
     is_free(1);
     if
     :: slot == NONE && gone != 0 -> sweep(); ok = 0
-    :: slot == NONE && gone == 0 -> done = 1
+    :: atomic { slot == NONE && gone == 0 -> RESULT(p, NO_ROOM); done = 1 }
     :: slot != NONE ->
 #if MUTANT == 5 /* fills slots that are still valid */
         ok = 1;
@@ -443,9 +482,8 @@ inline fill(t) {
     fi
 }
 
-/* Moves a group, or makes sure that it has moved. */
-inline move_group(g, j) {
-    atomic { mg = g; mj = j }
+/* Moves group mj of generation mg, or makes sure that it has moved. */
+inline move_group() {
     freeze(0);
     if
     :: SOURCES(mg) == 2 -> freeze(1)
@@ -465,38 +503,58 @@ inline move_group(g, j) {
 #define PUT 1
 #define TAKE 2
 
+/* Whatever is there, this answers it: also from a frozen bucket whose keys have not moved. */
+#define ONLY_ANSWERS (op == GET || op == TAKE && slot == NONE)
+
 inline attempt(p) {
     find(k);
+#ifdef SNAPSHOTS
     if
-    :: IS_FROZEN(s) ->
+    :: !to_move && !IS_FROZEN(s) && !ONLY_ANSWERS -> stay_out_of_image()
+    :: else
+    fi;
+    if
+    :: to_move || IS_FROZEN(s) && !ONLY_ANSWERS ->
+#else
+    if
+    :: IS_FROZEN(s) && !ONLY_ANSWERS ->
+#endif
         ok = (root <= gen);
         if
-        :: ok -> move_group(gen, k % GROUPS(gen))
+        :: atomic { ok -> mg = gen; mj = k % GROUPS(gen) } move_group()
         :: else /* the root moved past that bucket */
         fi
-    :: atomic { !IS_FROZEN(s) && op == GET -> answer(p, (slot == NONE -> 0 : ENTRY(w))); done = 1 }
-    :: atomic { !IS_FROZEN(s) && op == TAKE && slot == NONE -> answer(p, 0); done = 1 }
-    :: atomic { !IS_FROZEN(s) && op == TAKE && slot != NONE && (w & WORD_FROZEN) == 0 ->
+    :: atomic {
+            MAY_GO_ON && ONLY_ANSWERS ->
+            answer(p, (slot == NONE -> 0 : ENTRY(w)));
+            RESULT(p, (slot == NONE -> 0 : ENTRY(w)));
+            done = 1
+        }
+    :: atomic { MAY_CHANGE && op == TAKE && slot != NONE && (w & WORD_FROZEN) == 0 ->
             swing_word(k, 0); done = ok }
         if
-        :: done -> sweep()
+        :: done -> sweep(); RETIRE(p, k)
         :: else
         fi
-    :: atomic { !IS_FROZEN(s) && op == PUT && slot != NONE && (w & WORD_FROZEN) == 0 ->
+    :: atomic { MAY_CHANGE && op == PUT && slot != NONE && (w & WORD_FROZEN) == 0 ->
             swing_word(k, e); done = ok }
-    :: !IS_FROZEN(s) && op == PUT && slot == NONE -> insert_word(k, e); done = done | ok
+        if
+        :: done -> RETIRE(p, k)
+        :: else
+        fi
+    :: MAY_CHANGE && op == PUT && slot == NONE -> insert_word(k, e); done = done | ok
     :: else /* frozen since it was looked at */
     fi;
     atomic { forget_attempt() }
 }
 
 inline operate(p) {
-    atomic { begin_operation(p, k); enter(p) }
+    atomic { begin_operation(p, k); enter(p); CALLED(p) }
     do
     :: !done -> attempt(p)
     :: done -> break
     od;
-    atomic { end_operation(p); leave(p); done = 0 }
+    atomic { RETURNED(p); end_operation(p); leave(p); done = 0 }
 }
 
 proctype thread(byte p, op, k, e) {

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* Snapshots, for Spin: the steps of src/engine/lockfree_snapshot.c and src/map/snapshot.c, and what
+ * they add to those of word.pml, which includes this. The including model defines TAKERS, how many
+ * take one, all of generation 0, EVENTS (history.pml), and READS if takers look at what they took;
+ * else entries that only an image holds are not kept. */
+
+#include "history.pml"
+
+byte face;         /* of the root; 0: the door is open, t + 1: taker t has closed it */
+byte images;       /* generation g becomes an image, if it is in this set and has a next one */
+byte registered;   /* takers whose image retirers look at */
+byte lists_closed; /* takers whose image keeps no entries any more */
+
+/* A closed door: who was inside when it was retired, and has not left; and these. */
+#define DOOR_RETIRED 128
+#define NO_DOOR 64
+byte door[TAKERS];
+
+#define CALLED(p) called(event_of)
+#define RETURNED(p) has_returned(event_of)
+#define RESULT(p, v) result[event_of] = v
+#ifdef READS
+#define RETIRE(p, k) retire_unless_kept(k)
+#else
+#define RETIRE(p, k) skip
+#endif
+#define MAY_GO_ON (!to_move)
+#define BECOMES_IMAGE(g) ((g) < newest && (images >> (g) & 1) != 0)
+#define OPERATION_VARIABLES_OF_SNAPSHOTS                                                           \
+    bit closed; bit to_move; byte unlinked; byte in_images; byte event_of
+#define FORGET_SNAPSHOTS closed = 0; to_move = 0
+
+inline LEAVES_DOORS(p) {
+    for (q : 0 .. TAKERS - 1) {
+        door[q] = door[q] & ~(1 << (p))
+    }
+    q = 0
+}
+
+/* While late writers are possible, who looks at a bucket of the image moves it first: to_move. */
+inline look_behind_door() {
+#if MUTANT != 12 /* believes a bucket into which somebody may write late */
+#if MUTANT == 13 /* takes a bucket that is frozen for one that cannot change any more */
+    if
+    :: closed && !frozen -> to_move = BECOMES_IMAGE(gen)
+#else
+    if
+    :: closed -> to_move = BECOMES_IMAGE(gen)
+#endif
+    :: else
+    fi
+#else
+    skip
+#endif
+}
+
+/* Nobody writes into a bucket of an image: its keys move first. When the root moves on from a
+ * generation, that has a next one: so the two loads are one step. (in_image) */
+inline stay_out_of_image() {
+#if MUTANT != 14 /* writes into buckets of an image */
+    to_move = (root == gen && BECOMES_IMAGE(gen))
+#else
+    skip
+#endif
+}
+
+#define IS_IN_IMAGE(e, k)                                                                          \
+    (IS_FROZEN(state[AT(0, (k) % SIZE(0))]) &&                                                     \
+     (IS_IN_SLOT(AT(0, (k) % SIZE(0)), 0, e) || IS_IN_SLOT(AT(0, (k) % SIZE(0)), 1, e)))
+#define IS_IN_SLOT(b, i, e)                                                                        \
+    (SLOT_IS_VALID(state[b], i) && (WORD(b, i) & GONE) == 0 && ENTRY(WORD(b, i)) == (e))
+
+/* An entry that an image holds goes to its list. One that was unlinked cannot come into the image
+ * any more, so the bucket is looked at in one step. (weft_snapshot_keeps) */
+inline retire_unless_kept(k) {
+#if MUTANT != 15 /* frees what a snapshot shows */
+    in_images = registered;
+    in_images = (IS_IN_IMAGE(unlinked, k) -> in_images : 0);
+#endif
+    d_step {
+        keep(unlinked, in_images);
+        unlinked = 0;
+        in_images = 0
+    }
+}
+
+inline keep(e, may) {
+    if
+    :: ((may) & ~lists_closed & 1) != 0 -> readers[e] = KEPT
+    :: ((may) & ~lists_closed & 2) != 0 && ((may) & ~lists_closed & 1) == 0 -> readers[e] = KEPT + 1
+    :: else -> readers[e] = guards
+    fi
+}
+
+/* ---- taking ---- */
+
+/* The retired door's grace period is over: opened, unless another has closed it since. */
+proctype opener(byte t) {
+    if
+    :: atomic {
+#if MUTANT == 16 /* opens the door without waiting for late writers */
+            door[t] >= DOOR_RETIRED ->
+#else
+            door[t] == DOOR_RETIRED ->
+#endif
+#if MUTANT == 17 /* opens what another has closed */
+            face = 0;
+#else
+            face = (face == t + 1 -> 0 : face);
+#endif
+            door[t] = 0
+        }
+    :: door[t] == NO_DOOR
+    fi
+}
+
+inline close_door(p) {
+    atomic {
+        ok = (root == 0);
+        face = (ok -> p + 1 : face)
+    }
+}
+
+inline publish_snapshot() {
+    atomic {
+        published = (ok && newest == 0);
+        if
+        :: published -> newest = 1; images = 1; size[1] = size[0]
+        :: else
+        fi
+    }
+}
+
+/* published = 1: there is a snapshot. (weft_lockfree_snapshot) */
+inline take_snapshot(p, n) {
+    atomic { called(n); enter(p); ok = (newest == 0) }
+    if
+    :: ok ->
+#ifdef READS
+        registered = registered | 1 << p;
+#endif
+#if MUTANT == 18 /* closes the door after the publication */
+        publish_snapshot();
+        close_door(p);
+#else
+        close_door(p);
+        publish_snapshot();
+#endif
+    :: else
+    fi;
+    atomic {
+#if MUTANT == 19 /* opens at once the door that it closed over another's publication */
+        if
+        :: ok && !published -> face = (face == p + 1 -> 0 : face); ok = 0
+        :: else
+        fi;
+#endif
+        door[p] = (ok -> DOOR_RETIRED | guards : NO_DOOR);
+        result[n] = (published -> 0 : NO_ROOM);
+        if
+        :: published -> has_returned(n)
+        :: else
+        fi;
+        leave(p)
+    }
+}
+
+/* What key k of the image has: to `has`, and `slot`. */
+inline image_look(p, k) {
+    enter(p);
+#if MUTANT == 20 /* takes a bucket that is frozen for one that shows what it will for ever */
+    ok = IS_FROZEN(state[AT(0, (k) % SIZE(0))]);
+#else
+    ok = (root != 0);
+    if
+    :: !ok -> ok = (state[AT(1, (k) % SIZE(1))] != 0)
+    :: else
+    fi;
+#endif
+    if
+    :: atomic { !ok -> mg = 0; mj = (k) % SIZE(0) } move_group()
+    :: else
+    fi;
+    atomic {
+        mb = AT(0, (k) % SIZE(0));
+        mi = (SLOT_IS_VALID(state[mb], 0) && HOLDS(WORD(mb, 0), k) -> 0 :
+              (SLOT_IS_VALID(state[mb], 1) && HOLDS(WORD(mb, 1), k) -> 1 : NONE));
+        has = (mi == NONE -> 0 : ENTRY(WORD(mb, mi)));
+        if
+        :: mi != NONE -> touch(has)
+        :: else
+        fi;
+        mi = 0; mb = 0; ok = 0;
+        leave(p)
+    }
+}
+
+/* Takers release what they took after they have looked at it. */
+inline release_snapshot(p) {
+    registered = registered & ~(1 << p);
+    d_step {
+        lists_closed = lists_closed | 1 << p;
+        for (q : 0 .. ENTRIES - 1) {
+            if
+            :: readers[q] == KEPT + p -> readers[q] = guards
+            :: else
+            fi
+        }
+        q = 0
+    }
+}

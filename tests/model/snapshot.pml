@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* Snapshots beside operations, and moves of the table that come before or after. Each is the map as
+ * it was at one moment between its call and its return. docs/design/snapshot.md.
+ *   CAST 1   a write of key 0; an insert of key 1, then a lookup of key 0
+ *   CAST 2   an update of key 0; a lookup of it; somebody who begins to move its bucket, and
+ *            stops
+ *   CAST 3   the same without the lookup; the snapshot is read twice
+ *   CAST 4   two snapshots are taken at a time; an update of key 0, a lookup of it
+ *   CAST 5   any operation; a mover, who makes the table grow when it has moved
+ *   CAST 6   the same, but the mover tries to make it grow before that
+ *   CAST 7   a write of key 0; any two operations of both keys, one after the other; it is read
+ *   CAST 8   as 5, and it is read
+ * Keys are in a bucket each, of one slot. */
+
+#if CAST == 1 || CAST == 7
+#define EVENTS 4
+#elif CAST == 2
+#define EVENTS 3
+#elif CAST == 4
+#define EVENTS 4
+#define TAKERS 2
+#else
+#define EVENTS 2
+#endif
+#ifndef TAKERS
+#define TAKERS 1
+#endif
+#if CAST == 3 || CAST == 7 || CAST == 8
+#define READS
+#endif
+#define THREADS 4
+#define FIRST_SIZE 2
+#define USABLE 1
+#if CAST >= 5 && CAST != 7
+#define GENERATIONS 3
+#define WIDTH 4
+#else
+#define GENERATIONS 2
+#define WIDTH 2
+#endif
+#define BUCKETS (GENERATIONS * WIDTH)
+#define AT(g, i) ((g) * WIDTH + (i))
+#define SIZE(g) size[g]
+#define GROUPS(g) (size[g] < size[(g) + 1] -> size[g] : size[(g) + 1])
+byte size[GENERATIONS + 1];
+
+#define SNAPSHOTS
+#include "word.pml"
+
+proctype taker(byte p, number) {
+    MOVE_VARIABLES;
+    AUDIT_VARIABLES;
+    byte has;
+    bit ok, published;
+    take_snapshot(p, number);
+#ifdef READS
+    if
+    :: published ->
+        image_look(p, 0);
+        atomic { result[number] = has; has = 0 }
+#if CAST == 3
+        image_look(p, 0);
+        assert(has == result[number]);
+#else
+        image_look(p, 1);
+        second_result[number] = has;
+#endif
+        has = 0
+    :: else
+    fi;
+    release_snapshot(p)
+#endif
+}
+
+/* One operation after the other. */
+proctype actor(byte p, next, turns) {
+    OPERATION_VARIABLES;
+    MOVE_VARIABLES;
+    AUDIT_VARIABLES;
+    byte op, k, e;
+    do
+    :: turns > 0 ->
+        d_step {
+            event_of = next; op = op_of[next]; k = key_in[next]; e = value_in[next]; next++; turns--
+        }
+        operate(p)
+    :: turns == 0 -> break
+    od
+}
+
+#if CAST == 2 || CAST == 3
+/* Begins to move the bucket of key 0, and stops. */
+proctype mover() {
+    atomic { newest == 1 -> state[0] = state[0] | FROZEN }
+}
+#elif CAST >= 5 && CAST != 7
+proctype mover(byte p) {
+    MOVE_VARIABLES;
+    AUDIT_VARIABLES;
+    byte g, j;
+    do
+    :: g < 2 ->
+        atomic {
+            if
+            :: newest == g && root == g && (g == 1 || CAST == 6) ->
+                newest = g + 1; size[g + 1] = 2 * size[g]
+            :: newest > g
+            fi;
+            j = 0
+        }
+        do
+        :: j < GROUPS(g) ->
+            enter(p);
+            if
+            :: atomic { root == g -> mg = g; mj = j } move_group()
+            :: else
+            fi;
+            atomic { leave(p); j++ }
+        :: else -> break
+        od;
+        atomic { root = (root == g -> g + 1 : root); g++; j = 0 }
+    :: else -> break
+    od
+}
+#endif
+
+inline event(n, operation, k, e) {
+    op_of[n] = operation;
+    key_in[n] = k;
+    value_in[n] = e
+}
+
+inline any_event(n, from, k, e) {
+    if
+    :: (from) == GET -> event(n, GET, k, e)
+    :: event(n, PUT, k, e)
+    :: event(n, TAKE, k, e)
+    fi
+}
+
+/* What the image holds in the end, whether it was read or not. */
+#define SHOWS(k)                                                                                   \
+    (SLOT_IS_VALID(state[k], 0) && HOLDS(WORD(k, 0), k) -> ENTRY(WORD(k, 0)) : 0)
+
+inline is_shown(n) {
+    atomic {
+        if
+        :: result[n] != NO_ROOM ->
+#ifdef READS
+            assert(result[n] == SHOWS(0));
+#else
+            result[n] = SHOWS(0);
+#endif
+            second_result[n] = SHOWS(1)
+        :: else
+        fi
+    }
+}
+
+init {
+    atomic {
+        size[0] = FIRST_SIZE;
+        size[1] = FIRST_SIZE;
+        size[2] = FIRST_SIZE * 2;
+#if GENERATIONS == 3
+        size[3] = FIRST_SIZE * 2;
+#endif
+        /* Key 0 is there, and key 1 was. */
+        version[7] = 1;
+        truth[0] = 7;
+        last_version[0] = 1;
+        last_version[1] = 6;
+        word[0] = WORD_OF(7, 0);
+        state[0] = STATE(3, 1);
+        state[1] = STATE(3, 1);
+        word[SLOTS] = 6 << 3 | GONE;
+        op_of[0] = SNAPSHOT;
+        run taker(0, 0);
+        run opener(0);
+#if CAST == 4
+        op_of[1] = SNAPSHOT;
+        run taker(1, 1);
+        run opener(1);
+        event(2, PUT, 0, 1);
+        event(3, GET, 0, 2);
+        run actor(2, 2, 1);
+        run actor(3, 3, 1)
+#elif CAST >= 5 && CAST != 7
+        if
+        :: any_event(1, GET, 0, 1)
+        :: any_event(1, GET, 1, 1)
+        fi;
+        run actor(2, 1, 1);
+        run mover(3)
+#else
+        event(1, PUT, 0, 1);
+#if CAST == 1 || CAST == 7
+        any_event(1, PUT, 0, 1);
+#endif
+        run actor(2, 1, 1);
+#if CAST == 1
+        event(2, PUT, 1, 2);
+        event(3, GET, 0, 3);
+        run actor(3, 2, 2)
+#elif CAST == 2
+        event(2, GET, 0, 2);
+        run actor(3, 2, 1);
+        run mover()
+#elif CAST == 3
+        run mover()
+#else
+        any_event(2, GET, 1, 2);
+        any_event(3, GET, 0, 3);
+        run actor(3, 2, 2)
+#endif
+#endif
+    }
+    _nr_pr == 1;
+    is_shown(0);
+#if TAKERS == 2
+    is_shown(1);
+#endif
+    must_be_linearizable(7, 0)
+}
