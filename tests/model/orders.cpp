@@ -151,11 +151,22 @@ struct pair : rl::test_suite<pair, 2> {
 // lockfree_move.c: begin_move, group_freeze, fill_target; lockfree.c: find, follow
 
 struct move : rl::test_suite<move, 3> {
-    enum { NEXT, FREEZE, MARK, FILL, PUBLISH, STATE_LOAD, NEXT_LOAD, TARGET_LOAD, SLOT_LOAD, SITES };
+    enum {
+        NEXT,
+        FREEZE,
+        MARK,
+        FILL,
+        PUBLISH,
+        STATE_LOAD,
+        NEXT_LOAD,
+        TARGET_LOAD,
+        SLOT_LOAD,
+        SITES
+    };
     static const char *site(int i) {
-        static const char *const names[] = {"next",       "freeze",    "mark",
-                                            "fill",       "publish",   "state_load",
-                                            "next_load",  "target_load", "slot_load"};
+        static const char *const names[] = {"next",      "freeze",      "mark",
+                                            "fill",      "publish",     "state_load",
+                                            "next_load", "target_load", "slot_load"};
         return names[i];
     }
     enum { FROZEN = 8, LIVE = 4 };
@@ -217,15 +228,16 @@ struct move : rl::test_suite<move, 3> {
 };
 
 // ---- epoch: pin, find, leave; unlink, retire; advance, take a bag, free -------------------------
-// epoch.c, with the light and the heavy barrier as fences, which they stand for. Relacy does not order
-// fences and accesses that are sequentially consistent among each other, so the CAS that unlinks has
-// a fence behind it; on x86-64 it is one.
+// epoch.c, with the light and the heavy barrier as fences, which they stand for. Relacy does not
+// order fences and sequentially consistent accesses among each other, so the CAS that unlinks has a
+// fence behind it; on x86-64 it is one.
 
 struct epoch : rl::test_suite<epoch, 3> {
     enum { PIN_EPOCH, LIGHT, LEAVE, UNLINK, RETIRE_EPOCH, PUSH, HEAVY, SCAN, ADVANCE, TAKE, SITES };
     static const char *site(int i) {
-        static const char *const names[] = {"pin_epoch", "light", "leave",   "unlink", "retire_epoch",
-                                            "push",      "heavy", "scan",    "advance", "take"};
+        static const char *const names[] = {"pin_epoch",    "light", "leave", "unlink",
+                                            "retire_epoch", "push",  "heavy", "scan",
+                                            "advance",      "take"};
         return names[i];
     }
     enum { BAGS = 4, FIRST = 4, ADVANCES = 3 };
@@ -355,7 +367,8 @@ struct entry {
     int sites;
 };
 
-#define KERNEL(name) {#name, explore<name>, name::site, name::SITES}
+#define KERNEL(name)                                                                               \
+    { #name, explore < name>, name::site, name::SITES }
 const entry kernels[] = {KERNEL(look), KERNEL(update), KERNEL(pair),
                          KERNEL(move), KERNEL(epoch),  KERNEL(limbo)};
 

@@ -50,6 +50,17 @@
     (frozen && ((w) & WORD_FROZEN) != 0 && TARGETS(g) == 2 &&                                      \
      (((w) & UPPER) != 0) != (((k) & GROUPS(g)) != 0))
 
+#ifndef SNAPSHOTS
+#define LEAVES_DOORS(p) skip
+#define CALLED(p) skip
+#define RETURNED(p) skip
+#define RESULT(p, v) skip
+#define RETIRE(p, k) skip
+#define MAY_GO_ON true
+#define FORGET_SNAPSHOTS skip
+#define OPERATION_VARIABLES_OF_SNAPSHOTS
+#endif
+
 short state[BUCKETS];
 short word[BUCKETS * SLOTS];
 byte root;   /* the generation that readers begin with */
@@ -94,15 +105,6 @@ inline retire(e) {
 
 #ifdef SNAPSHOTS
 #include "image.pml"
-#else
-#define LEAVES_DOORS(p) skip
-#define CALLED(p) skip
-#define RETURNED(p) skip
-#define RESULT(p, v) skip
-#define RETIRE(p, k) skip
-#define MAY_GO_ON true
-#define FORGET_SNAPSHOTS skip
-#define OPERATION_VARIABLES_OF_SNAPSHOTS
 #endif
 
 /* Where key k lives: to `a`. */
