@@ -204,7 +204,6 @@ inline find(k) {
     b = 0;
 again:
     atomic { frozen = IS_FROZEN(state[b]); ok = 0 }
-#if MUTANT != 10 /* answers from a frozen bucket without asking whether its keys have moved */
     if
     :: atomic { frozen -> follow(k) }
         if
@@ -213,20 +212,15 @@ again:
         fi
     :: else
     fi;
-#endif
     look(b, k);
     if
     :: !ok || (IS_FROZEN(s) && !frozen) -> goto again
-#if MUTANT != 10
     :: atomic { ok && IS_FROZEN(s) && frozen -> follow(k) }
         if
         :: ok -> goto again
         :: else
         fi
     :: ok && !IS_FROZEN(s)
-#else
-    :: else
-#endif
     fi
 }
 
