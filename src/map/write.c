@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_map: the operations that change one key. All of them are one loop: find the entry, decide,
  * swing. The decision is a compute callback; put, insert, cas, remove … are small ones of our own.
- * No lock is held while it runs, and nothing is changed if the swing finds another entry than the
- * decision saw. */
+ * No lock is held while a user's runs, and nothing is changed if the swing finds another entry than
+ * the decision saw. Around decisions of our own an engine with locks may keep them (`hold`). */
 #include "map/ahead.h"
 #include "map/recording.h"
 
@@ -20,9 +20,11 @@ typedef struct change {
     uint64_t at_least; /* the new version must be greater */
     bool constant;     /* decide always sets the same value: build the entry once */
     bool hash_given;   /* by the caller, who may be wrong: not made by this operation */
+    bool hold;         /* decide is ours: it calls nothing of the user's */
     key_rule key_rule;
-    bool removes;     /* never sets: needs no memory, also on a map that was never used */
-    weft_ref *take;   /* gets a reference to the entry that is removed */
+    const weft_bytes *stores; /* what it stores if it does; NULL: not known before it has run */
+    bool removes;             /* never sets: needs no memory, also on a map that was never used */
+    weft_ref *take;           /* gets a reference to the entry that is removed */
     weft_buffer *old; /* gets a copy of the value that was there, or of the one that is kept */
     int copied;       /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
     weft_trace_op op; /* what a recording calls it, if it stores */
@@ -93,6 +95,13 @@ static int make(site *at, const change *c, const weft_fresh *fresh) {
     return at->made == NULL ? WEFT_E_NOMEM : WEFT_OK;
 }
 
+/* Make it before the engine takes a lock. Without memory it is tried again when it is wanted. */
+static WEFT_NOINLINE void make_ahead(site *at, const change *c) {
+    weft_fresh fresh = {.body = *c->stores};
+    at->old = NULL;
+    (void)make(at, c, &fresh);
+}
+
 /* A key that is stored under another hash than its own is lost when the table grows. Where the
  * key was found the hash led to it; where it is to be inserted the hash is made again. True if it
  * was wrong. */
@@ -106,10 +115,12 @@ static bool correct_hash(site *at, change *c) {
 /* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round
  * again. */
 static int attempt(site *at, change *c) {
+    at->position.hold = c->hold && !c->hash_given; /* the hash may be the user's */
     at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);
     at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
     weft_view view = {.version = 0};
     if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
+        weft_engine_let_go(at->core, &at->position);
         return WEFT_MISMATCH;
     }
     if (WEFT_UNLIKELY(c->hash_given) && at->old == NULL && !c->removes && correct_hash(at, c)) {
@@ -123,6 +134,7 @@ static int attempt(site *at, change *c) {
     }
     c->outcome = (weft_outcome){verdict, old != NULL, view.version, at->core->era};
     if (verdict == WEFT_KEEP || verdict == WEFT_ABORT) {
+        weft_engine_let_go(at->core, &at->position);
         report_old(c, old);
         return verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
     }
@@ -130,6 +142,8 @@ static int attempt(site *at, change *c) {
     int status = keep ? make(at, c, &fresh) : WEFT_OK;
     if (status == WEFT_OK) {
         status = swing(at, c, keep);
+    } else {
+        weft_engine_let_go(at->core, &at->position);
     }
     if (status == WEFT_OK) {
         report_old(c, old);
@@ -176,6 +190,9 @@ static int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key, chang
     at.key = key;
     at.made = NULL;
     at.stored = 0;
+    if (core->engine->let_go != NULL && c->stores != NULL) {
+        make_ahead(&at, c);
+    }
     int status;
     while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
         weft_core_count_retry(core);
@@ -310,10 +327,17 @@ static weft_verdict decide_remove_version(void *ctx, const weft_view *old, weft_
     return status != WEFT_OK ? refuse(ctx, status) : WEFT_DEL;
 }
 
+/* An insert that finds the key has made an entry for nothing. */
+static bool stores_mostly(weft_compute_fn decide) {
+    return decide == decide_put || decide == decide_insert;
+}
+
 static change change_of(weft_compute_fn decide, given *g) {
     return (change){.decide = decide,
                     .ctx = g,
                     .constant = true,
+                    .hold = true,
+                    .stores = stores_mostly(decide) ? &g->value : NULL,
                     .key_rule = g->key_rule,
                     .op = g->op,
                     .removes = g->removes};
@@ -384,6 +408,8 @@ int weft_map_swap(weft_map *map, weft_bytes key, weft_bytes value, weft_buffer *
     change c = {.decide = decide_put,
                 .ctx = &g,
                 .constant = true,
+                .hold = true,
+                .stores = &g.value,
                 .key_rule = KEY_TAKEN,
                 .old = old,
                 .op = WEFT_TRACE_PUT};
@@ -399,6 +425,7 @@ int weft_map_get_or_insert(weft_map *map, weft_bytes key, weft_bytes value, weft
     change c = {.decide = decide_insert,
                 .ctx = &g,
                 .constant = true,
+                .hold = true,
                 .key_rule = KEY_TAKEN,
                 .old = out,
                 .op = WEFT_TRACE_INSERT};
@@ -424,6 +451,7 @@ int weft_map_restore(weft_map *map, weft_bytes key, const weft_fresh *value, uin
     change c = {.decide = decide_restore,
                 .ctx = &r,
                 .constant = true,
+                .hold = true,
                 .op = WEFT_TRACE_PUT,
                 .at_least = version == 0 ? 0 : version - 1};
     int status = run(map, key, &c);
@@ -436,7 +464,8 @@ int weft_map_take(weft_map *map, weft_bytes key, weft_ref *ref) {
         return WEFT_E_UNSUPPORTED;
     }
     given g = {.refusal = WEFT_OK};
-    change c = {.decide = decide_remove, .ctx = &g, .op = WEFT_TRACE_REMOVE, .take = ref};
+    change c = {
+        .decide = decide_remove, .ctx = &g, .hold = true, .op = WEFT_TRACE_REMOVE, .take = ref};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? g.refusal : status;
 }
@@ -511,8 +540,11 @@ int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int64_t *old
         return WEFT_E_UNSUPPORTED;
     }
     fetching f = {.fetch = fetch};
-    change c = {
-        .decide = decide_fetch, .ctx = &f, .key_rule = KEY_TAKEN_IF_ABSENT, .op = WEFT_TRACE_RMW};
+    change c = {.decide = decide_fetch,
+                .ctx = &f,
+                .hold = true,
+                .key_rule = KEY_TAKEN_IF_ABSENT,
+                .op = WEFT_TRACE_RMW};
     int status = run(map, key, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = f.before;
@@ -619,6 +651,7 @@ static int build_claimed(weft_map *map, weft_bytes key, const weft_build *build,
     change c = {.decide = decide_built,
                 .ctx = &fresh,
                 .constant = true,
+                .hold = true,
                 .op = WEFT_TRACE_INSERT,
                 .old = out};
     status = run(map, key, &c);
