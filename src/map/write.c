@@ -21,10 +21,10 @@ typedef struct change {
     bool constant;     /* decide always sets the same value: build the entry once */
     bool hash_given;   /* by the caller, who may be wrong: not made by this operation */
     bool hold;         /* decide is ours: it calls nothing of the user's */
+    bool ahead;        /* ctx is a `given`, whose value will be stored, mostly */
+    bool removes;      /* never sets: needs no memory, also on a map that was never used */
     key_rule key_rule;
-    const weft_bytes *stores; /* what it stores if it does; NULL: not known before it has run */
-    bool removes;             /* never sets: needs no memory, also on a map that was never used */
-    weft_ref *take;           /* gets a reference to the entry that is removed */
+    weft_ref *take;   /* gets a reference to the entry that is removed */
     weft_buffer *old; /* gets a copy of the value that was there, or of the one that is kept */
     int copied;       /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
     weft_trace_op op; /* what a recording calls it, if it stores */
@@ -95,13 +95,6 @@ static int make(site *at, const change *c, const weft_fresh *fresh) {
     return at->made == NULL ? WEFT_E_NOMEM : WEFT_OK;
 }
 
-/* Make it before the engine takes a lock. Without memory it is tried again when it is wanted. */
-static WEFT_NOINLINE void make_ahead(site *at, const change *c) {
-    weft_fresh fresh = {.body = *c->stores};
-    at->old = NULL;
-    (void)make(at, c, &fresh);
-}
-
 /* A key that is stored under another hash than its own is lost when the table grows. Where the
  * key was found the hash led to it; where it is to be inserted the hash is made again. True if it
  * was wrong. */
@@ -112,15 +105,20 @@ static bool correct_hash(site *at, change *c) {
     return at->key->hash != given;
 }
 
+/* No swing follows the find. */
+static WEFT_NOINLINE void let_go(site *at) {
+    weft_engine_let_go(at->core, &at->position);
+}
+
 /* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round
  * again. */
 static int attempt(site *at, change *c) {
-    at->position.hold = c->hold && !c->hash_given; /* the hash may be the user's */
+    at->position.hold = c->hold;
     at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);
     at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
     weft_view view = {.version = 0};
     if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
-        weft_engine_let_go(at->core, &at->position);
+        let_go(at);
         return WEFT_MISMATCH;
     }
     if (WEFT_UNLIKELY(c->hash_given) && at->old == NULL && !c->removes && correct_hash(at, c)) {
@@ -134,7 +132,7 @@ static int attempt(site *at, change *c) {
     }
     c->outcome = (weft_outcome){verdict, old != NULL, view.version, at->core->era};
     if (verdict == WEFT_KEEP || verdict == WEFT_ABORT) {
-        weft_engine_let_go(at->core, &at->position);
+        let_go(at);
         report_old(c, old);
         return verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
     }
@@ -143,7 +141,7 @@ static int attempt(site *at, change *c) {
     if (status == WEFT_OK) {
         status = swing(at, c, keep);
     } else {
-        weft_engine_let_go(at->core, &at->position);
+        let_go(at);
     }
     if (status == WEFT_OK) {
         report_old(c, old);
@@ -154,6 +152,26 @@ static int attempt(site *at, change *c) {
         at->made = keep ? NULL : at->made;
     }
     return status;
+}
+
+/* What the small decisions work with. */
+typedef struct given {
+    weft_bytes value;
+    weft_bytes expected;
+    uint64_t version;
+    key_rule key_rule;
+    weft_trace_op op;
+    bool removes;
+    bool ahead;
+    int refusal; /* why a decision aborted */
+} given;
+
+/* Make the entry before the engine takes a lock. An insert that finds the key has made it for
+ * nothing; without memory it is tried again when it is wanted. */
+static WEFT_NOINLINE void make_ahead(site *at, const change *c) {
+    weft_fresh fresh = {.body = ((const given *)c->ctx)->value};
+    at->old = NULL;
+    (void)make(at, c, &fresh);
 }
 
 /* EXCLUSIVE: the decision has been made; carry it out as long as the entry is the one it saw. */
@@ -190,7 +208,7 @@ static int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key, chang
     at.key = key;
     at.made = NULL;
     at.stored = 0;
-    if (core->engine->let_go != NULL && c->stores != NULL) {
+    if (c->ahead && core->engine->let_go != NULL) {
         make_ahead(&at, c);
     }
     int status;
@@ -236,17 +254,6 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
 }
 
 /* ---- decisions ------------------------------------------------------------------------------- */
-
-/* What the small decisions work with. */
-typedef struct given {
-    weft_bytes value;
-    weft_bytes expected;
-    uint64_t version;
-    key_rule key_rule;
-    weft_trace_op op;
-    bool removes;
-    int refusal; /* why a decision aborted */
-} given;
 
 static weft_verdict refuse(given *g, int status) {
     g->refusal = status;
@@ -327,17 +334,12 @@ static weft_verdict decide_remove_version(void *ctx, const weft_view *old, weft_
     return status != WEFT_OK ? refuse(ctx, status) : WEFT_DEL;
 }
 
-/* An insert that finds the key has made an entry for nothing. */
-static bool stores_mostly(weft_compute_fn decide) {
-    return decide == decide_put || decide == decide_insert;
-}
-
 static change change_of(weft_compute_fn decide, given *g) {
     return (change){.decide = decide,
                     .ctx = g,
                     .constant = true,
                     .hold = true,
-                    .stores = stores_mostly(decide) ? &g->value : NULL,
+                    .ahead = g->ahead,
                     .key_rule = g->key_rule,
                     .op = g->op,
                     .removes = g->removes};
@@ -361,12 +363,12 @@ static bool copies_values(weft_map *map) {
 /* ---- the operations -------------------------------------------------------------------------- */
 
 int weft_map_put(weft_map *map, weft_bytes key, weft_bytes value) {
-    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT};
+    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT, .ahead = true};
     return run_given(map, key, decide_put, &g);
 }
 
 int weft_map_insert(weft_map *map, weft_bytes key, weft_bytes value) {
-    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_INSERT};
+    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_INSERT, .ahead = true};
     return run_given(map, key, decide_insert, &g);
 }
 
@@ -409,7 +411,7 @@ int weft_map_swap(weft_map *map, weft_bytes key, weft_bytes value, weft_buffer *
                 .ctx = &g,
                 .constant = true,
                 .hold = true,
-                .stores = &g.value,
+                .ahead = true,
                 .key_rule = KEY_TAKEN,
                 .old = old,
                 .op = WEFT_TRACE_PUT};
@@ -690,9 +692,10 @@ int weft_map_put_hashed(weft_map *map, const weft_hashed *key, weft_bytes value)
     if (impl == NULL) {
         return WEFT_E_NOMEM;
     }
-    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT};
+    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT, .ahead = true};
     change c = change_of(decide_put, &g);
     c.hash_given = true;
+    c.hold = false; /* the hash is made again, by the user's function perhaps */
     weft_guard guard;
     weft_epoch_enter(&guard);
     weft_key found = weft_key_of_hashed(impl, key);
@@ -761,7 +764,8 @@ static int write_many(weft_map_impl *impl, const weft_bytes *keys, size_t count,
 
 int weft_map_put_many(weft_map *map, const weft_bytes *keys, const weft_bytes *values,
                       size_t count) {
-    several all = {decide_put, {.key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT}, values, 0};
+    several all = {
+        decide_put, {.key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT, .ahead = true}, values, 0};
     weft_map_impl *impl = count == 0 ? NULL : weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
     if (impl == NULL) {
         return count == 0 ? WEFT_OK : WEFT_E_NOMEM;
