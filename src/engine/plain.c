@@ -180,32 +180,44 @@ static void remains_end(weft_core *core, weft_block *block) {
                    sizeof(void *));
 }
 
-static bool make_side(weft_core *core, weft_plain_side *side, uint64_t buckets) {
-    WEFT_ASSERT(buckets <= (uint64_t)1 << BUCKET_BITS_MAX);
+/* `old` becomes `now`, and `now` a fresh side with so many buckets. False: nothing changed. */
+static bool push_side(weft_core *core, weft_plain *table, uint64_t buckets) {
+    WEFT_ASSERT(buckets <= (uint64_t)1 << BUCKET_BITS_MAX && !weft_plain_is_moving(table));
     size_t size = buckets * sizeof(weft_plain_line);
-    side->lines = weft_core_alloc_table(core, size, false);
-    side->mask = buckets - 1;
-    side->remains = NULL;
-    if (side->lines == NULL || weft_core_table_pieces(core, size) == 1) {
-        return side->lines != NULL;
+    weft_plain_line *lines = weft_core_alloc_table(core, size, false);
+    weft_remains *remains = NULL;
+    if (lines != NULL && weft_core_table_pieces(core, size) > 1) {
+        remains = weft_core_alloc(core, sizeof *remains, sizeof(void *));
+        if (remains == NULL) {
+            weft_core_free_table(core, lines, size);
+            return false;
+        }
+        *remains = (weft_remains){.tables = {{lines, size}}};
+        weft_remains_set(core, remains, remains_end);
     }
-    side->remains = weft_core_alloc(core, sizeof(weft_remains), sizeof(void *));
-    if (side->remains == NULL) {
-        weft_core_free_table(core, side->lines, size);
-        return false;
+    if (lines != NULL && !is_empty(table)) {
+        table->old = table->now;
+        table->old_remains = table->remains;
+        table->moved = 0;
     }
-    *side->remains = (weft_remains){.tables = {{side->lines, size}}};
-    weft_remains_set(core, side->remains, remains_end);
-    return true;
+    if (lines != NULL) {
+        table->now = (weft_plain_side){lines, buckets - 1};
+        table->remains = remains;
+    }
+    return lines != NULL;
 }
 
-static void free_side(weft_core *core, weft_plain_side *side) {
-    if (side->remains != NULL) {
-        weft_core_bury(core, side->remains);
+static void free_side(weft_core *core, const weft_plain_side *side, weft_remains *remains) {
+    if (remains != NULL) {
+        weft_core_bury(core, remains);
     } else {
         weft_core_free_table(core, side->lines, (side->mask + 1) * sizeof(weft_plain_line));
     }
-    *side = (weft_plain_side){NULL, 0, NULL};
+}
+
+static void free_old(weft_core *core, weft_plain *table) {
+    free_side(core, &table->old, table->old_remains);
+    table->old = (weft_plain_side){NULL, 0};
 }
 
 /* ---- size ------------------------------------------------------------------------------------ */
@@ -269,7 +281,7 @@ static bool move_next(weft_core *core, weft_plain *table) {
     }
     trim_chunks(core, table, 1);
     if (++table->moved > smaller) {
-        free_side(core, &table->old);
+        free_old(core, table);
         set_limits(table);
     }
     return true;
@@ -288,18 +300,13 @@ bool weft_plain_step(weft_core *core, weft_plain *table, uint64_t buckets) {
 static bool resize(weft_core *core, weft_plain *table, uint64_t buckets) {
     WEFT_ASSERT(!weft_plain_is_moving(table));
     WEFT_ASSERT(buckets >= BUCKETS_MIN && (buckets & (buckets - 1)) == 0);
-    weft_plain_side fresh;
-    if (!make_side(core, &fresh, buckets)) {
+    uint64_t before = is_empty(table) ? 0 : table->now.mask + 1;
+    if (!push_side(core, table, buckets)) {
         table->failures++;
         return false;
     }
-    if (!is_empty(table)) {
-        table->growths += buckets > table->now.mask + 1;
-        table->shrinks += buckets < table->now.mask + 1;
-        table->old = table->now;
-        table->moved = 0;
-    }
-    table->now = fresh;
+    table->growths += before != 0 && buckets > before;
+    table->shrinks += buckets < before;
     set_limits(table);
     if (table->at_once) {
         weft_plain_step(core, table, UINT64_MAX);
@@ -395,9 +402,11 @@ bool weft_plain_close(weft_core *core, weft_plain *table, size_t *budget,
                 close_bucket(core, table, &side->lines[table->closing], drop);
             }
         }
-        free_side(core, side);
         table->closing = 0;
-        if (!old) {
+        if (old) {
+            free_old(core, table);
+        } else {
+            free_side(core, side, table->remains);
             trim_chunks(core, table, 0);
             weft_plain_open(table, 0);
         }

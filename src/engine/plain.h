@@ -43,23 +43,25 @@ _Static_assert(sizeof(weft_plain_line) == WEFT_CACHE_LINE, "a bucket is a line")
 
 typedef struct weft_plain_side {
     weft_plain_line *lines;
-    uint64_t mask;         /* buckets - 1 */
-    weft_remains *remains; /* NULL: the lines are given back in one piece */
+    uint64_t mask; /* buckets - 1 */
 } weft_plain_side;
 
 struct weft_plain_chunk;
 
+/* What each operation looks at comes first: a line, together with a small lock before it. */
 typedef struct weft_plain {
     weft_plain_side now;
     weft_plain_side old; /* `lines` NULL: nothing is on the move */
-    uint64_t moved;      /* buckets of the smaller side that are in `now` */
     uint64_t entries;
     uint64_t grow_at;         /* an insert into so many entries makes room first */
     uint64_t shrink_at;       /* a removal that leaves fewer begins to shrink */
+    uint64_t moved;           /* buckets of the smaller side that are in `now` */
     uint64_t floor;           /* fewest buckets wanted */
     uint64_t removed_version; /* bytes shape: no removed key had a greater one */
     bool at_once;             /* the caller's: resize in one go */
     bool grow_only;
+    weft_remains *remains;     /* of `now`; NULL: its lines are given back in one piece */
+    weft_remains *old_remains; /* of `old` */
     struct weft_plain_chunk *first_chunk; /* with free lines; the empty ones come last */
     struct weft_plain_chunk *last_chunk;
     uint64_t empty_chunks;
