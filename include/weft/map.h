@@ -157,6 +157,13 @@ typedef enum weft_reason {
  * [F] */
 typedef void (*weft_destructor)(void *ctx, weft_bytes key, weft_bytes value, weft_reason reason);
 
+/* Engine rwlock: who needs no lock. */
+typedef enum weft_rwlock_bias {
+    WEFT_RWLOCK_ONE_THREAD = 0, /* the thread that uses the map, as long as it is alone */
+    WEFT_RWLOCK_READERS = 1,    /* readers, as long as nobody writes */
+    WEFT_RWLOCK_NOBODY = 2,
+} weft_rwlock_bias;
+
 typedef struct weft_map_options {
     size_t size;                /* sizeof(weft_map_options) */
     weft_engine_id engine;      /* 0: AUTO */
@@ -172,6 +179,9 @@ typedef struct weft_map_options {
     uint64_t (*hash)(void *ctx, weft_bytes key,
                      uint64_t seed); /* NULL: keyed XXH3; result is mixed again */
     void *hash_ctx;
+    struct {
+        weft_rwlock_bias bias; /* 0: ONE_THREAD */
+    } rwlock;
 } weft_map_options;
 
 /* What a compute callback decides. */

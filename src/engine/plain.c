@@ -154,7 +154,7 @@ bool weft_plain_overflow(weft_core *core, weft_plain *table, weft_plain_line *li
 }
 
 /* An entry of a bucket that has more than its line has left its slot: the hole is filled from the
- * newest line, which goes when nothing is in it. */
+ * newest line, which goes when the others have room for all. */
 void weft_plain_fill(weft_core *core, weft_plain *table, weft_plain_line *line,
                      weft_plain_slot *hole) {
     weft_plain_slot *last = &line->slots[WEFT_PLAIN_SLOTS - 1];
@@ -166,11 +166,18 @@ void weft_plain_fill(weft_core *core, weft_plain *table, weft_plain_line *line,
         *hole = *from;
         *from = (weft_plain_slot){0, 0};
     }
-    if (used_slots(newest) == 0) {
-        *last = newest->slots[WEFT_PLAIN_SLOTS - 1];
-        free_line(table, newest);
-        trim_chunks(core, table, 1);
+    unsigned used = used_slots(newest);
+    weft_plain_slot oldest = newest->slots[WEFT_PLAIN_SLOTS - 1];
+    if (used == 0) {
+        *last = oldest;
+    } else if ((used & (used - 1)) == 0 && !weft_plain_is_link(oldest.word)) {
+        *last = newest->slots[__builtin_ctz(used)]; /* four entries need no other line */
+        table->overflow_entries--;
+    } else {
+        return;
     }
+    free_line(table, newest);
+    trim_chunks(core, table, 1);
 }
 
 /* ---- sides ----------------------------------------------------------------------------------- */
@@ -490,8 +497,10 @@ static const char *check_bucket(const weft_plain_side *side, uint64_t index, con
             return broken;
         }
         unsigned used = used_slots(line);
-        if (line == newest ? used == 0 : newest != NULL && (used & BUT_LAST) != BUT_LAST) {
-            return "P3 the lines of a bucket are full but for the newest one, which is not empty";
+        bool alone = line == newest && next_line(line) == NULL;
+        if (line == newest ? used == 0 || (alone && (used & (used - 1)) == 0)
+                           : newest != NULL && (used & BUT_LAST) != BUT_LAST) {
+            return "P3 the lines of a bucket are full but for the newest one, which is needed";
         }
         sum->entries += (uint64_t)__builtin_popcount(used);
         sum->overflow += line == first ? 0 : (uint64_t)__builtin_popcount(used);
@@ -520,4 +529,33 @@ const char *weft_plain_check(const weft_plain *table, weft_plain_same_fn same,
         broken = "P4 the counters count what is there";
     }
     return broken;
+}
+
+static weft_key key_of_entry(uint64_t hash, uint64_t cell) {
+    return (weft_key){.hash = hash,
+                      .bytes = weft_entry_key_bytes((const weft_entry *)(uintptr_t)cell)};
+}
+
+const char *weft_plain_check_in(const weft_core *core, const weft_plain *table) {
+    return core->shape == WEFT_SHAPE_U64
+               ? weft_plain_check(table, NULL, NULL)
+               : weft_plain_check(table, weft_plain_same_entry, key_of_entry);
+}
+
+/* ---- walk ------------------------------------------------------------------------------------ */
+
+typedef struct walking {
+    weft_core *core;
+    weft_step *step;
+} walking;
+
+static void emit(void *ctx, uint64_t hash, uint64_t cell) {
+    walking *w = ctx;
+    bool numbers = w->core->shape == WEFT_SHAPE_U64;
+    w->step->emit(w->step, numbers ? weft_core_unhash_u64(w->core, hash) : 0, cell);
+}
+
+void weft_plain_walk(weft_core *core, const weft_plain *table, weft_step *step) {
+    walking w = {core, step};
+    step->next = weft_plain_visit(table, step->from, emit, &w);
 }

@@ -9,7 +9,7 @@
  *
  *   bucket       | a | b | c | link-+     as long as there is a link, all other slots are in use,
  *   newest line  | d |   |   | link-+--+  but for those of the newest line, which is the first one
- *   oldest line  | e | f | g | h    |     and has one entry at least
+ *   oldest line  | e | f | g | h    |     and has one entry at least, two if it is alone
  *
  * A key is compared with the four words at once, without a branch: in which slot it is, nobody can
  * predict. Lines come from chunks of 1 KiB that the table keeps (plain.c).
@@ -240,6 +240,11 @@ static inline uint64_t weft_plain_visit(const weft_plain *table, uint64_t from,
     uint64_t rest = UINT64_MAX >> weft_bits_for(side->mask + 1);
     return (from | rest) + 1;
 }
+
+/* A step of a walk, of a table whose hashes are the keys'. */
+void weft_plain_walk(weft_core *core, const weft_plain *table, weft_step *step);
+/* weft_plain_check of a table whose cells are entries or values. */
+const char *weft_plain_check_in(const weft_core *core, const weft_plain *table);
 
 /* ---- find and swing of an engine whose cells are entries or values --------------------------- */
 

@@ -227,7 +227,7 @@ int weft_map_clear_impl(weft_map_impl *map) {
 
 static int check_options(weft_shape shape, const weft_map_options *o) {
     if (o->size != sizeof *o || o->key_own > WEFT_OWN_BORROW || o->value_own > WEFT_OWN_BORROW ||
-        weft_engine_of(o->engine) == NULL) {
+        weft_engine_of(o->engine) == NULL || o->rwlock.bias > WEFT_RWLOCK_NOBODY) {
         return WEFT_E_INVALID;
     }
     bool adopts = o->key_own == WEFT_OWN_ADOPT || o->value_own == WEFT_OWN_ADOPT;

