@@ -44,3 +44,4 @@ weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what oth
 weft_mutant(19 src/engine/lockfree.c LOCKFREE u64)   # copies slots that others still change
 weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same
 weft_mutant(18 src/base/bias.c RWLOCK u64)         # the bias looks over while it is given
+weft_mutant(18 src/engine/rwlock.c RWLOCK bytes 2000) # the bias looks over while it is given

@@ -205,6 +205,13 @@ static int rwlock_swing(weft_core *core, const weft_key *key, weft_position *pos
     WEFT_ASSERT(!keep || core->shape == WEFT_SHAPE_U64 || desired != 0);
     rwlock_table *table = table_of(core);
     int status = WEFT_OK;
+#if WEFT_MUTANT == 1 /* loses updates: others come in between find and swing */
+    if (position->hold) {
+        leave(table, position->words[WAY_WORD]);
+        position->words[WAY_WORD] = enter(table, true);
+        (void)weft_plain_is_as_seen(core, &table->plain, key, position);
+    }
+#endif
     way in = position->hold ? position->words[WAY_WORD] : enter(table, true);
     if (!position->hold && !weft_plain_is_as_seen(core, &table->plain, key, position)) {
         status = WEFT_MISMATCH;
