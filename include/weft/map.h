@@ -182,6 +182,11 @@ typedef struct weft_map_options {
     struct {
         weft_rwlock_bias bias; /* 0: ONE_THREAD */
     } rwlock;
+    struct {
+        uint32_t shards;     /* a power of two up to 65536; 0: 8 for each processor */
+        uint32_t shards_max; /* not to be doubled beyond; 0: 16 times as many as at first */
+        bool packed;         /* shards share cache lines: to measure what that costs */
+    } sharded;
 } weft_map_options;
 
 /* What a compute callback decides. */
@@ -281,6 +286,7 @@ typedef struct weft_map_stats {
     uint64_t pending_bytes;     /* retired by this map and not yet freed, old tables included */
     uint64_t pending_objects;
     uint64_t snapshots; /* that are not released, of this era */
+    uint64_t shards;    /* engine sharded: tables with a lock each */
 } weft_map_stats;
 
 WEFT_BEGIN_DECLS

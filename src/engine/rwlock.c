@@ -89,6 +89,7 @@ static uint32_t *reader_enter(rwlock_table *table) {
 
 /* Under the write lock: wait until all readers are out that came in by the bias. */
 static void stop_readers(rwlock_table *table) {
+    WEFT_ASSERT(table->readers != NULL || weft_load_relaxed(&table->readers_biased) == 0);
     if (weft_load_relaxed(&table->readers_biased) == 0) {
         return;
     }
@@ -294,6 +295,7 @@ static int rwlock_reserve(weft_core *core, uint64_t entries) {
 
 /* Moves until nothing is left to move, or memory fails; others come in between. */
 static bool move_all(weft_core *core) {
+    WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
     bool done = false;
     for (uint64_t before = 1, left = 0; !done && left != before;) {
@@ -307,6 +309,7 @@ static bool move_all(weft_core *core) {
 }
 
 static int rwlock_shrink(weft_core *core) {
+    WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
     int answer = WEFT_UNCHANGED;
     for (;;) {
@@ -339,6 +342,7 @@ static void rwlock_stats(weft_core *core, weft_map_stats *stats) {
 }
 
 static int rwlock_check(weft_core *core, char *text, size_t capacity) {
+    WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
     way in = enter(table, false);
     const char *broken = weft_plain_check_in(core, &table->plain);
