@@ -11,6 +11,7 @@ enum {
     STEP = 2,           /* buckets that an insert or removal moves */
     HALVING_LINES = 2,  /* two buckets made one need so many lines more at the most */
     CHUNK_LINES = 15,
+    SPARE_FROM = 63, /* the mask of 64 buckets */
 };
 
 typedef struct weft_plain_chunk {
@@ -95,6 +96,12 @@ static void trim_chunks(weft_core *core, weft_plain *table, uint64_t keep) {
     }
 }
 
+/* One is kept, so that a line that comes and goes costs no call; not beside a table that is hardly
+ * larger. */
+static uint64_t spare_chunks(const weft_plain *table) {
+    return table->now.mask >= SPARE_FROM;
+}
+
 /* A zeroed line, or NULL. */
 static weft_plain_line *take_line(weft_core *core, weft_plain *table) {
     if (table->first_chunk == NULL && !add_chunk(core, table)) {
@@ -177,7 +184,7 @@ void weft_plain_fill(weft_core *core, weft_plain *table, weft_plain_line *line,
         return;
     }
     free_line(table, newest);
-    trim_chunks(core, table, 1);
+    trim_chunks(core, table, spare_chunks(table));
 }
 
 /* ---- sides ----------------------------------------------------------------------------------- */
@@ -286,7 +293,7 @@ static bool move_next(weft_core *core, weft_plain *table) {
     for (uint64_t i = table->moved; i <= table->old.mask; i += smaller + 1) {
         move_bucket(core, table, i);
     }
-    trim_chunks(core, table, 1);
+    trim_chunks(core, table, spare_chunks(table));
     if (++table->moved > smaller) {
         free_old(core, table);
         set_limits(table);
