@@ -331,7 +331,7 @@ WEFT_API int weft_map_close(weft_map *map);
  *          says what is needed) · WEFT_E_TOOBIG (key)
  * Owns     nothing
  * Threads  any
- * Progress lockfree: no store to shared memory, waits for nobody; rwlock: may block
+ * Progress lockfree: no store to shared memory, waits for nobody; rwlock, sharded: may block
  * Order    acquire: what the writer of the value did before writing it is visible [A]
  * Cost     expected O(1): one line of the table, and the entry
  */
@@ -470,7 +470,7 @@ WEFT_API void weft_map_prefetch(weft_map *map, const weft_bytes *keys, size_t co
  * Returns  WEFT_OK · WEFT_E_NOMEM · WEFT_E_TOOBIG
  * Owns     key and value as the map's modes say, on success only
  * Threads  any
- * Progress lockfree: lock-free, moves at most 16 buckets of a growth; rwlock: may block
+ * Progress lockfree: lock-free, moves at most 16 buckets of a growth; rwlock, sharded: may block
  * Order    release: pairs with the acquire of the read that sees the value [A]
  * Cost     expected O(1): an allocation, two compare-and-swaps (one if the key is there)
  */

@@ -29,9 +29,7 @@
  *   Lock striping: Ellis (1983), java.util.concurrent's first map (Lea, 2004); many Go programs.
  */
 #include "base/cpu.h"
-#include "base/latch.h"
-#include "base/lock.h"
-#include "engine/plain.h"
+#include "engine/sharded.h"
 #include <stdio.h>
 
 enum {
@@ -59,6 +57,8 @@ static uint64_t shards_at_first(void) {
 
 /* Words of a position, after WEFT_PLAIN_AT. */
 enum { AT_SHARD = 1, AT_LATCH, AT_BITS };
+
+extern const weft_engine weft_engine_sharded;
 
 typedef struct shard {
     weft_latch latch; /* unused in a packed directory */
@@ -192,10 +192,6 @@ static WEFT_ALWAYS_INLINE spot lock_shard(sharded_table *table, uint64_t hash) {
     }
 }
 
-static WEFT_ALWAYS_INLINE weft_key key_in(const weft_key *key, uint64_t bits) {
-    return (weft_key){turn(key->hash, bits), key->bytes, key->number};
-}
-
 /* ---- growing --------------------------------------------------------------------------------- */
 
 typedef struct half {
@@ -314,7 +310,7 @@ static WEFT_COLD void grow_some(weft_core *core) {
 static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
                                     weft_position *position) {
     spot here = lock_shard(table_of(core), key->hash);
-    weft_key inner = key_in(key, here.bits);
+    weft_key inner = weft_sharded_key(key, here.bits);
     weft_plain_position(shape, &here.at->plain, &inner, position);
     position->words[AT_SHARD] = (uintptr_t)here.at;
     position->words[AT_LATCH] = (uintptr_t)here.latch;
@@ -335,7 +331,7 @@ static void find_u64(weft_core *core, const weft_key *key, weft_position *positi
 static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const weft_key *key,
                                     uint64_t *cell) {
     spot here = lock_shard(table_of(core), key->hash);
-    weft_key inner = key_in(key, here.bits);
+    weft_key inner = weft_sharded_key(key, here.bits);
     const weft_plain_slot *slot = weft_plain_find_in(shape, &here.at->plain, &inner);
     if (slot != NULL) {
         *cell = slot->cell;
@@ -366,7 +362,7 @@ static int sharded_swing(weft_core *core, const weft_key *key, weft_position *po
     WEFT_ASSERT(!keep || core->shape == WEFT_SHAPE_U64 || desired != 0);
     sharded_table *table = table_of(core);
     spot here = locked_for(table, key, position);
-    weft_key inner = key_in(key, here.bits);
+    weft_key inner = weft_sharded_key(key, here.bits);
     int status = WEFT_MISMATCH;
     bool as_seen = position->hold || weft_plain_is_as_seen(core, &here.at->plain, &inner, position);
 #if WEFT_MUTANT == 19 /* believes that nothing has changed since find */
@@ -393,6 +389,75 @@ static void sharded_prefetch(weft_core *core, const weft_key *key, bool entry) {
     const directory *all = weft_load_acquire(&table_of(core)->root); /* pairs with end_growth */
     if (!entry) {
         __builtin_prefetch(shard_at(all, key->hash & (all->count - 1)), 1);
+    }
+}
+
+/* ---- several shards -------------------------------------------------------------------------- */
+
+/* By directory, the older one first, then by number. */
+static bool comes_before(const weft_sharded_spot *a, const weft_sharded_spot *b) {
+    return a->bits != b->bits ? a->bits < b->bits : a->index < b->index;
+}
+
+/* Shell's sort, by the gaps of Knuth: in place, and without a call for each comparison. */
+static void sort_spots(weft_sharded_spot *spots, size_t count) {
+    WEFT_ASSERT(spots != NULL || count == 0);
+    size_t gap = 1;
+    while (gap < count / 3) {
+        gap = gap * 3 + 1;
+    }
+    for (; gap > 0; gap /= 3) {
+        for (size_t i = gap; i < count; i++) {
+            weft_sharded_spot what = spots[i];
+            size_t at = i;
+            for (; at >= gap && comes_before(&what, &spots[at - gap]); at -= gap) {
+                spots[at] = spots[at - gap];
+            }
+            spots[at] = what;
+        }
+    }
+}
+
+/* Under `growing`: where a hash's shard is, and stays. */
+static weft_sharded_spot spot_of(const directory *all, uint64_t hash) {
+    uint64_t index = hash & (all->count - 1);
+    if (index < all->moved) {
+        all = all->next;
+        index = hash & (all->count - 1);
+    }
+    return (weft_sharded_spot){.plain = &shard_at(all, index)->plain,
+                               .latch = latch_at(all, index),
+                               .index = index,
+                               .bits = (uint32_t)all->bits};
+}
+
+void weft_sharded_lock(weft_core *core, const uint64_t *hashes, size_t count,
+                       weft_sharded_spot *spots) {
+    WEFT_ASSERT(core->engine == &weft_engine_sharded && weft_epoch_inside());
+    sharded_table *table = table_of(core);
+    (void)weft_latch_lock(&table->growing);
+    const directory *all = weft_load_relaxed(&table->root);
+    for (size_t i = 0; i < count; i++) {
+        spots[i] = spot_of(all, hashes[i]);
+        spots[i].key = i;
+    }
+    sort_spots(spots, count);
+    for (size_t i = 0; i < count; i++) {
+        spots[i].first = i == 0 || comes_before(&spots[i - 1], &spots[i]);
+        if (spots[i].first) {
+            (void)weft_latch_lock(spots[i].latch);
+        }
+    }
+    weft_latch_unlock(&table->growing);
+}
+
+void weft_sharded_unlock(weft_core *core, const weft_sharded_spot *spots, size_t count) {
+    WEFT_ASSERT(core->engine == &weft_engine_sharded);
+    (void)core;
+    for (size_t i = 0; i < count; i++) {
+        if (spots[i].first) {
+            weft_latch_unlock(spots[i].latch);
+        }
     }
 }
 
