@@ -183,7 +183,7 @@ typedef struct weft_map_options {
         weft_rwlock_bias bias; /* 0: ONE_THREAD */
     } rwlock;
     struct {
-        uint32_t shards;     /* a power of two up to 65536; 0: 8 for each processor */
+        uint32_t shards;     /* a power of two up to 65536; 0: 32 for each processor */
         uint32_t shards_max; /* not to be doubled beyond; 0: 16 times as many as at first */
         bool packed;         /* shards share cache lines: to measure what that costs */
     } sharded;

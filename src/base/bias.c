@@ -23,7 +23,9 @@ void weft_bias_take(weft_bias *bias) {
 
 void weft_bias_give(weft_bias *bias) {
     uint32_t turn = weft_load_relaxed(&bias->given);
-    if (turn < WEFT_BIAS_TURNS) {
+    if (WEFT_BARRIER_ASYMMETRIC && !weft_barrier_is_asymmetric()) {
+        weft_store_release(&bias->given, WEFT_BIAS_TURNS); /* pairs with weft_bias_is_over */
+    } else if (turn < WEFT_BIAS_TURNS) {
         uint64_t owner = (uint64_t)(uintptr_t)weft_thread_slot() | turn;
         weft_store_relaxed(&bias->owner, owner);
         weft_store_release(&bias->given, turn + 1); /* pairs with weft_bias_is_over */

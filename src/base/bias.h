@@ -32,7 +32,7 @@ static WEFT_ALWAYS_INLINE uint32_t *weft_bias_enter(weft_bias *bias) {
     (void)weft_load_acquire(inside);
 #if WEFT_BARRIER_ASYMMETRIC
     weft_store_relaxed(inside, 1);
-    weft_barrier_light(); /* pairs with weft_barrier_heavy in weft_bias_take */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* pairs with weft_barrier_heavy in weft_bias_take */
     bool mine = weft_load_relaxed(&bias->owner) == owner;
 #else
     weft_store_seq_cst(inside, 1);
@@ -55,7 +55,8 @@ static WEFT_ALWAYS_INLINE void weft_bias_leave(uint32_t *inside) {
  * what it came for. */
 void weft_bias_take(weft_bias *bias);
 
-/* Nobody has it: give it to the calling thread, if it is not given too often. */
+/* Nobody has it: give it to the calling thread, if it is not given too often, and if another one
+ * could take it away by a heavy barrier. */
 void weft_bias_give(weft_bias *bias);
 
 /* For any thread: nobody has the bias, and nobody will get it. */

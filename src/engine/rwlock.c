@@ -162,14 +162,30 @@ static WEFT_ALWAYS_INLINE void leave(rwlock_table *table, way in) {
 
 /* ---- find and swing -------------------------------------------------------------------------- */
 
-static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
-                                    weft_position *position) {
+/* The owner's way has a function of its own, which saves no registers. */
+static WEFT_NOINLINE void find_anyhow(weft_core *core, const weft_key *key,
+                                      weft_position *position) {
     rwlock_table *table = table_of(core);
     way in = enter(table, position->hold);
-    weft_plain_position(shape, &table->plain, key, position);
+    weft_plain_position(core->shape, &table->plain, key, position);
     position->words[WAY_WORD] = in;
     if (!position->hold) {
         leave(table, in);
+    }
+}
+
+static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
+                                    weft_position *position) {
+    rwlock_table *table = table_of(core);
+    uint32_t *inside = weft_bias_enter(&table->bias);
+    if (WEFT_UNLIKELY(inside == NULL)) {
+        find_anyhow(core, key, position);
+        return;
+    }
+    weft_plain_position(shape, &table->plain, key, position);
+    position->words[WAY_WORD] = (uintptr_t)inside;
+    if (!position->hold) {
+        weft_bias_leave(inside);
     }
 }
 
@@ -181,16 +197,33 @@ static void find_u64(weft_core *core, const weft_key *key, weft_position *positi
     find(WEFT_SHAPE_U64, core, key, position);
 }
 
-static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const weft_key *key,
-                                    uint64_t *cell) {
-    rwlock_table *table = table_of(core);
-    way in = enter(table, false);
+static WEFT_ALWAYS_INLINE bool look_in(weft_shape shape, const rwlock_table *table,
+                                       const weft_key *key, uint64_t *cell) {
     const weft_plain_slot *slot = weft_plain_find_in(shape, &table->plain, key);
     if (slot != NULL) {
         *cell = slot->cell;
     }
-    leave(table, in);
     return slot != NULL;
+}
+
+static WEFT_NOINLINE bool look_anyhow(weft_core *core, const weft_key *key, uint64_t *cell) {
+    rwlock_table *table = table_of(core);
+    way in = enter(table, false);
+    bool found = look_in(core->shape, table, key, cell);
+    leave(table, in);
+    return found;
+}
+
+static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const weft_key *key,
+                                    uint64_t *cell) {
+    rwlock_table *table = table_of(core);
+    uint32_t *inside = weft_bias_enter(&table->bias);
+    if (WEFT_UNLIKELY(inside == NULL)) {
+        return look_anyhow(core, key, cell);
+    }
+    bool found = look_in(shape, table, key, cell);
+    weft_bias_leave(inside);
+    return found;
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
@@ -286,6 +319,7 @@ static bool rwlock_close(weft_core *core, size_t budget,
 }
 
 static int rwlock_reserve(weft_core *core, uint64_t entries) {
+    WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
     way in = enter(table, true);
     int status = weft_plain_reserve(core, &table->plain, entries);

@@ -10,7 +10,8 @@
  *   It doubles when threads wait: when a quarter of the shards has seen WAITS waits each. One hot
  *   key, which no number of shards would help, fills one of them only.
  * Layout
- *   directory -> shards: {latch, hot words of the table | the rest}, each from a line's beginning.
+ *   directory -> shards: {latch, hot words of the table | the rest}, each from the beginning of a
+ *   pair of lines, as processors fetch them.
  *   Option sharded.packed: the latches side by side, eight to a line, and the tables as they come,
  *   to show what lines that are shared cost.
  * Concurrency
@@ -35,6 +36,7 @@
 enum {
     MOST_TIMES = 16, /* shards at most, for each one at first */
     SHARDS_MAX = 65536,
+    ISOLATION = 2 * WEFT_CACHE_LINE, /* processors fetch lines in pairs */
     WAITED_SHARE = 4, /* one in so many shards that are waited for has the number doubled */
     MOVE_STEP = 4096, /* buckets that maintain moves in a shard */
 };
@@ -47,7 +49,7 @@ static uint64_t shards_at_first(void) {
     return 1;
 }
 #else
-enum { PER_PROCESSOR = 8, WAITS = 512 };
+enum { PER_PROCESSOR = 32, WAITS = 512 };
 static uint64_t shards_at_first(void) {
     uint64_t wanted = (uint64_t)weft_cpu_count() * PER_PROCESSOR;
     uint64_t count = (uint64_t)1 << weft_bits_for(wanted);
@@ -121,13 +123,13 @@ static WEFT_ALWAYS_INLINE bool has_moved(const shard *at) {
 
 static void free_directory(weft_core *core, weft_block *block) {
     directory *all = WEFT_CONTAINER(block, directory, block);
-    weft_core_free(core, all->shards, all->bytes, WEFT_CACHE_LINE);
-    weft_core_free(core, all, sizeof *all, WEFT_CACHE_LINE);
+    weft_core_free(core, all->shards, all->bytes, ISOLATION);
+    weft_core_free(core, all, sizeof *all, ISOLATION);
 }
 
 static directory *make_directory(weft_core *core, uint64_t count, bool packed) {
     WEFT_ASSERT((count & (count - 1)) == 0 && count <= SHARDS_MAX);
-    size_t line = WEFT_CACHE_LINE;
+    size_t line = ISOLATION;
     directory *all = weft_core_alloc(core, sizeof *all, line);
     if (all == NULL) {
         return NULL;

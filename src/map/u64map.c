@@ -33,7 +33,8 @@ static weft_map_impl *existing(weft_u64map *map) {
 static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
 #ifndef WEFT_CALLS_ONLY
     int status;
-    if (weft_inline_thread != NULL && weft_load_relaxed(&impl->recording) == NULL &&
+    if (weft_map_core(impl)->root != NULL && weft_inline_thread != NULL &&
+        weft_load_relaxed(&impl->recording) == NULL &&
         weft_inline_look((const struct weft_inline_map *)impl, number, value, &status)) {
         return status;
     }
@@ -203,6 +204,9 @@ static WEFT_ALWAYS_INLINE int quickly_guarded(weft_map_impl *impl, weft_record *
     weft_core *core = weft_map_core(impl);
     int status = insert ? plain_insert(core, what->hash, record, &what->value)
                         : plain_remove(core, what->hash, record, &what->value);
+    if (WEFT_UNLIKELY(status == NOT_PLAIN)) {
+        return NOT_PLAIN;
+    }
     int64_t changed = status == WEFT_OK;
     bool own;
     weft_core_stripe *stripe = weft_core_stripe_of(core, record->number, &own);

@@ -114,7 +114,7 @@ static void shards_are_a_power_of_two(void **state) {
 static void shards_follow_the_processors(void **state) {
     weft_map map = contract_open(state);
     uint64_t shards = shards_of(&map);
-    assert_true(is_engine(state, WEFT_ENGINE_SHARDED) ? shards >= 8 && (shards & (shards - 1)) == 0
+    assert_true(is_engine(state, WEFT_ENGINE_SHARDED) ? shards >= 32 && (shards & (shards - 1)) == 0
                                                       : shards == 0);
     contract_close(&map);
 }
