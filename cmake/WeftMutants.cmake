@@ -43,7 +43,6 @@ weft_mutant_of(16 src/map/bury.c bury_schedule_test "" 1000000) # gives a piece 
 weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what others look at
 weft_mutant(19 src/engine/lockfree.c LOCKFREE u64)   # copies slots that others still change
 weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same
-weft_mutant(18 src/base/bias.c RWLOCK u64)         # the bias looks over while it is given
-weft_mutant(18 src/engine/rwlock.c RWLOCK bytes 2000) # the bias looks over while it is given
-weft_mutant(19 src/engine/sharded.c SHARDED bytes)  # believes that nothing has changed since find
-weft_mutant(20 src/engine/sharded.c SHARDED u64)    # moves all keys to one half of a shard
+weft_mutant(31 src/engine/rwlock.c RWLOCK bytes 2000) # the bias looks over while it is given
+weft_mutant(32 src/engine/sharded.c SHARDED bytes)  # believes that nothing has changed since find
+weft_mutant(33 src/engine/sharded.c SHARDED u64)    # moves all keys to one half of a shard

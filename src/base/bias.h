@@ -61,7 +61,7 @@ void weft_bias_give(weft_bias *bias);
 
 /* For any thread: nobody has the bias, and nobody will get it. */
 static inline bool weft_bias_is_over(weft_bias *bias) {
-#if WEFT_MUTANT == 18 /* the bias looks over while it is given for the last time */
+#if WEFT_MUTANT == 31 /* the bias looks over while it is given for the last time */
     return weft_load_relaxed(&bias->owner) == 0 &&
            weft_load_relaxed(&bias->given) == WEFT_BIAS_TURNS;
 #endif
