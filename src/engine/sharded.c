@@ -127,6 +127,14 @@ static void free_directory(weft_core *core, weft_block *block) {
     weft_core_free(core, all, sizeof *all, ISOLATION);
 }
 
+/* So many entries that a shard will hardly have more: the mean, and five times its root, as chance
+ * spreads the keys. 0 of 0. */
+static uint64_t share_of(uint64_t entries, uint64_t count) {
+    uint64_t mean = (entries + count - 1) / count;
+    unsigned root_bits = (weft_bits_for(mean) + 1) / 2;
+    return mean == 0 ? 0 : count == 1 ? mean : mean + ((uint64_t)5 << root_bits);
+}
+
 static directory *make_directory(weft_core *core, uint64_t count, bool packed) {
     WEFT_ASSERT((count & (count - 1)) == 0 && count <= SHARDS_MAX);
     size_t line = ISOLATION;
@@ -149,8 +157,7 @@ static directory *make_directory(weft_core *core, uint64_t count, bool packed) {
     all->latch_stride = packed ? sizeof(weft_latch) : stride;
     for (uint64_t i = 0; i < count; i++) {
         weft_plain *plain = &shard_at(all, i)->plain;
-        uint64_t expected = core->expected_entries / count;
-        weft_plain_open(plain, expected == 0 ? 0 : expected + expected / 8 + 1);
+        weft_plain_open(plain, share_of(core->expected_entries, count));
         plain->grow_only = core->grow_only;
     }
     return all;
@@ -569,11 +576,9 @@ static void reserve_shard(weft_core *core, shard *at, void *ctx) {
     }
 }
 
-/* Keys spread over the shards as chance will have it: an eighth more in each. */
 static int sharded_reserve(weft_core *core, uint64_t entries) {
     const directory *all = weft_load_acquire(&table_of(core)->root); /* pairs with end_growth */
-    uint64_t each = entries / all->count;
-    order o = {.number = each + each / 8 + 1, .status = WEFT_OK};
+    order o = {.number = share_of(entries, all->count), .status = WEFT_OK};
     each_shard(core, reserve_shard, &o);
     return o.status;
 }

@@ -28,8 +28,16 @@ static void growth_keeps_everything(void **state) {
     contract_close(&map);
 }
 
+/* Where each of many tables has few keys, one of them grows when chance brings it some more. */
+static weft_map open_one_table(void **state) {
+    weft_map_options options = contract_options(state);
+    options.sharded.shards = 1;
+    options.sharded.shards_max = 1;
+    return contract_open_with(&options);
+}
+
 static void table_is_as_large_as_the_entries_need(void **state) {
-    weft_map map = contract_open(state);
+    weft_map map = open_one_table(state);
     put_range(&map, 0, MANY / 3);
     contract_sound(&map);
     uint64_t large = stats_of(&map).table_bytes;
@@ -46,14 +54,6 @@ static void table_is_as_large_as_the_entries_need(void **state) {
     put_range(&map, 100, 5000);
     require_range(&map, 0, 5000);
     contract_close(&map);
-}
-
-/* Where each of many tables has few keys, one of them grows when chance brings it some more. */
-static weft_map open_one_table(void **state) {
-    weft_map_options options = contract_options(state);
-    options.sharded.shards = 1;
-    options.sharded.shards_max = 1;
-    return contract_open_with(&options);
 }
 
 /* At a constant number of entries the table must neither grow nor lose slots. */
