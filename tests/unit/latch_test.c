@@ -101,7 +101,7 @@ static void *change_under_bias(void *ctx) {
 static void bias_excludes(void **state) {
     (void)state;
     assert_true(weft_mutex_init(&shared.behind));
-    for (int round = 0; round < 20; round++) {
+    for (unsigned round = 0; round < 20; round++) {
         shared.bias = (weft_bias){0};
         shared.one = shared.other = 0;
         run_threads(change_under_bias, 1 + round % 4);
