@@ -39,20 +39,6 @@ static void wake_one(weft_latch *latch) {
 
 #endif
 
-/* The first thread that ever sleeps here makes all others fence; from then on each unlock sees that
- * there is something to look at, and fences by itself. */
-static bool announce(weft_latch *latch) {
-    uint32_t before = weft_fetch_add_seq_cst(&latch->sleepers, 1);
-    if ((before & WEFT_LATCH_SLEPT) != 0) {
-        return true;
-    }
-    if (!weft_barrier_heavy()) {
-        return false;
-    }
-    (void)weft_fetch_or_acq_rel(&latch->sleepers, WEFT_LATCH_SLEPT); /* pairs with itself */
-    return true;
-}
-
 WEFT_COLD void weft_latch_wait(weft_latch *latch) {
     for (int i = 0; i < SPINS; i++) {
         weft_pause();
@@ -60,19 +46,16 @@ WEFT_COLD void weft_latch_wait(weft_latch *latch) {
             return;
         }
     }
-    bool blind = !announce(latch);
+    (void)weft_fetch_add_seq_cst(&latch->sleepers, 1);
+    bool blind = !weft_barrier_heavy(); /* pairs with weft_barrier_light in weft_latch_unlock */
     while (!weft_latch_try(latch)) {
         sleep_while_held(latch, blind);
     }
     uint32_t before = weft_fetch_add_seq_cst(&latch->sleepers, (uint32_t)-1);
-    WEFT_ASSERT((before & ~WEFT_LATCH_SLEPT) != 0);
+    WEFT_ASSERT(before != 0);
     (void)before;
 }
 
-/* A sequentially consistent read-modify-write that changes nothing: the fence between the store
- * that let go and the look for sleepers. */
 WEFT_COLD void weft_latch_wake(weft_latch *latch) {
-    if ((weft_fetch_add_seq_cst(&latch->sleepers, 0) & ~WEFT_LATCH_SLEPT) != 0) {
-        wake_one(latch);
-    }
+    wake_one(latch);
 }

@@ -12,11 +12,8 @@
 
 typedef struct weft_latch {
     uint32_t held;     /* 1: held */
-    uint32_t sleepers; /* threads that sleep, or are about to; and WEFT_LATCH_SLEPT */
+    uint32_t sleepers; /* threads that sleep, or are about to */
 } weft_latch;
-
-/* Some thread has slept here before: all threads know by now to look for sleepers with a fence. */
-#define WEFT_LATCH_SLEPT (UINT32_C(1) << 31)
 
 /* The rare parts. */
 void weft_latch_wait(weft_latch *latch);
