@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,7 +25,7 @@
 #endif
 #endif
 
-enum { LOOK_AGAIN_NS = 100000 };
+enum { LOOK_AGAIN_NS = 100000, LINE_MAX = 400 };
 
 static struct {
     weft_stack *stack;
@@ -98,12 +100,26 @@ weft_stack_answer weft_stack_stop(uint32_t task, uint64_t timeout_ns, weft_stack
     return WEFT_STACK_SILENT;
 }
 
-void weft_stack_print(const weft_stack *stack, int file) {
+void weft_report_line(const char *format, ...) {
+    char line[LINE_MAX];
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (size > 0) {
+        (void)!write(STDERR_FILENO, line, size < LINE_MAX ? (size_t)size : LINE_MAX - 1);
+    }
+}
+
+void weft_report_stack(const weft_stack *stack) {
 #ifdef HAS_BACKTRACE
-    backtrace_symbols_fd(stack->frames, stack->count, file);
+    backtrace_symbols_fd(stack->frames, stack->count, STDERR_FILENO);
 #else
     (void)stack;
-    static const char text[] = "(the C library takes no stacks)\n";
-    (void)!write(file, text, sizeof text - 1);
+    weft_report_line("(the C library takes no stacks)\n");
 #endif
+}
+
+void weft_report_end(void) {
+    abort();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stacks of threads, for the report of a program that is about to abort. */
+/* The report of a program that is about to abort: lines, and the stacks of threads. */
 #ifndef WEFT_BASE_STACKS_H
 #define WEFT_BASE_STACKS_H
 
@@ -30,7 +30,10 @@ void weft_stack_take(weft_stack *stack);
  * weft_stack_signal() away from whoever has it. One caller in a process. */
 weft_stack_answer weft_stack_stop(uint32_t task, uint64_t timeout_ns, weft_stack *stack);
 int weft_stack_signal(void);
-/* One line a frame, on a file descriptor. */
-void weft_stack_print(const weft_stack *stack, int file);
+
+/* To stderr, all three; without the heap and stdio, which may be damaged. Long lines are cut. */
+__attribute__((format(printf, 1, 2))) void weft_report_line(const char *format, ...);
+void weft_report_stack(const weft_stack *stack); /* a line a frame */
+__attribute__((noreturn)) void weft_report_end(void);
 
 #endif

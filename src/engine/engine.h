@@ -109,6 +109,7 @@ typedef struct weft_image_cell {
 typedef enum weft_engine_cap {
     WEFT_CAP_LOCK_FREE = 1, /* no operation waits for another thread */
     WEFT_CAP_SHRINK = 2,
+    WEFT_CAP_THREADS = 4, /* several threads may use a map at the same time */
 } weft_engine_cap;
 
 typedef struct weft_engine {
@@ -175,6 +176,9 @@ static inline void weft_engine_let_go(weft_core *core, weft_position *position) 
 
 /* engines.def, as a table; NULL for an unknown id. AUTO gives the default engine. */
 const weft_engine *weft_engine_of(weft_engine_id id);
+
+/* What the user's handle holds, for reports. (src/map/core.c) */
+const void *weft_core_map(const weft_core *core);
 
 /* Entries in the core, summed over the stripes; never below 0. (src/map/core.c) */
 uint64_t weft_core_entries(const weft_core *core);

@@ -86,6 +86,10 @@ void weft_entry_retire_unlinked(weft_core *core, weft_entry *entry) {
     weft_limbo_retire(&core->limbo, (uintptr_t)&entry->version, weft_entry_bytes(entry));
 }
 
+const void *weft_core_map(const weft_core *core) {
+    return WEFT_CONTAINER(core, const weft_era, core)->map;
+}
+
 static weft_era *era_of(weft_core *core) {
     return WEFT_CONTAINER(core, weft_era, core);
 }

@@ -334,7 +334,7 @@ int main(void) {
         CONTRACT(writes_give_back_what_a_resize_left),
         CONTRACT(guard_holds_back_what_a_resize_left),
         CONTRACT(close_gives_back_what_a_resize_left),
-        CONTRACT(threads_give_back_each_piece_once),
+        CONTRACT_THREADS(threads_give_back_each_piece_once),
         CONTRACT(maintain_gives_back_what_a_resize_left),
     };
     return contract_run("contract/growth", tests, COUNT_OF(tests));

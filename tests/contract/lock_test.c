@@ -138,13 +138,13 @@ static void A_shards_are_doubled_by_waiting(void **state) {
 
 int main(void) {
     static const contract_test tests[] = {
-        CONTRACT(A_any_bias_excludes),
-        CONTRACT(A_readers_see_what_a_writer_did),
+        CONTRACT_THREADS(A_any_bias_excludes),
+        CONTRACT_THREADS(A_readers_see_what_a_writer_did),
         CONTRACT(one_thread_after_the_other),
         CONTRACT(shards_are_as_asked_for),
         CONTRACT(shards_are_a_power_of_two),
         CONTRACT(shards_follow_the_processors),
-        CONTRACT(A_shards_are_doubled_by_waiting),
+        CONTRACT_THREADS(A_shards_are_doubled_by_waiting),
     };
     return contract_run("lock", tests, COUNT_OF(tests));
 }

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/* Engine "owner": a hash table for one thread at a time, which notices when it is used by two.
+ *
+ * Design
+ *   The plain table (plain.h): lines of four slots, growth and shrinking in steps. Nothing is
+ *   locked and nothing is atomic beyond what the layers above do. A find leaves the slot in the
+ *   position; the swing takes it, if nothing was written since: a decision of the user's may have
+ *   written to the same map.
+ * Layout
+ *   plain.h; and one word that counts the writes and says who made the last one (owner_check.h).
+ * Concurrency
+ *   None: operations must not overlap, whichever threads make them. Handing a map over needs no
+ *   call: that the last operation of one thread happens before the first one of the next is
+ *   enough, by a lock, a join, or a queue. Lookups and walks of several threads may overlap, as
+ *   long as nobody writes.
+ *   Overlap is noticed: by a word that each write sets to busy and back, which costs two stores and
+ *   some comparisons. It is misuse for certain, so the process is aborted at once, with a report on
+ *   stderr that names both threads, what each was at, and where: going on would damage the table.
+ *   Not noticed: a lookup that a whole write happens beside (the debug build does notice it); what
+ *   happens to a map beside its clear or close.
+ * Rejected
+ *   A check who the owner is, with a call to hand it over: a map that a lock guards, and one that
+ *   is filled in one thread and used in another, are right programs, and would abort; and a
+ *   program that forgets the call would fail in production first. A status in place of the abort:
+ *   the table may be damaged by then, and nobody looks at the status of a lookup for that. Locked
+ *   instructions for the word: they cost as much as the whole lookup, and what they would notice
+ *   earlier goes on, and is noticed.
+ * Credits
+ *   The check is that of Go's maps (fatal error: concurrent map writes), K. Randall and others. The
+ *   moment that a change of hands waits is from TSVD (G. Li and others, SOSP 2019), which finds
+ *   such faults by delays at the right places.
+ */
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "engine/owner_check.h"
+#include "engine/plain.h"
+#include <stdio.h>
+
+/* What a find leaves for the swing, in weft_position.words. */
+enum { AT_USE, AT_SLOT };
+
+typedef struct owner_table {
+    weft_owner_use use;
+    weft_plain plain;
+} owner_table;
+
+static owner_table *table_of(weft_core *core) {
+    return core->table;
+}
+
+/* ---- find and swing -------------------------------------------------------------------------- */
+
+static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_position *position,
+                                    weft_plain_same_fn same) {
+    WEFT_ASSERT(core->engine->id == WEFT_ENGINE_OWNER);
+    owner_table *table = table_of(core);
+    position->words[AT_USE] = weft_owner_look(core, &table->use, WEFT_OWNER_FIND);
+    weft_plain_slot *slot = weft_plain_find(&table->plain, key, same);
+    position->words[AT_SLOT] = (uintptr_t)slot;
+    position->present = slot != NULL;
+    position->cell = slot != NULL ? slot->cell : 0;
+    weft_owner_looked(core, &table->use, position->words[AT_USE], WEFT_OWNER_FIND);
+}
+
+static void find_bytes(weft_core *core, const weft_key *key, weft_position *position) {
+    find(core, key, position, weft_plain_same_entry);
+}
+
+static void find_u64(weft_core *core, const weft_key *key, weft_position *position) {
+    find(core, key, position, NULL);
+}
+
+static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, uint64_t *cell,
+                                    weft_plain_same_fn same) {
+    owner_table *table = table_of(core);
+    uint64_t use = weft_owner_look(core, &table->use, WEFT_OWNER_GET);
+    const weft_plain_slot *slot = weft_plain_find(&table->plain, key, same);
+    if (slot != NULL) {
+        *cell = slot->cell;
+    }
+    weft_owner_looked(core, &table->use, use, WEFT_OWNER_GET);
+    return slot != NULL;
+}
+
+static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
+    return look(core, key, cell, weft_plain_same_entry);
+}
+
+static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
+    return look(core, key, cell, NULL);
+}
+
+/* Bytes shape: the write's version, greater than all that the key had. */
+static void stamp(const weft_core *core, const owner_table *table, weft_position *position,
+                  uint64_t desired) {
+    if (core->shape != WEFT_SHAPE_BYTES) {
+        return;
+    }
+    uint64_t floor =
+        position->present ? weft_entry_of(position->cell)->version : table->plain.removed_version;
+    position->version = (floor > position->at_least ? floor : position->at_least) + 1;
+    if (desired != 0) {
+        weft_entry_of(desired)->version = position->version;
+    }
+}
+
+static void take_out(weft_core *core, const weft_key *key, const weft_position *position) {
+    weft_plain *plain = &table_of(core)->plain;
+    if (core->shape == WEFT_SHAPE_BYTES && plain->removed_version < position->version) {
+        plain->removed_version = position->version;
+    }
+    weft_plain_remove(core, plain, key->hash,
+                      (weft_plain_slot *)(uintptr_t)position->words[AT_SLOT]);
+}
+
+static int owner_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
+                       uint64_t desired) {
+    WEFT_ASSERT(!keep || core->shape == WEFT_SHAPE_U64 || desired != 0);
+    owner_table *table = table_of(core);
+    weft_owner_op op = !keep               ? WEFT_OWNER_REMOVE
+                       : position->present ? WEFT_OWNER_REPLACE
+                                           : WEFT_OWNER_INSERT;
+    if (WEFT_UNLIKELY(!weft_owner_begin(core, &table->use, position->words[AT_USE], op))) {
+        return WEFT_MISMATCH;
+    }
+    int status = WEFT_OK;
+    stamp(core, table, position, desired);
+    if (!keep && position->present) {
+        take_out(core, key, position);
+    } else if (position->present) {
+        ((weft_plain_slot *)(uintptr_t)position->words[AT_SLOT])->cell = desired;
+    } else if (keep && !weft_plain_insert(core, &table->plain, key->hash, desired)) {
+        status = WEFT_E_NOMEM;
+    }
+    weft_owner_end(core, &table->use, op);
+    return status;
+}
+
+static void owner_prefetch(weft_core *core, const weft_key *key, bool entry) {
+    if (!entry) {
+        weft_plain_prefetch(&table_of(core)->plain, key->hash);
+    }
+}
+
+/* ---- walk ------------------------------------------------------------------------------------ */
+
+typedef struct emission {
+    weft_core *core;
+    weft_step *step;
+} emission;
+
+static void emit(void *ctx, uint64_t hash, uint64_t cell) {
+    const emission *to = ctx;
+    bool number = to->core->shape == WEFT_SHAPE_U64;
+    to->step->emit(to->step, number ? weft_core_unhash_u64(to->core, hash) : 0, cell);
+}
+
+static void owner_walk(weft_core *core, weft_step *step) {
+    WEFT_ASSERT(step->emit != NULL);
+    owner_table *table = table_of(core);
+    uint64_t use = weft_owner_look(core, &table->use, WEFT_OWNER_WALK);
+    emission to = {core, step};
+    step->next = weft_plain_visit(&table->plain, step->from, emit, &to);
+    weft_owner_looked(core, &table->use, use, WEFT_OWNER_WALK);
+}
+
+/* ---- the rest -------------------------------------------------------------------------------- */
+
+static int owner_open(weft_core *core) {
+    WEFT_ASSERT(core->table == NULL);
+    owner_table *table = weft_core_alloc(core, sizeof *table, WEFT_CACHE_LINE);
+    if (table == NULL) {
+        return WEFT_E_NOMEM;
+    }
+    memset(table, 0, sizeof *table);
+    weft_plain_open(&table->plain, core->expected_entries);
+    table->plain.grow_only = core->grow_only;
+    core->table = table;
+    return WEFT_OK;
+}
+
+/* Nobody uses it any more: there is nothing to check. */
+static bool owner_close(weft_core *core, size_t budget,
+                        void (*drop)(weft_core *core, uint64_t cell)) {
+    WEFT_ASSERT(drop != NULL);
+    owner_table *table = table_of(core);
+    if (!weft_plain_close(core, &table->plain, &budget, drop)) {
+        return false;
+    }
+    weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
+    core->table = NULL;
+    return true;
+}
+
+/* As far as it goes: who asks for it waits for it. */
+static int shrink_plain(weft_core *core, weft_plain *plain) {
+    WEFT_ASSERT(!plain->at_once);
+    int status = WEFT_UNCHANGED;
+    int last;
+    plain->at_once = true;
+    while ((last = weft_plain_shrink(core, plain)) == WEFT_OK) {
+        status = WEFT_OK;
+        if (!weft_plain_step(core, plain, UINT64_MAX)) {
+            last = WEFT_E_NOMEM;
+            break;
+        }
+    }
+    plain->at_once = false;
+    return last == WEFT_E_NOMEM ? WEFT_E_NOMEM : status;
+}
+
+/* The three operations on the table as a whole. */
+static int as_a_write(weft_core *core, weft_owner_op op, uint64_t amount) {
+    WEFT_ASSERT(op >= WEFT_OWNER_RESERVE && op < WEFT_OWNER_OPS);
+    owner_table *table = table_of(core);
+    int status = WEFT_OK;
+    uint64_t use;
+    do {
+        use = weft_owner_look(core, &table->use, op);
+    } while (!weft_owner_begin(core, &table->use, use, op));
+    if (op == WEFT_OWNER_RESERVE) {
+        status = weft_plain_reserve(core, &table->plain, amount);
+    } else if (op == WEFT_OWNER_SHRINK) {
+        status = shrink_plain(core, &table->plain);
+    } else if (!weft_plain_step(core, &table->plain, amount)) {
+        status = WEFT_UNCHANGED;
+    }
+    weft_owner_end(core, &table->use, op);
+    return status;
+}
+
+static int owner_reserve(weft_core *core, uint64_t entries) {
+    return as_a_write(core, WEFT_OWNER_RESERVE, entries);
+}
+
+static int owner_shrink(weft_core *core) {
+    return as_a_write(core, WEFT_OWNER_SHRINK, 0);
+}
+
+static bool owner_maintain(weft_core *core, size_t budget) {
+    return as_a_write(core, WEFT_OWNER_MAINTAIN, budget) == WEFT_OK;
+}
+
+static void owner_stats(weft_core *core, weft_map_stats *stats) {
+    weft_plain_stats(&table_of(core)->plain, stats);
+}
+
+static weft_key key_of_entry(uint64_t hash, uint64_t cell) {
+    return (weft_key){.hash = hash, .bytes = weft_entry_key_bytes(weft_entry_of(cell))};
+}
+
+static int owner_check(weft_core *core, char *text, size_t capacity) {
+    WEFT_ASSERT(core->table != NULL);
+    const weft_plain *plain = &table_of(core)->plain;
+    bool bytes = core->shape == WEFT_SHAPE_BYTES;
+    const char *broken =
+        weft_plain_check(plain, bytes ? weft_plain_same_entry : NULL, bytes ? key_of_entry : NULL);
+    if (broken == NULL && plain->entries != weft_core_entries(core)) {
+        broken = "O1 the counters count the entries";
+    }
+    if (broken != NULL && text != NULL && capacity > 0) {
+        snprintf(text, capacity, "owner: %s", broken);
+    }
+    return broken != NULL ? WEFT_E_CORRUPT : WEFT_OK;
+}
+
+static void owner_dump(weft_core *core, void (*print)(void *ctx, const char *line), void *ctx) {
+    WEFT_ASSERT(print != NULL && core->table != NULL);
+    const owner_table *table = table_of(core);
+    char line[160];
+    snprintf(line, sizeof line, "%llu buckets, %llu entries; %llu changes of hands",
+             (unsigned long long)table->plain.now.mask + 1,
+             (unsigned long long)table->plain.entries,
+             (unsigned long long)table->use.changes_of_hands);
+    print(ctx, line);
+}
+
+const weft_engine weft_engine_owner = {
+    .name = "owner",
+    .id = WEFT_ENGINE_OWNER,
+    .caps = WEFT_CAP_SHRINK,
+    .choose = "one thread at a time: a map that a thread owns, hands over, or guards by a lock of "
+              "its own",
+    .do_not_choose = "two threads that may use it at the same time: it aborts the process",
+    .open = owner_open,
+    .close = owner_close,
+    .find = {find_bytes, find_u64},
+    .look = {look_bytes, look_u64},
+    .swing = owner_swing,
+    .prefetch = owner_prefetch,
+    .walk = owner_walk,
+    .reserve = owner_reserve,
+    .shrink = owner_shrink,
+    .maintain = owner_maintain,
+    .stats = owner_stats,
+    .check = owner_check,
+    .dump = owner_dump,
+};
