@@ -3,21 +3,21 @@
  *
  * Design
  *   The plain table (plain.h): lines of four slots, growth and shrinking in steps. Nothing is
- *   locked and nothing is atomic beyond what the layers above do. A find leaves the slot in the
- *   position; the swing takes it, if nothing was written since: a decision of the user's may have
- *   written to the same map.
+ *   locked and nothing is atomic beyond what the layers above do. Where the decision is not the
+ *   user's, a find leaves the slot in the position and the swing takes it; else, as that may have
+ *   written to the same map, the swing looks again.
  * Layout
- *   plain.h; and one word that counts the writes and says who made the last one (owner_check.h).
+ *   plain.h; and beside it who wrote last, and what a writer is at (owner_check.h).
  * Concurrency
  *   None: operations must not overlap, whichever threads make them. Handing a map over needs no
  *   call: that the last operation of one thread happens before the first one of the next is
  *   enough, by a lock, a join, or a queue. Lookups and walks of several threads may overlap, as
  *   long as nobody writes.
- *   Overlap is noticed: by a word that each write sets to busy and back, which costs two stores and
- *   some comparisons. It is misuse for certain, so the process is aborted at once, with a report on
- *   stderr that names both threads, what each was at, and where: going on would damage the table.
- *   Not noticed: a lookup that a whole write happens beside (the debug build does notice it); what
- *   happens to a map beside its clear or close.
+ *   Overlap is noticed: by a word that each write sets and clears. It is misuse for certain, so the
+ *   process is aborted at once, with a report on stderr that names both threads, what each was at,
+ *   and where: going on would damage the table. Not noticed: a lookup that was there before the
+ *   write that it meets, unless in the debug build; what happens to a map beside its clear or
+ *   close.
  * Rejected
  *   A check who the owner is, with a call to hand it over: a map that a lock guards, and one that
  *   is filled in one thread and used in another, are right programs, and would abort; and a
@@ -37,7 +37,7 @@
 #include <stdio.h>
 
 /* What a find leaves for the swing, in weft_position.words. */
-enum { AT_USE, AT_SLOT };
+enum { AT_SLOT };
 
 typedef struct owner_table {
     weft_owner_use use;
@@ -50,16 +50,26 @@ static owner_table *table_of(weft_core *core) {
 
 /* ---- find and swing -------------------------------------------------------------------------- */
 
+static WEFT_COLD void find_in_new_hands(weft_core *core, const weft_key *key,
+                                        weft_position *position) {
+    weft_owner_change_hands(core, &table_of(core)->use, WEFT_OWNER_WRITE);
+    core->engine->find[core->shape](core, key, position);
+}
+
 static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_position *position,
                                     weft_plain_same_fn same) {
     WEFT_ASSERT(core->engine->id == WEFT_ENGINE_OWNER);
     owner_table *table = table_of(core);
-    position->words[AT_USE] = weft_owner_look(core, &table->use, WEFT_OWNER_FIND);
+    if (WEFT_UNLIKELY(!position->hold)) {
+        weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
+    } else if (WEFT_UNLIKELY(!weft_owner_begin(&table->use, WEFT_OWNER_WRITE))) {
+        find_in_new_hands(core, key, position);
+        return;
+    }
     weft_plain_slot *slot = weft_plain_find(&table->plain, key, same);
     position->words[AT_SLOT] = (uintptr_t)slot;
     position->present = slot != NULL;
     position->cell = slot != NULL ? slot->cell : 0;
-    weft_owner_looked(core, &table->use, position->words[AT_USE], WEFT_OWNER_FIND);
 }
 
 static void find_bytes(weft_core *core, const weft_key *key, weft_position *position) {
@@ -73,12 +83,12 @@ static void find_u64(weft_core *core, const weft_key *key, weft_position *positi
 static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, uint64_t *cell,
                                     weft_plain_same_fn same) {
     owner_table *table = table_of(core);
-    uint64_t use = weft_owner_look(core, &table->use, WEFT_OWNER_GET);
+    weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
     const weft_plain_slot *slot = weft_plain_find(&table->plain, key, same);
     if (slot != NULL) {
         *cell = slot->cell;
     }
-    weft_owner_looked(core, &table->use, use, WEFT_OWNER_GET);
+    weft_owner_looked(core, &table->use, WEFT_OWNER_LOOK);
     return slot != NULL;
 }
 
@@ -113,16 +123,42 @@ static void take_out(weft_core *core, const weft_key *key, const weft_position *
                       (weft_plain_slot *)(uintptr_t)position->words[AT_SLOT]);
 }
 
+static void begin_anyhow(weft_core *core, weft_owner_op op) {
+    owner_table *table = table_of(core);
+    if (!weft_owner_begin(&table->use, op)) {
+        weft_owner_change_hands(core, &table->use, op);
+        weft_owner_begin(&table->use, op);
+    }
+}
+
+static int owner_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
+                       uint64_t desired);
+
+/* After a decision of the user's: the key may not be as it was seen. */
+static WEFT_NOINLINE int swing_later(weft_core *core, const weft_key *key, weft_position *position,
+                                     bool keep, uint64_t desired) {
+    WEFT_ASSERT(!position->hold);
+    owner_table *table = table_of(core);
+    bool bytes = core->shape == WEFT_SHAPE_BYTES;
+    begin_anyhow(core, WEFT_OWNER_WRITE);
+    weft_plain_slot *slot =
+        weft_plain_find(&table->plain, key, bytes ? weft_plain_same_entry : NULL);
+    if ((slot != NULL) != position->present || (slot != NULL && slot->cell != position->cell)) {
+        weft_owner_end(core, &table->use, WEFT_OWNER_WRITE);
+        return WEFT_MISMATCH;
+    }
+    position->words[AT_SLOT] = (uintptr_t)slot;
+    position->hold = true;
+    return owner_swing(core, key, position, keep, desired);
+}
+
 static int owner_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                        uint64_t desired) {
     WEFT_ASSERT(!keep || core->shape == WEFT_SHAPE_U64 || desired != 0);
-    owner_table *table = table_of(core);
-    weft_owner_op op = !keep               ? WEFT_OWNER_REMOVE
-                       : position->present ? WEFT_OWNER_REPLACE
-                                           : WEFT_OWNER_INSERT;
-    if (WEFT_UNLIKELY(!weft_owner_begin(core, &table->use, position->words[AT_USE], op))) {
-        return WEFT_MISMATCH;
+    if (WEFT_UNLIKELY(!position->hold)) {
+        return swing_later(core, key, position, keep, desired);
     }
+    owner_table *table = table_of(core);
     int status = WEFT_OK;
     stamp(core, table, position, desired);
     if (!keep && position->present) {
@@ -132,8 +168,13 @@ static int owner_swing(weft_core *core, const weft_key *key, weft_position *posi
     } else if (keep && !weft_plain_insert(core, &table->plain, key->hash, desired)) {
         status = WEFT_E_NOMEM;
     }
-    weft_owner_end(core, &table->use, op);
+    weft_owner_end(core, &table->use, WEFT_OWNER_WRITE);
     return status;
+}
+
+static void owner_let_go(weft_core *core, weft_position *position) {
+    (void)position;
+    weft_owner_end(core, &table_of(core)->use, WEFT_OWNER_WRITE);
 }
 
 static void owner_prefetch(weft_core *core, const weft_key *key, bool entry) {
@@ -158,10 +199,10 @@ static void emit(void *ctx, uint64_t hash, uint64_t cell) {
 static void owner_walk(weft_core *core, weft_step *step) {
     WEFT_ASSERT(step->emit != NULL);
     owner_table *table = table_of(core);
-    uint64_t use = weft_owner_look(core, &table->use, WEFT_OWNER_WALK);
+    weft_owner_look(core, &table->use, WEFT_OWNER_WALK);
     emission to = {core, step};
     step->next = weft_plain_visit(&table->plain, step->from, emit, &to);
-    weft_owner_looked(core, &table->use, use, WEFT_OWNER_WALK);
+    weft_owner_looked(core, &table->use, WEFT_OWNER_WALK);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */
@@ -214,10 +255,7 @@ static int as_a_write(weft_core *core, weft_owner_op op, uint64_t amount) {
     WEFT_ASSERT(op >= WEFT_OWNER_RESERVE && op < WEFT_OWNER_OPS);
     owner_table *table = table_of(core);
     int status = WEFT_OK;
-    uint64_t use;
-    do {
-        use = weft_owner_look(core, &table->use, op);
-    } while (!weft_owner_begin(core, &table->use, use, op));
+    begin_anyhow(core, op);
     if (op == WEFT_OWNER_RESERVE) {
         status = weft_plain_reserve(core, &table->plain, amount);
     } else if (op == WEFT_OWNER_SHRINK) {
@@ -287,6 +325,7 @@ const weft_engine weft_engine_owner = {
     .find = {find_bytes, find_u64},
     .look = {look_bytes, look_u64},
     .swing = owner_swing,
+    .let_go = owner_let_go,
     .prefetch = owner_prefetch,
     .walk = owner_walk,
     .reserve = owner_reserve,

@@ -16,7 +16,7 @@ enum {
     ANSWER_WITHIN_MS = 500,
 };
 
-__thread uint64_t weft_owner_me WEFT_TLS_MODEL = WEFT_OWNER_UNKNOWN;
+__thread uint32_t weft_owner_me WEFT_TLS_MODEL = WEFT_OWNER_UNKNOWN;
 
 static uint32_t reporting; /* 1: a thread is at it, and the process is about to abort */
 static uint32_t forks_watched;
@@ -29,7 +29,7 @@ static void forget_me(void) {
 
 static void learn_me(void) {
     if (weft_owner_me == WEFT_OWNER_UNKNOWN) {
-        weft_owner_me = (uint64_t)weft_task_id() << WEFT_OWNER_THREAD_SHIFT;
+        weft_owner_me = weft_task_id();
         uint32_t unwatched = 0;
         if (weft_cas_relaxed(&forks_watched, &unwatched, 1)) {
             (void)weft_thread_at_fork_child(forget_me);
@@ -37,23 +37,10 @@ static void learn_me(void) {
     }
 }
 
-static uint32_t task_of(uint64_t word) {
-    return (uint32_t)(word >> WEFT_OWNER_THREAD_SHIFT);
-}
-
-static const char *name_of(weft_owner_op op) {
-    WEFT_ASSERT(op <= WEFT_OWNER_OPS);
+static const char *name_of(uint32_t op) {
     static const char *const names[WEFT_OWNER_OPS] = {
-        [WEFT_OWNER_NOTHING] = "nothing",
-        [WEFT_OWNER_GET] = "a lookup",
-        [WEFT_OWNER_FIND] = "the lookup that begins a write",
-        [WEFT_OWNER_WALK] = "a step of a walk",
-        [WEFT_OWNER_INSERT] = "an insert",
-        [WEFT_OWNER_REPLACE] = "a replacement of a value",
-        [WEFT_OWNER_REMOVE] = "a removal",
-        [WEFT_OWNER_RESERVE] = "a reservation",
-        [WEFT_OWNER_SHRINK] = "a shrinking",
-        [WEFT_OWNER_MAINTAIN] = "maintenance",
+        "nothing",     "a write",  "a reservation",    "a shrinking",
+        "maintenance", "a lookup", "a step of a walk",
     };
     return op < WEFT_OWNER_OPS ? names[op] : "?";
 }
@@ -67,13 +54,13 @@ typedef struct party {
     weft_stack stack;
 } party;
 
-static void say_party(const party *who, const char *state, weft_owner_op op) {
+static void say_party(const party *who, uint32_t op) {
     char number[16] = "unknown";
     if (who->stack.slot != NULL) {
         (void)snprintf(number, sizeof number, "%u", ((weft_record *)who->stack.slot)->number);
     }
-    weft_report_line("  thread '%s' (task %u, number %s) %s %s\n", who->name, who->task, number,
-                     state, name_of(op));
+    weft_report_line("  thread '%s' (task %u, number %s) is in %s\n", who->name, who->task, number,
+                     name_of(op));
 }
 
 static void say_stack(const party *who, const char *when) {
@@ -81,28 +68,26 @@ static void say_stack(const party *who, const char *when) {
     weft_report_stack(&who->stack);
 }
 
-static void say_other_stack(const party *who, weft_stack_answer answer, bool busy) {
+static void say_other_stack(const party *who, weft_stack_answer answer) {
     WEFT_ASSERT(answer == WEFT_STACK_TAKEN || who->stack.count == 0);
     if (answer == WEFT_STACK_TAKEN) {
-        say_stack(who, busy ? "stopped soon after" : "stopped soon after; it may have gone on");
+        say_stack(who, "stopped soon after: it may have gone on a little");
     } else if (answer == WEFT_STACK_ENDED) {
         weft_report_line("  thread '%s' (task %u) has ended: no stack\n", who->name, who->task);
     } else {
-        weft_report_line(
-            "  thread '%s' (task %u) did not answer within %d ms: no stack; it may block signal "
-            "%d\n",
-            who->name, who->task, ANSWER_WITHIN_MS, weft_stack_signal());
+        weft_report_line("  thread '%s' (task %u) did not answer within %d ms: no stack; it may "
+                         "block signal %d\n",
+                         who->name, who->task, ANSWER_WITHIN_MS, weft_stack_signal());
     }
 }
 
-static void report(weft_core *core, uint64_t word, weft_owner_op op) {
+static void report(weft_core *core, weft_owner_use met, weft_owner_op op) {
     WEFT_ASSERT(weft_load_relaxed(&reporting) == 1);
     static party me;
     static party other;
     weft_stack_answer answer = WEFT_STACK_ENDED;
-    bool busy = (word & WEFT_OWNER_BUSY) != 0;
-    me.task = weft_task_id();
-    other.task = task_of(word);
+    me.task = weft_owner_me;
+    other.task = met.thread;
     bool alone = me.task == other.task;
     weft_stack_take(&me.stack);
     if (!alone) {
@@ -115,17 +100,16 @@ static void report(weft_core *core, uint64_t word, weft_owner_op op) {
         "  map %p, %s, era %llu, %llu entries\n",
         weft_core_map(core), core->shape == WEFT_SHAPE_U64 ? "u64 shape" : "bytes shape",
         (unsigned long long)core->era, (unsigned long long)weft_core_entries(core));
-    weft_owner_op its = (weft_owner_op)(word >> WEFT_OWNER_OP_SHIFT & 15);
-    say_party(&me, "is in", op);
+    say_party(&me, op);
     if (alone) {
         weft_report_line("  it is in %s already: a signal handler, or an allocator, uses the map\n",
-                         name_of(its));
+                         name_of(met.busy));
     } else {
-        say_party(&other, busy ? "is in the middle of" : "has, since that began, ended", its);
+        say_party(&other, met.busy);
     }
     say_stack(&me, "which noticed it");
     if (!alone) {
-        say_other_stack(&other, answer, busy);
+        say_other_stack(&other, answer);
     }
     weft_report_line(
         "  To do: let one operation end before another thread's begins (a lock, a join, a queue "
@@ -133,7 +117,8 @@ static void report(weft_core *core, uint64_t word, weft_owner_op op) {
         "threads, as lockfree.\n");
 }
 
-void weft_owner_meet(weft_core *core, weft_owner_use *use, uint64_t word, weft_owner_op op) {
+void weft_owner_meet(weft_core *core, weft_owner_use *use, weft_owner_op op) {
+    weft_owner_use met = {weft_load_relaxed(&use->busy), weft_load_relaxed(&use->thread), 0};
     uint32_t nobody = 0;
     if (!weft_cas_relaxed(&reporting, &nobody, 1)) {
         for (;;) {
@@ -145,51 +130,45 @@ void weft_owner_meet(weft_core *core, weft_owner_use *use, uint64_t word, weft_o
     /* Whoever else comes stops here, too, and does no more harm. Again and again, as the end of the
      * other's operation may come after the first. */
     for (int i = 0; i < WATCH_TURNS; i++) {
-        weft_store_relaxed(&use->word, weft_owner_me | WEFT_OWNER_BUSY);
+        weft_store_relaxed(&use->busy, (uint32_t)op);
         weft_pause();
     }
-    report(core, word, op);
+    report(core, met, op);
     weft_report_end();
 }
 
 /* ---- change of hands ------------------------------------------------------------------------- */
 
 /* Stay busy for a moment: a thread that goes on with the map meets this one. */
-static void watch(weft_core *core, weft_owner_use *use, uint64_t word, weft_owner_op op) {
-    WEFT_ASSERT((word & WEFT_OWNER_BUSY) == 0 && weft_owner_me != WEFT_OWNER_UNKNOWN);
-    uint64_t busy = weft_owner_me | (word & WEFT_OWNER_COUNT_MASK) |
-                    (uint64_t)op << WEFT_OWNER_OP_SHIFT | WEFT_OWNER_BUSY;
-    weft_store_relaxed(&use->word, busy);
+static void watch(weft_core *core, weft_owner_use *use, weft_owner_op op) {
+    WEFT_ASSERT(weft_owner_me != WEFT_OWNER_UNKNOWN);
+    weft_store_relaxed(&use->busy, (uint32_t)op);
     for (int i = 0; i < WATCH_TURNS + WATCH_YIELDS; i++) {
         if (i < WATCH_TURNS) {
             weft_pause();
         } else {
             weft_yield();
         }
-        uint64_t now = weft_load_relaxed(&use->word);
-        if (now != busy) {
-            weft_owner_meet(core, use, now, op);
+        if (weft_load_relaxed(&use->thread) != weft_owner_me ||
+            weft_load_relaxed(&use->busy) != (uint32_t)op) {
+            weft_owner_meet(core, use, op);
         }
     }
+    weft_store_relaxed(&use->busy, WEFT_OWNER_NOTHING);
 }
 
-bool weft_owner_change_hands(weft_core *core, weft_owner_use *use, uint64_t seen,
-                             weft_owner_op op) {
-    WEFT_ASSERT(op != WEFT_OWNER_GET && op != WEFT_OWNER_FIND && op != WEFT_OWNER_WALK);
+void weft_owner_change_hands(weft_core *core, weft_owner_use *use, weft_owner_op op) {
+    WEFT_ASSERT(op != WEFT_OWNER_NOTHING && op < WEFT_OWNER_LOOK);
     learn_me();
-    uint64_t now = weft_load_relaxed(&use->word);
-    bool other = task_of(now ^ weft_owner_me) != 0;
-    if ((now & WEFT_OWNER_BUSY) != 0 || (now != seen && other)) {
-        weft_owner_meet(core, use, now, op);
+    if (weft_load_relaxed(&use->busy) != WEFT_OWNER_NOTHING) {
+        weft_owner_meet(core, use, op);
     }
-    if (now != seen) {
-        return false;
-    }
-    if (other && task_of(now) != 0) {
+    uint32_t last = weft_load_relaxed(&use->thread);
+    weft_store_relaxed(&use->thread, weft_owner_me);
+    if (last != 0 && last != weft_owner_me) {
         uint64_t changes = use->changes_of_hands++;
         if (changes < CHANGES_WATCHED || (changes & (CHANGES_BETWEEN - 1)) == 0) {
-            watch(core, use, now, op);
+            watch(core, use, op);
         }
     }
-    return true;
 }

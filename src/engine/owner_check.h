@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Engine "owner": how it notices that two threads use a map at the same time.
  *
- *   63       42 41                     5 4        1   0
- *   +----------+------------------------+----------+------+
- *   |  thread  |    number of writes    | its last | busy |    weft_owner_use.word
- *   +----------+------------------------+----------+------+
- *
- * Each write sets the word with `busy` before it changes the table and without it afterwards. So a
- * thread sees
- *   - busy when it begins: somebody is writing;
- *   - a word that is not the one that its find saw: somebody wrote while this operation ran;
- *   - a word that is not its own when its write ends: likewise.
- * None of this can be seen where one operation ends before the next one begins: what is noticed is
- * always misuse. No locked instruction and no fence: of two threads that really run at once each
- * one's stores reach the other in the end, so misuse that goes on is noticed soon, and not always
- * at the first operation.
+ * Two words, `thread`, who wrote last, and `busy`, what it is at: each write sets `busy` before it
+ * looks for its key, and clears it when it has changed the table. So a thread that begins an
+ * operation sees that somebody is writing; and a write that ends sees, in the debug build, that
+ * somebody else has begun. None of this can be seen where one operation ends before the next one
+ * begins: what is noticed is always misuse. No locked instruction and no fence: of two threads that
+ * really run at once each one's stores reach the other in the end, so misuse that goes on is
+ * noticed soon, and not always at the first operation.
  *
  * Two threads that share a processor meet inside an operation only if the kernel stops one there.
  * So the first writes that find that another thread was the last one to write stay busy for a
- * moment and give the processor away; if it is used by several threads in turns, as it may be, that
+ * moment and give the processor away. If several threads use the map in turns, as they may, that
  * costs some microseconds at its first 64 changes of hands, and at each 1024th one after that.
  */
 #ifndef WEFT_ENGINE_OWNER_CHECK_H
@@ -32,101 +25,74 @@
 #define WEFT_OWNER_CHECK 1
 #endif
 
-/* What a thread is at. The word holds those that write. */
+/* What a thread is at. */
 typedef enum weft_owner_op {
-    WEFT_OWNER_NOTHING,
-    WEFT_OWNER_GET,
-    WEFT_OWNER_FIND,
-    WEFT_OWNER_WALK,
-    WEFT_OWNER_INSERT,
-    WEFT_OWNER_REPLACE,
-    WEFT_OWNER_REMOVE,
+    WEFT_OWNER_NOTHING, /* not busy */
+    WEFT_OWNER_WRITE,
     WEFT_OWNER_RESERVE,
     WEFT_OWNER_SHRINK,
     WEFT_OWNER_MAINTAIN,
+    WEFT_OWNER_LOOK, /* from here on: never in `busy` */
+    WEFT_OWNER_WALK,
     WEFT_OWNER_OPS,
 } weft_owner_op;
 
-enum {
-    WEFT_OWNER_BUSY = 1,
-    WEFT_OWNER_OP_SHIFT = 1,
-    WEFT_OWNER_COUNT_SHIFT = 5,
-    WEFT_OWNER_THREAD_SHIFT = 42,
-};
-
-#define WEFT_OWNER_COUNT_MASK                                                                      \
-    ((UINT64_C(1) << WEFT_OWNER_THREAD_SHIFT) - (UINT64_C(1) << WEFT_OWNER_COUNT_SHIFT))
-
 typedef struct weft_owner_use {
-    uint64_t word;
+    uint32_t busy;
+    uint32_t thread; /* the kernel's number; 0: nobody yet */
     uint64_t changes_of_hands;
 } weft_owner_use;
 
-/* This thread's kernel number, shifted; UNKNOWN before its first write. */
-#define WEFT_OWNER_UNKNOWN (~UINT64_C(0) << WEFT_OWNER_THREAD_SHIFT)
-extern __thread uint64_t weft_owner_me WEFT_TLS_MODEL;
+/* This thread's kernel number; UNKNOWN before its first write. */
+enum { WEFT_OWNER_UNKNOWN = INT32_MAX };
+extern __thread uint32_t weft_owner_me WEFT_TLS_MODEL;
 
-/* An operation meets one of another thread: reports both and aborts. `word` tells the other. */
+/* An operation meets one of another thread, or of its own: reports both and aborts. */
 __attribute__((noreturn)) WEFT_COLD void weft_owner_meet(weft_core *core, weft_owner_use *use,
-                                                         uint64_t word, weft_owner_op op);
+                                                         weft_owner_op op);
 
-/* A write begins where the word is not as this operation saw it, or another thread wrote last.
- * False: this thread itself wrote meanwhile, inside a decision of the user's. */
-WEFT_COLD bool weft_owner_change_hands(weft_core *core, weft_owner_use *use, uint64_t seen,
-                                       weft_owner_op op);
+/* A write is to begin where another one is busy, or another thread wrote last. */
+WEFT_COLD void weft_owner_change_hands(weft_core *core, weft_owner_use *use, weft_owner_op op);
 
-/* An operation begins; returns what it sees of the use. */
-static WEFT_ALWAYS_INLINE uint64_t weft_owner_look(weft_core *core, weft_owner_use *use,
-                                                   weft_owner_op op) {
-    uint64_t seen = weft_load_relaxed(&use->word);
-    if (WEFT_OWNER_CHECK && WEFT_UNLIKELY((seen & WEFT_OWNER_BUSY) != 0)) {
-        weft_owner_meet(core, use, seen, op);
+/* An operation that only looks begins, or ends. */
+static WEFT_ALWAYS_INLINE void weft_owner_look(weft_core *core, weft_owner_use *use,
+                                               weft_owner_op op) {
+    if (WEFT_OWNER_CHECK && WEFT_UNLIKELY(weft_load_relaxed(&use->busy) != WEFT_OWNER_NOTHING)) {
+        weft_owner_meet(core, use, op);
     }
-    return seen;
 }
 
-/* One that only looks ends: in the debug build nobody may have written meanwhile. */
 static WEFT_ALWAYS_INLINE void weft_owner_looked(weft_core *core, weft_owner_use *use,
-                                                 uint64_t seen, weft_owner_op op) {
-    uint64_t now = WEFT_OWNER_CHECK && WEFT_DEBUG >= 1 ? weft_load_relaxed(&use->word) : seen;
-    if (WEFT_UNLIKELY(now != seen)) {
-        weft_owner_meet(core, use, now, op);
+                                                 weft_owner_op op) {
+    if (WEFT_DEBUG >= 1) {
+        weft_owner_look(core, use, op);
     }
 }
 
-/* A write begins, in an operation that saw `seen`. False: the table has changed since, look
- * again. */
-static WEFT_ALWAYS_INLINE bool weft_owner_begin(weft_core *core, weft_owner_use *use, uint64_t seen,
-                                                weft_owner_op op) {
-    uint64_t now = weft_load_relaxed(&use->word);
-    uint64_t me = WEFT_OWNER_CHECK ? weft_owner_me : 0;
-    if (WEFT_UNLIKELY(((now ^ seen) | (now ^ me) >> WEFT_OWNER_THREAD_SHIFT) != 0)) {
-        if (!WEFT_OWNER_CHECK || !weft_owner_change_hands(core, use, seen, op)) {
+/* A write begins. False: after weft_owner_change_hands. */
+static WEFT_ALWAYS_INLINE bool weft_owner_begin(weft_owner_use *use, weft_owner_op op) {
+    if (WEFT_OWNER_CHECK) {
+        if (WEFT_UNLIKELY(weft_load_relaxed(&use->thread) != weft_owner_me) ||
+            WEFT_UNLIKELY(weft_load_relaxed(&use->busy) != WEFT_OWNER_NOTHING)) {
             return false;
         }
-        me = weft_owner_me;
+        weft_store_relaxed(&use->busy, (uint32_t)op);
+        weft_compiler_barrier();
     }
-    uint64_t count = (now & WEFT_OWNER_COUNT_MASK) + (UINT64_C(1) << WEFT_OWNER_COUNT_SHIFT);
-    count &= WEFT_OWNER_COUNT_MASK;
-    if (WEFT_OWNER_CHECK) {
-        count |= me | (uint64_t)op << WEFT_OWNER_OP_SHIFT | WEFT_OWNER_BUSY;
-    }
-    weft_store_relaxed(&use->word, count);
-    weft_compiler_barrier();
     return true;
 }
 
 static WEFT_ALWAYS_INLINE void weft_owner_end(weft_core *core, weft_owner_use *use,
                                               weft_owner_op op) {
-    if (WEFT_OWNER_CHECK) {
-        uint64_t now = weft_load_relaxed(&use->word);
-        uint64_t flags = WEFT_OWNER_BUSY | WEFT_OWNER_UNKNOWN;
-        if (WEFT_UNLIKELY((now & flags) != (weft_owner_me | WEFT_OWNER_BUSY))) {
-            weft_owner_meet(core, use, now, op);
-        }
-        weft_compiler_barrier();
-        weft_store_relaxed(&use->word, now ^ WEFT_OWNER_BUSY);
+    if (!WEFT_OWNER_CHECK) {
+        return;
     }
+    if (WEFT_DEBUG >= 1 && WEFT_UNLIKELY(weft_load_relaxed(&use->thread) != weft_owner_me ||
+                                         weft_load_relaxed(&use->busy) != (uint32_t)op)) {
+        weft_owner_meet(core, use, op);
+    }
+    weft_compiler_barrier();
+    weft_store_relaxed(&use->busy, WEFT_OWNER_NOTHING);
 }
 
 #endif
