@@ -46,3 +46,8 @@ weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same
 weft_mutant(31 src/engine/rwlock.c RWLOCK bytes 2000) # the bias looks over while it is given
 weft_mutant(32 src/engine/sharded.c SHARDED bytes)  # believes that nothing has changed since find
 weft_mutant(33 src/engine/sharded.c SHARDED u64)    # moves all keys to one half of a shard
+weft_mutant(45 src/engine/hybrid.c HYBRID u64)   # misses a key that was promoted meanwhile
+weft_mutant(46 src/engine/hybrid.c HYBRID u64)   # tells the value of a key promoted since
+weft_mutant(47 src/engine/hybrid.c HYBRID u64)   # loses updates of a key on its way out
+weft_mutant(48 src/engine/hybrid.c HYBRID u64)   # leaves a key in both tiers
+weft_mutant(49 src/engine/hybrid.c HYBRID bytes) # writes into the table beside a hot key

@@ -187,6 +187,9 @@ typedef struct weft_map_options {
         uint32_t shards_max; /* not to be doubled beyond; 0: 16 times as many as at first */
         bool packed;         /* shards share cache lines: to measure what that costs */
     } sharded;
+    struct {
+        uint32_t hot_entries; /* keys that are to be hot at a time, 1 … 1048576; 0: 512 */
+    } hybrid;                 /* engine hybrid */
 } weft_map_options;
 
 /* What a compute callback decides. */
@@ -287,6 +290,12 @@ typedef struct weft_map_stats {
     uint64_t pending_objects;
     uint64_t snapshots; /* that are not released, of this era */
     uint64_t shards;    /* engine sharded: tables with a lock each */
+    struct {
+        uint64_t hot_entries; /* in the hot tier now */
+        uint64_t hot_slots;   /* its room */
+        uint64_t promotions;  /* keys moved into it */
+        uint64_t demotions;   /* keys moved out of it */
+    } hybrid;                 /* engine hybrid */
 } weft_map_stats;
 
 WEFT_BEGIN_DECLS

@@ -134,9 +134,9 @@ static void begin_anyhow(weft_core *core, weft_owner_op op) {
 static int owner_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                        uint64_t desired);
 
-/* After a decision of the user's: the key may not be as it was seen. */
+/* After a decision of the user's: the key may not be as it was seen. `desired` NULL: a removal. */
 static WEFT_NOINLINE int swing_later(weft_core *core, const weft_key *key, weft_position *position,
-                                     bool keep, uint64_t desired) {
+                                     const uint64_t *desired) {
     WEFT_ASSERT(!position->hold);
     owner_table *table = table_of(core);
     bool bytes = core->shape == WEFT_SHAPE_BYTES;
@@ -149,14 +149,14 @@ static WEFT_NOINLINE int swing_later(weft_core *core, const weft_key *key, weft_
     }
     position->words[AT_SLOT] = (uintptr_t)slot;
     position->hold = true;
-    return owner_swing(core, key, position, keep, desired);
+    return owner_swing(core, key, position, desired != NULL, desired != NULL ? *desired : 0);
 }
 
 static int owner_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                        uint64_t desired) {
     WEFT_ASSERT(!keep || core->shape == WEFT_SHAPE_U64 || desired != 0);
     if (WEFT_UNLIKELY(!position->hold)) {
-        return swing_later(core, key, position, keep, desired);
+        return swing_later(core, key, position, keep ? &desired : NULL);
     }
     owner_table *table = table_of(core);
     int status = WEFT_OK;
@@ -233,23 +233,6 @@ static bool owner_close(weft_core *core, size_t budget,
     return true;
 }
 
-/* As far as it goes: who asks for it waits for it. */
-static int shrink_plain(weft_core *core, weft_plain *plain) {
-    WEFT_ASSERT(!plain->at_once);
-    int status = WEFT_UNCHANGED;
-    int last;
-    plain->at_once = true;
-    while ((last = weft_plain_shrink(core, plain)) == WEFT_OK) {
-        status = WEFT_OK;
-        if (!weft_plain_step(core, plain, UINT64_MAX)) {
-            last = WEFT_E_NOMEM;
-            break;
-        }
-    }
-    plain->at_once = false;
-    return last == WEFT_E_NOMEM ? WEFT_E_NOMEM : status;
-}
-
 /* The three operations on the table as a whole. */
 static int as_a_write(weft_core *core, weft_owner_op op, uint64_t amount) {
     WEFT_ASSERT(op >= WEFT_OWNER_RESERVE && op < WEFT_OWNER_OPS);
@@ -259,7 +242,7 @@ static int as_a_write(weft_core *core, weft_owner_op op, uint64_t amount) {
     if (op == WEFT_OWNER_RESERVE) {
         status = weft_plain_reserve(core, &table->plain, amount);
     } else if (op == WEFT_OWNER_SHRINK) {
-        status = shrink_plain(core, &table->plain);
+        status = weft_plain_shrink_at_once(core, &table->plain);
     } else if (!weft_plain_step(core, &table->plain, amount)) {
         status = WEFT_UNCHANGED;
     }

@@ -377,6 +377,19 @@ int weft_plain_shrink(weft_core *core, weft_plain *table) {
     return resize(core, table, (table->now.mask + 1) / 2) ? WEFT_OK : WEFT_E_NOMEM;
 }
 
+int weft_plain_shrink_at_once(weft_core *core, weft_plain *table) {
+    WEFT_ASSERT(table->now.lines != NULL);
+    int status = WEFT_UNCHANGED;
+    int last;
+    while ((last = weft_plain_shrink(core, table)) == WEFT_OK) {
+        if (!weft_plain_step(core, table, UINT64_MAX)) {
+            return WEFT_E_NOMEM;
+        }
+        status = WEFT_OK;
+    }
+    return last == WEFT_E_NOMEM ? last : status;
+}
+
 /* ---- begin and end --------------------------------------------------------------------------- */
 
 void weft_plain_open(weft_plain *table, uint64_t expected_entries) {

@@ -96,6 +96,8 @@ int weft_plain_reserve(weft_core *core, weft_plain *table, uint64_t entries);
 /* Begin to halve, if the entries fit: WEFT_OK · WEFT_UNCHANGED · WEFT_E_NOMEM. Forgets what was
  * reserved. */
 int weft_plain_shrink(weft_core *core, weft_plain *table);
+/* As far as it goes: WEFT_OK, something was given back · WEFT_UNCHANGED · WEFT_E_NOMEM. */
+int weft_plain_shrink_at_once(weft_core *core, weft_plain *table);
 /* Move up to so many buckets; true if nothing is left to move, false also without memory. */
 bool weft_plain_step(weft_core *core, weft_plain *table, uint64_t buckets);
 void weft_plain_stats(const weft_plain *table, weft_map_stats *stats);
