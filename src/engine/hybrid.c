@@ -73,7 +73,7 @@ typedef struct ticks {
 } WEFT_LINE_ALIGNED ticks;
 
 typedef struct hybrid_table {
-    hot_bucket *hot; /* NULL until the first promotion */
+    hot_bucket *hot; /* NULL until the first insert */
     uint64_t hot_mask;
     uint8_t *warmth; /* samples that met a key of this hash in the cold tier; made with `hot` */
     uint64_t warmth_mask;
@@ -107,7 +107,7 @@ typedef struct sight {
     uint64_t cell;
 } sight;
 
-/* The hash's bucket; NULL before the first promotion. */
+/* The hash's bucket; NULL before the first insert. */
 static WEFT_ALWAYS_INLINE hot_bucket *hot_bucket_of(hybrid_table *table, uint64_t hash) {
     hot_bucket *hot = weft_load_acquire(&table->hot); /* pairs with the release in make_hot */
     return hot == NULL ? NULL : &hot[hash & table->hot_mask];
@@ -176,16 +176,14 @@ static size_t hot_bytes(const hybrid_table *table) {
     return (table->hot_mask + 1) * sizeof(hot_bucket) + table->warmth_mask + 1;
 }
 
-static hot_bucket *make_hot(weft_core *core) {
+/* With the first insert; without memory with a later one. */
+static void make_hot(weft_core *core) {
     hybrid_table *table = table_of(core);
-    if (table->hot == NULL) {
-        hot_bucket *hot = weft_core_alloc_table(core, hot_bytes(table), false);
-        if (hot != NULL) {
-            table->warmth = (uint8_t *)(hot + table->hot_mask + 1);
-            weft_store_release(&table->hot, hot); /* pairs with the acquire in hot_bucket_of */
-        }
+    hot_bucket *hot = weft_core_alloc_table(core, hot_bytes(table), false);
+    if (hot != NULL) {
+        table->warmth = (uint8_t *)(hot + table->hot_mask + 1);
+        weft_store_release(&table->hot, hot); /* pairs with the acquire in hot_bucket_of */
     }
-    return table->hot;
 }
 
 static weft_pair pair_at(weft_pair *slot) {
@@ -198,7 +196,22 @@ static uint64_t hash_of(const hybrid_table *table, const hot_bucket *bucket, uin
     return (word & ~(uint64_t)USED) | (number & USED);
 }
 
-/* Bring a slot's key back into the table. False without memory: it stays. */
+/* Moves happen in lookups, too, which take no memory: so the table is not resized by them, and a
+ * key for which it has no slot ready stays hot. */
+static bool fits(const weft_plain *cold, uint64_t hash) {
+    return !weft_plain_is_moving(cold) && cold->entries < cold->grow_at &&
+           weft_plain_match(weft_plain_home(cold, hash), 0) != 0;
+}
+
+static void take_out(weft_core *core, uint64_t hash, weft_plain_slot *slot) {
+    weft_plain *cold = &table_of(core)->cold;
+    uint64_t limit = cold->shrink_at;
+    cold->shrink_at = 0;
+    weft_plain_remove(core, cold, hash, slot);
+    cold->shrink_at = limit;
+}
+
+/* Bring a slot's key back into the table; false if it has to stay. */
 static bool demote(weft_core *core, hot_bucket *bucket, unsigned i) {
     WEFT_ASSERT(i < SLOTS);
     hybrid_table *table = table_of(core);
@@ -212,7 +225,8 @@ static bool demote(weft_core *core, hot_bucket *bucket, unsigned i) {
     if (core->shape == WEFT_SHAPE_BYTES) {
         key = key_of(key.hash, was.second);
     }
-    if (!weft_plain_insert(core, &table->cold, key.hash, was.second)) {
+    if (!fits(&table->cold, key.hash) ||
+        !weft_plain_insert(core, &table->cold, key.hash, was.second)) {
         return false;
     }
     table->demotions++;
@@ -220,7 +234,7 @@ static bool demote(weft_core *core, hot_bucket *bucket, unsigned i) {
         was = pair_at(slot);
         weft_plain_slot *copy = weft_plain_find(&table->cold, &key, same_of(core));
         if (was.first == 0) { /* removed, at the last moment */
-            weft_plain_remove(core, &table->cold, key.hash, copy);
+            take_out(core, key.hash, copy);
             break;
         }
 #if WEFT_MUTANT != 47 /* loses what a hot key got while it was on its way out */
@@ -248,9 +262,8 @@ static void cool(hot_bucket *bucket) {
     }
 }
 
-static bool has_room(hybrid_table *table, uint64_t hash) {
-    hot_bucket *bucket = hot_bucket_of(table, hash);
-    bool room = bucket == NULL;
+static bool has_room(hot_bucket *bucket) {
+    bool room = false;
     for (unsigned i = 0; i < SLOTS && !room; i++) {
         room = weft_load_relaxed(&bucket->slots[i].first) == 0;
     }
@@ -284,7 +297,7 @@ static void promote(weft_core *core, const weft_key *key, unsigned warmth) {
     sight seen;
     weft_rwlock_write_lock(&table->lock);
     if (!look_hot(table, key, same_of(core), &seen) &&
-        weft_plain_find(&table->cold, key, same_of(core)) != NULL && make_hot(core) != NULL) {
+        weft_plain_find(&table->cold, key, same_of(core)) != NULL) {
         hot_bucket *bucket = hot_bucket_of(table, key->hash);
         unsigned i = make_place(core, bucket, warmth);
         if (i < SLOTS) {
@@ -301,7 +314,7 @@ static void promote(weft_core *core, const weft_key *key, unsigned warmth) {
             (void)put;
             set_heat(bucket, i, HEAT_NEW);
 #if WEFT_MUTANT != 48 /* leaves the key in both tiers */
-            weft_plain_remove(core, &table->cold, key->hash, from);
+            take_out(core, key->hash, from);
 #endif
             table->promotions++;
         }
@@ -314,9 +327,6 @@ static void turn_hand(weft_core *core, uint64_t number) {
     WEFT_ASSERT(weft_epoch_inside());
     hybrid_table *table = table_of(core);
     hot_bucket *bucket = hot_bucket_of(table, number);
-    if (bucket == NULL) {
-        return;
-    }
     bool any = false;
     for (unsigned i = 0; i < SLOTS; i++) {
         any = any || (pair_at(&bucket->slots[i]).first != 0 && heat_of(bucket, i) == 0);
@@ -347,9 +357,6 @@ static WEFT_ALWAYS_INLINE bool is_sample(weft_core *core, hybrid_table *table) {
 /* The warmth of a hash in the cold tier; another one at the hand is halved, so that what was warm
  * once is forgotten in time. */
 static unsigned warm(hybrid_table *table, uint64_t hash, uint64_t sample) {
-    if (weft_load_acquire(&table->hot) == NULL) { /* pairs with make_hot */
-        return HEAT_NEW;
-    }
     uint8_t *fades = &table->warmth[sample & table->warmth_mask];
     weft_store_relaxed(fades, (uint8_t)(weft_load_relaxed(fades) / 2));
     uint8_t *at = &table->warmth[hash >> 32 & table->warmth_mask];
@@ -365,6 +372,9 @@ static WEFT_NOINLINE void take_sample(weft_core *core, const weft_key *key) {
     hybrid_table *table = table_of(core);
     WEFT_ASSERT(weft_epoch_inside());
     sight seen;
+    if (hot_bucket_of(table, key->hash) == NULL) {
+        return;
+    }
     if (look_hot(table, key, same_of(core), &seen)) {
         uint64_t heat = heat_of(seen.bucket, seen.slot);
         if (heat < HEAT_MAX) { /* else nobody writes: no line moves for a sample */
@@ -374,7 +384,7 @@ static WEFT_NOINLINE void take_sample(weft_core *core, const weft_key *key) {
     }
     uint64_t sample = weft_fetch_add_relaxed(&table->samples, 1);
     unsigned warmth = warm(table, key->hash, sample);
-    if (warmth >= WARM_ENOUGH || has_room(table, key->hash)) {
+    if (warmth >= WARM_ENOUGH || has_room(hot_bucket_of(table, key->hash))) {
         promote(core, key, warmth);
     }
     if ((sample & (COOL_EVERY - 1)) == 0) {
@@ -488,6 +498,8 @@ static int change_cold(weft_core *core, const weft_key *key, weft_position *posi
         slot->cell = *desired;
     } else if (!weft_plain_insert(core, &table->cold, key->hash, *desired)) {
         return WEFT_E_NOMEM;
+    } else if (WEFT_UNLIKELY(table->hot == NULL)) {
+        make_hot(core);
     }
     return WEFT_OK;
 }

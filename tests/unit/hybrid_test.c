@@ -169,17 +169,32 @@ static void versions_go_on_between_the_tiers(void **state) {
     assert_int_equal(weft_map_close(&map), WEFT_OK);
 }
 
-static void without_memory_keys_stay_where_they_are(void **state) {
+static void moves_need_no_memory(void **state) {
     (void)state;
     weft_u64map map = open_numbers(FEW);
     put_all(&map, 0, MANY);
-    weft_memory_fail_at(1, true);
+    weft_memory_fail_at(0, false);
     use(&map, 0, FEW, OFTEN);
-    assert_int_equal(stats_of(&map).hybrid.hot_entries, 0);
+    use(&map, MANY / 2, MANY / 2 + FEW, OFTEN);
+    assert_int_equal(weft_memory_count(), 0);
     weft_memory_fail_off();
-    use(&map, 0, FEW, OFTEN);
-    assert_true(stats_of(&map).hybrid.hot_entries != 0);
+    assert_true(stats_of(&map).hybrid.demotions > FEW / 4);
     require_sound(&map, MANY);
+    assert_int_equal(weft_u64map_close(&map), WEFT_OK);
+}
+
+static void without_memory_all_keys_are_cold(void **state) {
+    (void)state;
+    enum { OF_THE_TABLE = 1, OF_THE_TIER = 2 };
+    weft_u64map map = open_numbers(0);
+    weft_memory_fail_at(OF_THE_TIER, false);
+    put_all(&map, 0, 1);
+    weft_memory_fail_off();
+    use(&map, 0, 1, OFTEN);
+    assert_int_equal(stats_of(&map).hybrid.promotions, 0);
+    put_all(&map, 1, FEW);
+    use(&map, 0, FEW, OFTEN);
+    assert_true(stats_of(&map).hybrid.promotions != 0);
     assert_int_equal(weft_u64map_close(&map), WEFT_OK);
 }
 
@@ -204,7 +219,8 @@ int main(void) {
         cmocka_unit_test(a_walk_sees_each_key_of_both_tiers_once),
         cmocka_unit_test(hot_keys_come_and_go),
         cmocka_unit_test(versions_go_on_between_the_tiers),
-        cmocka_unit_test(without_memory_keys_stay_where_they_are),
+        cmocka_unit_test(moves_need_no_memory),
+        cmocka_unit_test(without_memory_all_keys_are_cold),
         cmocka_unit_test(bad_options_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
