@@ -40,11 +40,11 @@ enum {
     HEAT_BITS = 8,
     HEAT_MAX = 3,
     HEAT_NEW = 1,
-    WARM_ENOUGH = 3,        /* samples of a key that is to take another one's place */
-    WARMTH_PER_BUCKET = 16, /* a power of two */
+    WARM_ENOUGH = 3,       /* samples of a key that is to take another one's place */
+    WARMTH_PER_BUCKET = 8, /* a power of two */
 #if defined(WEFT_SCHED) && WEFT_SCHED
     /* Programs of schedules are short. */
-    HOT_ENTRIES = 4,
+    HOT_ENTRIES = 2,
     SAMPLE_EVERY = 2,
     COOL_EVERY = 1,
 #else
@@ -616,8 +616,8 @@ static int hybrid_open(weft_core *core) {
         weft_core_free(core, table, table_bytes(core), WEFT_CACHE_LINE);
         return WEFT_E_NOMEM;
     }
-    /* Two keys a bucket: in one of seven buckets more than three want to be. */
-    uint64_t buckets = power_of_two((wanted == 0 ? HOT_ENTRIES : wanted) / 2);
+    /* A bucket a key: then one key of 40 finds its bucket full. */
+    uint64_t buckets = power_of_two(wanted == 0 ? HOT_ENTRIES : wanted);
     table->hot_mask = (buckets < BUCKETS_MIN ? BUCKETS_MIN : buckets) - 1;
     table->warmth_mask = (table->hot_mask + 1) * WARMTH_PER_BUCKET - 1;
     weft_plain_open(&table->cold, core->expected_entries);

@@ -58,7 +58,7 @@ static void table_is_as_large_as_the_entries_need(void **state) {
     }
     assert_int_equal(status, WEFT_UNCHANGED);
     weft_map_stats stats = stats_of(&map);
-    assert_true(stats.table_bytes < large / 20);
+    assert_true(stats.table_bytes < large / 10);
     assert_true(stats.table_bytes <= 2 * table_bytes_of_a_hundred(state) + 4096);
     assert_true(stats.shrinks > 0);
     require_range(&map, 0, 100);

@@ -68,8 +68,8 @@ static void what_is_used_becomes_hot(void **state) {
     use(&map, 0, FEW, OFTEN);
     weft_map_stats stats = stats_of(&map);
     assert_true(stats.hybrid.promotions - before <= FEW + FEW / 2);
-    assert_in_range(stats.hybrid.hot_entries, FEW * 3 / 4, stats.hybrid.hot_slots);
-    assert_int_equal(stats.hybrid.hot_slots, 256 * 3);
+    assert_in_range(stats.hybrid.hot_entries, FEW * 9 / 10, stats.hybrid.hot_slots);
+    assert_int_equal(stats.hybrid.hot_slots, 512 * 3);
     assert_int_equal(stats.entries, MANY);
     /* None of these takes the lock, so the table under it stays as it is. */
     for (uint64_t i = 0; i < FEW; i++) {
@@ -83,7 +83,7 @@ static void what_is_used_becomes_hot(void **state) {
 
 static void what_is_not_used_cools_down(void **state) {
     (void)state;
-    weft_u64map map = open_numbers(FEW);
+    weft_u64map map = open_numbers(FEW / 4);
     put_all(&map, 0, MANY);
     use(&map, 0, FEW, OFTEN);
     weft_map_stats first = stats_of(&map);
@@ -171,7 +171,7 @@ static void versions_go_on_between_the_tiers(void **state) {
 
 static void moves_need_no_memory(void **state) {
     (void)state;
-    weft_u64map map = open_numbers(FEW);
+    weft_u64map map = open_numbers(FEW / 4);
     put_all(&map, 0, MANY);
     weft_memory_fail_at(0, false);
     use(&map, 0, FEW, OFTEN);
