@@ -57,7 +57,7 @@ enum {
 
 /* What a find leaves for the swing, in weft_position.words. AT_SLOT is a hot pair, or under a lock
  * that is kept one of the plain table. */
-enum { AT_TIER, AT_SLOT, AT_WORD };
+enum { AT_SLOT = WEFT_PLAIN_AT, AT_TIER, AT_WORD };
 enum { TIER_COLD, TIER_HOT };
 
 typedef struct hot_bucket {
@@ -91,8 +91,12 @@ static hybrid_table *table_of(weft_core *core) {
     return core->table;
 }
 
+static WEFT_ALWAYS_INLINE weft_plain_same_fn same_in(weft_shape shape) {
+    return shape == WEFT_SHAPE_BYTES ? weft_plain_same_entry : NULL;
+}
+
 static weft_plain_same_fn same_of(const weft_core *core) {
-    return core->shape == WEFT_SHAPE_BYTES ? weft_plain_same_entry : NULL;
+    return same_in(core->shape);
 }
 
 static weft_key key_of(uint64_t hash, uint64_t cell) {
@@ -394,8 +398,9 @@ static WEFT_NOINLINE void take_sample(weft_core *core, const weft_key *key) {
 
 /* ---- find and swing -------------------------------------------------------------------------- */
 
-static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_position *position,
-                                    weft_plain_same_fn same) {
+static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
+                                    weft_position *position) {
+    weft_plain_same_fn same = same_in(shape);
     hybrid_table *table = table_of(core);
     sight seen;
     if (is_sample(core, table)) {
@@ -404,11 +409,8 @@ static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_p
     while (!look_hot(table, key, same, &seen)) {
         position->hold ? weft_rwlock_write_lock(&table->lock) : weft_rwlock_read_lock(&table->lock);
         if (WEFT_LIKELY(!look_hot(table, key, same, &seen))) {
-            weft_plain_slot *slot = weft_plain_find(&table->cold, key, same);
-            position->present = slot != NULL;
-            position->cell = slot != NULL ? slot->cell : 0;
+            weft_plain_position(shape, &table->cold, key, position);
             position->words[AT_TIER] = TIER_COLD;
-            position->words[AT_SLOT] = (uintptr_t)slot;
             if (!position->hold) {
                 weft_rwlock_read_unlock(&table->lock);
             }
@@ -425,15 +427,16 @@ static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_p
 }
 
 static void find_bytes(weft_core *core, const weft_key *key, weft_position *position) {
-    find(core, key, position, weft_plain_same_entry);
+    find(WEFT_SHAPE_BYTES, core, key, position);
 }
 
 static void find_u64(weft_core *core, const weft_key *key, weft_position *position) {
-    find(core, key, position, NULL);
+    find(WEFT_SHAPE_U64, core, key, position);
 }
 
-static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, uint64_t *cell,
-                                    weft_plain_same_fn same) {
+static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const weft_key *key,
+                                    uint64_t *cell) {
+    weft_plain_same_fn same = same_in(shape);
     hybrid_table *table = table_of(core);
     sight seen;
     if (is_sample(core, table)) {
@@ -459,49 +462,27 @@ static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, uint64
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
-    return look(core, key, cell, weft_plain_same_entry);
+    return look(WEFT_SHAPE_BYTES, core, key, cell);
 }
 
 static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
-    return look(core, key, cell, NULL);
-}
-
-/* Bytes shape, under the write lock: the version, greater than all that the key had. */
-static void stamp(weft_core *core, weft_position *position, uint64_t desired) {
-    if (core->shape != WEFT_SHAPE_BYTES) {
-        return;
-    }
-    /* Relaxed: the key was found to be gone by an acquire of its slot, or under the lock. */
-    uint64_t floor = position->present ? weft_load_relaxed(&weft_entry_of(position->cell)->version)
-                                       : weft_load_relaxed(&table_of(core)->removed_version);
-    position->version = (floor > position->at_least ? floor : position->at_least) + 1;
-    if (desired != 0) {
-        weft_store_relaxed(&weft_entry_of(desired)->version, position->version);
-    } else {
-        raise_removed_version(table_of(core), position->version);
-    }
+    return look(WEFT_SHAPE_U64, core, key, cell);
 }
 
 /* Under the write lock, with the slot of the plain table, or NULL; `desired` NULL: a removal. */
 static int change_cold(weft_core *core, const weft_key *key, weft_position *position,
                        const uint64_t *desired) {
     hybrid_table *table = table_of(core);
-    weft_plain_slot *slot = (weft_plain_slot *)(uintptr_t)position->words[AT_SLOT];
-    WEFT_ASSERT((slot != NULL) == position->present);
-    if (slot == NULL && desired == NULL) {
-        return WEFT_OK;
+    if (!position->present && desired != NULL) {
+        /* Relaxed: the key was found to be gone by an acquire of its slot, or under the lock. */
+        uint64_t floor = weft_load_relaxed(&table->removed_version);
+        position->at_least = position->at_least > floor ? position->at_least : floor;
     }
-    stamp(core, position, desired != NULL ? *desired : 0);
-    if (desired == NULL) {
-        weft_plain_remove(core, &table->cold, key->hash, slot);
-    } else if (slot != NULL) {
-        slot->cell = *desired;
-    } else if (!weft_plain_insert(core, &table->cold, key->hash, *desired)) {
-        return WEFT_E_NOMEM;
-    } else if (WEFT_UNLIKELY(table->hot == NULL)) {
+    int status = weft_plain_swing(core, &table->cold, key, position, desired);
+    if (WEFT_UNLIKELY(table->hot == NULL) && status == WEFT_OK && desired != NULL) {
         make_hot(core);
     }
-    return WEFT_OK;
+    return status;
 }
 
 /* Take the lock, and see whether all is as find saw it. */
@@ -515,12 +496,8 @@ static bool lock_again(weft_core *core, const weft_key *key, weft_position *posi
     sight seen;
     bool hot = look_hot(table, key, same_of(core), &seen);
 #endif
-    if (!hot) {
-        weft_plain_slot *slot = weft_plain_find(&table->cold, key, same_of(core));
-        position->words[AT_SLOT] = (uintptr_t)slot;
-        if (position->present ? slot != NULL && slot->cell == position->cell : slot == NULL) {
-            return true;
-        }
+    if (!hot && weft_plain_is_as_seen(core, &table->cold, key, position)) {
+        return true;
     }
     weft_rwlock_write_unlock(&table->lock);
     return false;
@@ -548,30 +525,20 @@ static void hybrid_let_go(weft_core *core, weft_position *position) {
 
 /* ---- walk ------------------------------------------------------------------------------------ */
 
-typedef struct emission {
-    weft_core *core;
-    weft_step *step;
-} emission;
-
-static void emit(void *ctx, uint64_t hash, uint64_t cell) {
-    const emission *to = ctx;
-    bool number = to->core->shape == WEFT_SHAPE_U64;
-    to->step->emit(to->step, number ? weft_core_unhash_u64(to->core, hash) : 0, cell);
-}
-
 /* The hot keys from step->from to before step->next. Under the lock: none comes. */
-static void walk_hot(emission *to) {
-    hybrid_table *table = table_of(to->core);
+static void walk_hot(weft_core *core, weft_step *step) {
+    hybrid_table *table = table_of(core);
     uint64_t rest = UINT64_MAX >> weft_bits_for(table->hot_mask + 1);
-    uint64_t last = to->step->next - 1;
-    for (uint64_t at = to->step->from;;) {
+    uint64_t last = step->next - 1;
+    for (uint64_t at = step->from;;) {
         hot_bucket *bucket = hot_bucket_of(table, weft_reverse_bits(at));
         for (unsigned i = 0; bucket != NULL && i < SLOTS; i++) {
             weft_pair pair = pair_at(&bucket->slots[i]);
             uint64_t hash = hash_of(table, bucket, pair.first);
             uint64_t point = weft_reverse_bits(hash);
-            if (pair.first != 0 && point >= to->step->from && point <= last) {
-                emit(to, hash, pair.second);
+            if (pair.first != 0 && point >= step->from && point <= last) {
+                bool numbers = core->shape == WEFT_SHAPE_U64;
+                step->emit(step, numbers ? weft_core_unhash_u64(core, hash) : 0, pair.second);
             }
         }
         if ((at | rest) >= last) {
@@ -584,10 +551,9 @@ static void walk_hot(emission *to) {
 static void hybrid_walk(weft_core *core, weft_step *step) {
     WEFT_ASSERT(step->emit != NULL);
     hybrid_table *table = table_of(core);
-    emission to = {core, step};
     weft_rwlock_read_lock(&table->lock);
-    step->next = weft_plain_visit(&table->cold, step->from, emit, &to);
-    walk_hot(&to);
+    weft_plain_walk(core, &table->cold, step);
+    walk_hot(core, step);
     weft_rwlock_read_unlock(&table->lock);
 }
 
@@ -734,7 +700,7 @@ static const char *broken_invariant(weft_core *core, hybrid_table *table) {
     }
     return table->cold.entries + count_hot(table) != weft_core_entries(core)
                ? "H3 the counters count the entries of both tiers"
-               : weft_plain_check(&table->cold, same, same == NULL ? NULL : key_of);
+               : weft_plain_check_in(core, &table->cold);
 }
 
 static int hybrid_check(weft_core *core, char *text, size_t capacity) {

@@ -36,9 +36,6 @@
 #include "engine/plain.h"
 #include <stdio.h>
 
-/* What a find leaves for the swing, in weft_position.words. */
-enum { AT_SLOT };
-
 typedef struct owner_table {
     weft_owner_use use;
     weft_plain plain;
@@ -56,8 +53,8 @@ static WEFT_COLD void find_in_new_hands(weft_core *core, const weft_key *key,
     core->engine->find[core->shape](core, key, position);
 }
 
-static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_position *position,
-                                    weft_plain_same_fn same) {
+static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
+                                    weft_position *position) {
     WEFT_ASSERT(core->engine->id == WEFT_ENGINE_OWNER);
     owner_table *table = table_of(core);
     if (WEFT_UNLIKELY(!position->hold)) {
@@ -66,25 +63,22 @@ static WEFT_ALWAYS_INLINE void find(weft_core *core, const weft_key *key, weft_p
         find_in_new_hands(core, key, position);
         return;
     }
-    weft_plain_slot *slot = weft_plain_find(&table->plain, key, same);
-    position->words[AT_SLOT] = (uintptr_t)slot;
-    position->present = slot != NULL;
-    position->cell = slot != NULL ? slot->cell : 0;
+    weft_plain_position(shape, &table->plain, key, position);
 }
 
 static void find_bytes(weft_core *core, const weft_key *key, weft_position *position) {
-    find(core, key, position, weft_plain_same_entry);
+    find(WEFT_SHAPE_BYTES, core, key, position);
 }
 
 static void find_u64(weft_core *core, const weft_key *key, weft_position *position) {
-    find(core, key, position, NULL);
+    find(WEFT_SHAPE_U64, core, key, position);
 }
 
-static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, uint64_t *cell,
-                                    weft_plain_same_fn same) {
+static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const weft_key *key,
+                                    uint64_t *cell) {
     owner_table *table = table_of(core);
     weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
-    const weft_plain_slot *slot = weft_plain_find(&table->plain, key, same);
+    const weft_plain_slot *slot = weft_plain_find_in(shape, &table->plain, key);
     if (slot != NULL) {
         *cell = slot->cell;
     }
@@ -93,34 +87,11 @@ static WEFT_ALWAYS_INLINE bool look(weft_core *core, const weft_key *key, uint64
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
-    return look(core, key, cell, weft_plain_same_entry);
+    return look(WEFT_SHAPE_BYTES, core, key, cell);
 }
 
 static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
-    return look(core, key, cell, NULL);
-}
-
-/* Bytes shape: the write's version, greater than all that the key had. */
-static void stamp(const weft_core *core, const owner_table *table, weft_position *position,
-                  uint64_t desired) {
-    if (core->shape != WEFT_SHAPE_BYTES) {
-        return;
-    }
-    uint64_t floor =
-        position->present ? weft_entry_of(position->cell)->version : table->plain.removed_version;
-    position->version = (floor > position->at_least ? floor : position->at_least) + 1;
-    if (desired != 0) {
-        weft_entry_of(desired)->version = position->version;
-    }
-}
-
-static void take_out(weft_core *core, const weft_key *key, const weft_position *position) {
-    weft_plain *plain = &table_of(core)->plain;
-    if (core->shape == WEFT_SHAPE_BYTES && plain->removed_version < position->version) {
-        plain->removed_version = position->version;
-    }
-    weft_plain_remove(core, plain, key->hash,
-                      (weft_plain_slot *)(uintptr_t)position->words[AT_SLOT]);
+    return look(WEFT_SHAPE_U64, core, key, cell);
 }
 
 static void begin_anyhow(weft_core *core, weft_owner_op op) {
@@ -139,15 +110,11 @@ static WEFT_NOINLINE int swing_later(weft_core *core, const weft_key *key, weft_
                                      const uint64_t *desired) {
     WEFT_ASSERT(!position->hold);
     owner_table *table = table_of(core);
-    bool bytes = core->shape == WEFT_SHAPE_BYTES;
     begin_anyhow(core, WEFT_OWNER_WRITE);
-    weft_plain_slot *slot =
-        weft_plain_find(&table->plain, key, bytes ? weft_plain_same_entry : NULL);
-    if ((slot != NULL) != position->present || (slot != NULL && slot->cell != position->cell)) {
+    if (!weft_plain_is_as_seen(core, &table->plain, key, position)) {
         weft_owner_end(core, &table->use, WEFT_OWNER_WRITE);
         return WEFT_MISMATCH;
     }
-    position->words[AT_SLOT] = (uintptr_t)slot;
     position->hold = true;
     return owner_swing(core, key, position, desired != NULL, desired != NULL ? *desired : 0);
 }
@@ -159,15 +126,7 @@ static int owner_swing(weft_core *core, const weft_key *key, weft_position *posi
         return swing_later(core, key, position, keep ? &desired : NULL);
     }
     owner_table *table = table_of(core);
-    int status = WEFT_OK;
-    stamp(core, table, position, desired);
-    if (!keep && position->present) {
-        take_out(core, key, position);
-    } else if (position->present) {
-        ((weft_plain_slot *)(uintptr_t)position->words[AT_SLOT])->cell = desired;
-    } else if (keep && !weft_plain_insert(core, &table->plain, key->hash, desired)) {
-        status = WEFT_E_NOMEM;
-    }
+    int status = weft_plain_swing(core, &table->plain, key, position, keep ? &desired : NULL);
     weft_owner_end(core, &table->use, WEFT_OWNER_WRITE);
     return status;
 }
@@ -185,23 +144,11 @@ static void owner_prefetch(weft_core *core, const weft_key *key, bool entry) {
 
 /* ---- walk ------------------------------------------------------------------------------------ */
 
-typedef struct emission {
-    weft_core *core;
-    weft_step *step;
-} emission;
-
-static void emit(void *ctx, uint64_t hash, uint64_t cell) {
-    const emission *to = ctx;
-    bool number = to->core->shape == WEFT_SHAPE_U64;
-    to->step->emit(to->step, number ? weft_core_unhash_u64(to->core, hash) : 0, cell);
-}
-
 static void owner_walk(weft_core *core, weft_step *step) {
     WEFT_ASSERT(step->emit != NULL);
     owner_table *table = table_of(core);
     weft_owner_look(core, &table->use, WEFT_OWNER_WALK);
-    emission to = {core, step};
-    step->next = weft_plain_visit(&table->plain, step->from, emit, &to);
+    weft_plain_walk(core, &table->plain, step);
     weft_owner_looked(core, &table->use, WEFT_OWNER_WALK);
 }
 
@@ -266,16 +213,10 @@ static void owner_stats(weft_core *core, weft_map_stats *stats) {
     weft_plain_stats(&table_of(core)->plain, stats);
 }
 
-static weft_key key_of_entry(uint64_t hash, uint64_t cell) {
-    return (weft_key){.hash = hash, .bytes = weft_entry_key_bytes(weft_entry_of(cell))};
-}
-
 static int owner_check(weft_core *core, char *text, size_t capacity) {
     WEFT_ASSERT(core->table != NULL);
     const weft_plain *plain = &table_of(core)->plain;
-    bool bytes = core->shape == WEFT_SHAPE_BYTES;
-    const char *broken =
-        weft_plain_check(plain, bytes ? weft_plain_same_entry : NULL, bytes ? key_of_entry : NULL);
+    const char *broken = weft_plain_check_in(core, plain);
     if (broken == NULL && plain->entries != weft_core_entries(core)) {
         broken = "O1 the counters count the entries";
     }
