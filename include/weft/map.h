@@ -122,7 +122,11 @@ typedef struct weft_map {
 #define WEFT_VALUE_SIZE_MAX ((size_t)0xffffffff)
 
 /* How entries are arranged in memory: WEFT_ENGINE_LOCKFREE and so on, as <weft/engines.def> lists
- * them. */
+ * them. Where a card says that several threads may call, engine owner is the exception: its maps
+ * are for one thread at a time. To hand one over needs no call, only that one thread's last
+ * operation happens before the other's first one (a lock, a join, a queue); lookups and walks may
+ * overlap each other. Any other overlap is a fault of the program; what is noticed of it is
+ * reported on stderr, with the names and stacks of both threads, and the process aborted. */
 typedef enum weft_engine_id {
     WEFT_ENGINE_AUTO = 0, /* today: lockfree */
 #define WEFT_ENGINE(name, ID, number) WEFT_ENGINE_##ID = (number),
