@@ -46,3 +46,11 @@ weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same
 weft_mutant_of(18 src/engine/lockfree.c script_schedule_test "" half) # looks at freed entries
 weft_mutant_of(21 src/engine/lockfree.c script_schedule_test "" late_lookup) # marks to come
 weft_mutant_of(22 src/engine/lockfree_snapshot.c script_schedule_test "" late_image) # shows them
+weft_mutant(51 src/engine/rwlock.c RWLOCK bytes 2000) # the bias looks over while it is given
+weft_mutant(52 src/engine/sharded.c SHARDED bytes)  # believes that nothing has changed since find
+weft_mutant(53 src/engine/sharded.c SHARDED u64)    # moves all keys to one half of a shard
+weft_mutant(45 src/engine/hybrid.c HYBRID u64)   # misses a key that was promoted meanwhile
+weft_mutant(46 src/engine/hybrid.c HYBRID u64)   # tells the value of a key promoted since
+weft_mutant(47 src/engine/hybrid.c HYBRID u64)   # loses updates of a key on its way out
+weft_mutant(48 src/engine/hybrid.c HYBRID u64)   # leaves a key in both tiers
+weft_mutant(49 src/engine/hybrid.c HYBRID bytes) # writes into the table beside a hot key

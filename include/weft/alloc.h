@@ -14,6 +14,7 @@
  * `alloc_zeroed` is optional; where it is NULL, tables of 64 KiB and more come from the operating
  * system's zero pages, and go back to it in pieces: no call ever has to clear or free a large table
  * as a whole. A table from `alloc_zeroed` goes back by one call of `free`.
+ * None of them may call into a map that the allocator serves: an engine may hold a lock meanwhile.
  * The struct is copied; `ctx` must outlive the map.
  */
 typedef struct weft_allocator {

@@ -122,7 +122,11 @@ typedef struct weft_map {
 #define WEFT_VALUE_SIZE_MAX ((size_t)0xffffffff)
 
 /* How entries are arranged in memory: WEFT_ENGINE_LOCKFREE and so on, as <weft/engines.def> lists
- * them. */
+ * them. Where a card says that several threads may call, engine owner is the exception: its maps
+ * are for one thread at a time. To hand one over needs no call, only that one thread's last
+ * operation happens before the other's first one (a lock, a join, a queue); lookups and walks may
+ * overlap each other. Any other overlap is a fault of the program; what is noticed of it is
+ * reported on stderr, with the names and stacks of both threads, and the process aborted. */
 typedef enum weft_engine_id {
     WEFT_ENGINE_AUTO = 0, /* today: lockfree */
 #define WEFT_ENGINE(name, ID, number) WEFT_ENGINE_##ID = (number),
@@ -157,6 +161,13 @@ typedef enum weft_reason {
  * [F] */
 typedef void (*weft_destructor)(void *ctx, weft_bytes key, weft_bytes value, weft_reason reason);
 
+/* Engine rwlock: who needs no lock. */
+typedef enum weft_rwlock_bias {
+    WEFT_RWLOCK_ONE_THREAD = 0, /* the thread that uses the map, as long as it is alone */
+    WEFT_RWLOCK_READERS = 1,    /* readers, as long as nobody writes */
+    WEFT_RWLOCK_NOBODY = 2,
+} weft_rwlock_bias;
+
 typedef struct weft_map_options {
     size_t size;                /* sizeof(weft_map_options) */
     weft_engine_id engine;      /* 0: AUTO */
@@ -172,6 +183,17 @@ typedef struct weft_map_options {
     uint64_t (*hash)(void *ctx, weft_bytes key,
                      uint64_t seed); /* NULL: keyed XXH3; result is mixed again */
     void *hash_ctx;
+    struct {
+        weft_rwlock_bias bias; /* 0: ONE_THREAD */
+    } rwlock;
+    struct {
+        uint32_t shards;     /* a power of two up to 65536; 0: 32 for each processor */
+        uint32_t shards_max; /* not to be doubled beyond; 0: 16 times as many as at first */
+        bool packed;         /* shards share cache lines: to measure what that costs */
+    } sharded;
+    struct {
+        uint32_t hot_entries; /* keys that are to be hot at a time, 1 … 1048576; 0: 512 */
+    } hybrid;                 /* engine hybrid */
 } weft_map_options;
 
 /* What a compute callback decides. */
@@ -271,6 +293,13 @@ typedef struct weft_map_stats {
     uint64_t pending_bytes;     /* retired by this map and not yet freed, old tables included */
     uint64_t pending_objects;
     uint64_t snapshots; /* that are not released, of this era */
+    uint64_t shards;    /* engine sharded: tables with a lock each */
+    struct {
+        uint64_t hot_entries; /* in the hot tier now */
+        uint64_t hot_slots;   /* its room */
+        uint64_t promotions;  /* keys moved into it */
+        uint64_t demotions;   /* keys moved out of it */
+    } hybrid;                 /* engine hybrid */
 } weft_map_stats;
 
 WEFT_BEGIN_DECLS
@@ -315,7 +344,7 @@ WEFT_API int weft_map_close(weft_map *map);
  *          says what is needed) · WEFT_E_TOOBIG (key)
  * Owns     nothing
  * Threads  any
- * Progress lockfree: no store to shared memory, waits for nobody; rwlock: may block
+ * Progress lockfree: no store to shared memory, waits for nobody; rwlock, sharded: may block
  * Order    acquire: what the writer of the value did before writing it is visible [A]
  * Cost     expected O(1): one line of the table, and the entry
  */
@@ -454,7 +483,7 @@ WEFT_API void weft_map_prefetch(weft_map *map, const weft_bytes *keys, size_t co
  * Returns  WEFT_OK · WEFT_E_NOMEM · WEFT_E_TOOBIG
  * Owns     key and value as the map's modes say, on success only
  * Threads  any
- * Progress lockfree: lock-free, moves at most 16 buckets of a growth; rwlock: may block
+ * Progress lockfree: lock-free, moves at most 16 buckets of a growth; rwlock, sharded: may block
  * Order    release: pairs with the acquire of the read that sees the value [A]
  * Cost     expected O(1): an allocation, two compare-and-swaps (one if the key is there)
  */

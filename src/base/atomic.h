@@ -125,6 +125,9 @@ static inline bool weft_cas_pair_seq_cst(weft_pair *p, weft_pair expected, weft_
     return __sync_bool_compare_and_swap((weft_u128 *)p, was, becomes);
 }
 
+/* The compiler moves no access to memory across; the processor may. */
+#define weft_compiler_barrier() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
 /* One turn of a wait loop: tells the core, and the scheduler of the schedule build, to let others
  * run. */
 static inline void weft_pause(void) {

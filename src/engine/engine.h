@@ -5,7 +5,9 @@
  * Both shapes are one thing seen through this interface: in the bytes shape a cell is the address
  * of an immutable entry that holds the key; in the u64 shape it is the value itself. Everything
  * that the public API offers is built in src/map from `find` and `swing`, so no engine ever runs a
- * user's callback, and none can hold a lock while one runs.
+ * user's callback, and none can hold a lock while one runs: where the decision is not the user's,
+ * position->hold says that an engine may keep its lock between the two. The user's allocator is the
+ * one exception; it must not call into a map that it serves (weft/alloc.h).
  *
  * The caller is inside a guard for every call but open and close.
  */
@@ -69,6 +71,7 @@ typedef struct weft_key {
 /* Where a key is, or would go, as one find saw it; only good for one swing. */
 typedef struct weft_position {
     bool present;
+    bool hold;         /* in: an engine with locks may keep them from find to swing, or let_go */
     uint64_t cell;     /* the entry's address, or the value; meaningless if absent */
     uint64_t version;  /* bytes shape, out of swing: the version that this write got */
     uint64_t at_least; /* bytes shape, in: the version must be greater than this; 0 usually */
@@ -106,6 +109,7 @@ typedef struct weft_image_cell {
 typedef enum weft_engine_cap {
     WEFT_CAP_LOCK_FREE = 1, /* no operation waits for another thread */
     WEFT_CAP_SHRINK = 2,
+    WEFT_CAP_THREADS = 4, /* several threads may use a map at the same time */
 } weft_engine_cap;
 
 typedef struct weft_engine {
@@ -134,6 +138,9 @@ typedef struct weft_engine {
      * The caller owns what was replaced, and retires it. Removing never fails for memory. */
     int (*swing)(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                  uint64_t desired);
+    /* NULL, or: what find kept under position->hold is let go, as no swing follows. After a swing,
+     * whatever its status, nothing is kept. */
+    void (*let_go)(weft_core *core, weft_position *position);
 
     /* May be NULL. Begin to bring what find will read into the cache: the table's part; and later,
      * with `entry`, what the table's part leads to. */
@@ -160,8 +167,18 @@ typedef struct weft_engine {
     void (*image_release)(weft_core *core, weft_image *image);
 } weft_engine;
 
+/* After a find that no swing follows. */
+static inline void weft_engine_let_go(weft_core *core, weft_position *position) {
+    if (position->hold && core->engine->let_go != NULL) {
+        core->engine->let_go(core, position);
+    }
+}
+
 /* engines.def, as a table; NULL for an unknown id. AUTO gives the default engine. */
 const weft_engine *weft_engine_of(weft_engine_id id);
+
+/* What the user's handle holds, for reports. (src/map/core.c) */
+const void *weft_core_map(const weft_core *core);
 
 /* Entries in the core, summed over the stripes; never below 0. (src/map/core.c) */
 uint64_t weft_core_entries(const weft_core *core);

@@ -33,6 +33,11 @@ enum {
     WEFT_ENTRY_REASON_SHIFT = 28,        /* 4 bits: weft_reason, set when the entry is retired */
 };
 
+/* The entry that a cell of the bytes shape is. */
+static inline weft_entry *weft_entry_of(uint64_t cell) {
+    return (weft_entry *)(uintptr_t)cell;
+}
+
 static inline size_t weft_entry_key_size(const weft_entry *entry) {
     return weft_load_relaxed(&entry->key_size_and_flags) & 0xffffff;
 }

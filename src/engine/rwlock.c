@@ -2,196 +2,236 @@
 /* Engine "rwlock": one table under a reader-writer lock. The reference, and the honest baseline.
  *
  * Design
- *   A chained hash table. A find takes the read side, a swing the write side for as long as it
- *   takes to look the key up again and compare. The table doubles when there is an entry for each
- *   chain, in one go.
+ *   The plain table (engine/plain.h). A lookup takes the read side; a write whose decision is not
+ *   the user's takes the write side from find to swing, any other one looks again in swing, under
+ *   the write side, whether the key is what it was. An uncontended lock costs two locked
+ *   instructions, and a lookup in cache hardly more: so the lock is biased. By default to one
+ *   thread, which goes in and out by plain stores until another thread comes, when the bias goes
+ *   over to that one, and after some turns to nobody. Option rwlock.bias: to readers, each with a
+ *   line of its own, whom a writer has to wait for one by one; or to none, the lock as the textbook
+ *   has it.
  * Layout
- *   chains: power of two of pointers to nodes; node = {next, hash, number, cell}. The chain of a
- *   hash is chosen by its low bits, so a chain is an interval of the reversed hash, as walks need
- *   it.
+ *   One object: the bias and the table's hot words in a line each, then the lock. With a bias to
+ *   readers a line for each of the first threads.
  * Concurrency
- *   Everything happens under the lock; the linearization points are in the critical sections. No
- *   callback of the user ever runs in one: decisions are made between find and swing. Nodes are
- *   freed under the write lock, entries by reclamation. Versions: the table remembers the greatest
- *   version that was removed, and new keys start above it.
+ *   Everything happens under the lock, or the bias, which excludes all that the lock does; the
+ *   linearization points are in the critical sections. No callback of the user ever runs in one:
+ *   the user's decisions are made between find and swing with nothing held. Growing goes on in
+ *   steps of the writes, also in the owner's. Entries are freed by reclamation. Versions: the table
+ *   remembers the greatest version that was removed, and new keys start above it.
+ *   docs/design/locks.md.
  * Rejected
- *   Growing in steps: this engine shows what the simple thing costs. Locks per chain: that is
- *   another engine.
+ *   A chained table that doubles under the lock in one go, which this was: a stop of all threads of
+ *   O(n), and a block of memory for each entry. Locks per part of the table: that is engine
+ *   sharded. A bias that comes back whenever one thread is alone again: each turn makes all
+ *   processors fence.
  * Credits
- *   The textbook (Knuth, vol. 3, 6.4); POSIX reader-writer locks.
+ *   POSIX reader-writer locks; biased locking: Kawachiya, Koseki, Onodera (2002); the bias to
+ *   readers: Dice, Kogan, "BRAVO" (2019).
  */
-#include "base/assert.h"
-#include "base/atomic.h"
+#include "base/bias.h"
 #include "base/lock.h"
-#include "engine/engine.h"
+#include "engine/plain.h"
 #include <stdio.h>
 
-/* More chains than CHAIN_BITS_MAX says never fit into memory; their size must not overflow. */
-enum { CHAINS_MIN = 16, CHAIN_BITS_MAX = 60, SHRINK_DIVISOR = 8 };
+enum {
+    READERS = 64,           /* threads that the bias to readers knows */
+    READS_BEFORE = 1024,    /* under the lock, after a writer, until readers have the bias again */
+    LONG_ENOUGH = 10000000, /* ns: no store stays unseen for so long (base/bias.c) */
+    WALK_STEP = 4096,       /* buckets moved under one hold of the lock by shrink and maintain */
+};
 
-typedef struct node {
-    struct node *next;
-    uint64_t hash;
-    uint64_t number; /* u64 shape: the key */
-    uint64_t cell;
-} node;
+/* How a thread has come in: a lock's side, or the address of the word that says it is inside. */
+typedef uint64_t way;
+enum { WAY_WRITE = 0, WAY_READ = 1, WAY_WORD = 1 /* words of a position: after WEFT_PLAIN_AT */ };
+
+typedef struct reader {
+    uint32_t inside;
+} WEFT_LINE_ALIGNED reader;
 
 typedef struct rwlock_table {
-    weft_rwlock lock;
-    node **chains; /* NULL until the first insert */
-    uint64_t mask;
-    uint64_t entries;
-    uint64_t floor;           /* fewest chains wanted */
-    uint64_t removed_version; /* no removed key had a greater one */
-    uint64_t growths;
-    uint64_t shrinks;
-    uint64_t failures;
-    uint64_t closing; /* chains that close has freed */
+    weft_plain plain WEFT_LINE_ALIGNED;
+    weft_bias bias WEFT_LINE_ALIGNED;
+    uint32_t readers_biased; /* readers need no lock */
+    uint32_t reads_left;     /* until they need none */
+    reader *readers;         /* NULL: without a bias to readers */
+    weft_rwlock lock WEFT_LINE_ALIGNED;
 } rwlock_table;
 
 static rwlock_table *table_of(weft_core *core) {
     return core->table;
 }
 
-static uint64_t max_u64(uint64_t a, uint64_t b) {
-    return a > b ? a : b;
-}
+/* ---- the lock -------------------------------------------------------------------------------- */
 
-static weft_entry *entry_of(uint64_t cell) {
-    return (weft_entry *)(uintptr_t)cell;
-}
-
-static bool is_key(const weft_core *core, const node *at, const weft_key *key) {
-    if (core->shape == WEFT_SHAPE_U64) {
-        return at->number == key->number;
+/* This thread's word, if it is inside by the bias to readers; or NULL. */
+static uint32_t *reader_enter(rwlock_table *table) {
+    uint32_t number = weft_epoch_thread_number() - 1;
+    if (number >= READERS || weft_load_relaxed(&table->readers_biased) == 0) {
+        return NULL;
     }
-    return at->hash == key->hash && weft_entry_has_key(entry_of(at->cell), key->bytes);
+    uint32_t *inside = &table->readers[number].inside;
+    WEFT_ASSERT(weft_load_relaxed(inside) == 0);
+#if WEFT_BARRIER_ASYMMETRIC
+    weft_store_relaxed(inside, 1);
+    weft_barrier_light(); /* pairs with weft_barrier_heavy in stop_readers */
+    /* Acquire: what the last writer did. Pairs with the release in let_readers. */
+    bool stays = weft_load_acquire(&table->readers_biased) != 0;
+#else
+    weft_store_seq_cst(inside, 1);
+    bool stays = weft_load_seq_cst(&table->readers_biased) != 0;
+#endif
+    if (!stays) {
+        weft_store_release(inside, 0); /* pairs with the load in stop_readers */
+    }
+    return stays ? inside : NULL;
 }
 
-/* The link that points to the key's node, or the one at the end of its chain. Chains must exist. */
-static node **find_link(const weft_core *core, const rwlock_table *table, const weft_key *key) {
-    node **link = &table->chains[key->hash & table->mask];
-    while (*link != NULL && !is_key(core, *link, key)) {
-        link = &(*link)->next;
+/* Under the write lock: wait until all readers are out that came in by the bias. */
+static void stop_readers(rwlock_table *table) {
+    WEFT_ASSERT(table->readers != NULL || weft_load_relaxed(&table->readers_biased) == 0);
+    if (weft_load_relaxed(&table->readers_biased) == 0) {
+        return;
     }
-    return link;
-}
-
-/* ---- size ------------------------------------------------------------------------------------ */
-
-/* Under the write lock. The map stays as it is without memory. */
-static bool resize(weft_core *core, uint64_t chains) {
-    WEFT_ASSERT(chains >= CHAINS_MIN && (chains & (chains - 1)) == 0);
-    rwlock_table *table = table_of(core);
-    node **fresh = weft_core_alloc_table(core, chains * sizeof(node *), false);
-    if (fresh == NULL) {
-        table->failures++;
-        return false;
+    weft_store_seq_cst(&table->readers_biased, 0);
+    weft_store_relaxed(&table->reads_left, READS_BEFORE);
+    if (!weft_barrier_heavy()) {
+        weft_sleep_ns(LONG_ENOUGH);
     }
-    for (uint64_t i = 0; table->chains != NULL && i <= table->mask; i++) {
-        for (node *at = table->chains[i], *next; at != NULL; at = next) {
-            next = at->next;
-            at->next = fresh[at->hash & (chains - 1)];
-            fresh[at->hash & (chains - 1)] = at;
+    for (int i = 0; i < READERS; i++) {
+        /* Also an acquire: its reads are done. Pairs with the release in leave. */
+        while (weft_load_seq_cst(&table->readers[i].inside) != 0) {
+            weft_yield();
         }
     }
-    if (table->chains != NULL) {
-        table->growths += chains > table->mask + 1;
-        table->shrinks += chains < table->mask + 1;
-        weft_core_free_table(core, table->chains, (table->mask + 1) * sizeof(node *));
+}
+
+/* Under the read lock: after some reads without a writer the others need no lock. Two readers that
+ * count at a time count once. */
+static void let_readers(rwlock_table *table) {
+    uint32_t left = weft_load_relaxed(&table->reads_left);
+    if (left != 0) {
+        weft_store_relaxed(&table->reads_left, left - 1);
+    } else {
+        /* Release: what writers did, as seen by this reader. Pairs with reader_enter. */
+        weft_store_release(&table->readers_biased, 1);
     }
-    table->chains = fresh;
-    table->mask = chains - 1;
-    return true;
 }
 
-static uint64_t chains_for(uint64_t entries) {
-    unsigned bits = weft_bits_for(entries);
-    return max_u64(CHAINS_MIN, (uint64_t)1 << (bits < CHAIN_BITS_MAX ? bits : CHAIN_BITS_MAX));
+static WEFT_NOINLINE way enter_locked(rwlock_table *table, bool write) {
+    while (!weft_bias_is_over(&table->bias)) {
+        weft_rwlock_write_lock(&table->lock);
+        weft_bias_take(&table->bias);
+        weft_bias_give(&table->bias);
+        weft_rwlock_write_unlock(&table->lock);
+        uint32_t *inside = weft_bias_enter(&table->bias);
+        if (inside != NULL) {
+            return (uintptr_t)inside;
+        }
+    }
+    if (write) {
+        weft_rwlock_write_lock(&table->lock);
+        stop_readers(table);
+        return WAY_WRITE;
+    }
+    weft_rwlock_read_lock(&table->lock);
+    if (table->readers != NULL) {
+        let_readers(table);
+    }
+    return WAY_READ;
 }
 
-static void resize_if_due(weft_core *core) {
-    WEFT_ASSERT(table_of(core)->chains != NULL);
-    rwlock_table *table = table_of(core);
-    uint64_t chains = table->mask + 1;
-    if (table->entries > chains) {
-        resize(core, chains * 2);
-    } else if (!core->grow_only && table->entries < chains / SHRINK_DIVISOR &&
-               chains > max_u64(CHAINS_MIN, table->floor)) {
-        resize(core, chains / 2);
+static WEFT_ALWAYS_INLINE way enter(rwlock_table *table, bool write) {
+    WEFT_ASSERT(table != NULL);
+    uint32_t *inside = weft_bias_enter(&table->bias);
+    if (WEFT_UNLIKELY(inside == NULL) && !write && table->readers != NULL) {
+        inside = reader_enter(table);
+    }
+    return WEFT_LIKELY(inside != NULL) ? (uintptr_t)inside : enter_locked(table, write);
+}
+
+static WEFT_ALWAYS_INLINE void leave(rwlock_table *table, way in) {
+    if (WEFT_LIKELY(in > WAY_READ)) {
+        weft_store_release((uint32_t *)(uintptr_t)in, 0); /* pairs with who waits for it */
+    } else if (in == WAY_READ) {
+        weft_rwlock_read_unlock(&table->lock);
+    } else {
+        weft_rwlock_write_unlock(&table->lock);
     }
 }
 
 /* ---- find and swing -------------------------------------------------------------------------- */
 
-static void rwlock_find(weft_core *core, const weft_key *key, weft_position *position) {
+/* The owner's way has a function of its own, which saves no registers. */
+static WEFT_NOINLINE void find_anyhow(weft_core *core, const weft_key *key,
+                                      weft_position *position) {
     rwlock_table *table = table_of(core);
-    weft_rwlock_read_lock(&table->lock);
-    node *at = table->chains == NULL ? NULL : *find_link(core, table, key);
-    position->present = at != NULL;
-    position->cell = at == NULL ? 0 : at->cell;
-    weft_rwlock_read_unlock(&table->lock);
-}
-
-static bool rwlock_look(weft_core *core, const weft_key *key, uint64_t *cell) {
-    weft_position position;
-    rwlock_find(core, key, &position);
-    if (position.present) {
-        *cell = position.cell;
-    }
-    return position.present;
-}
-
-/* Bytes shape: the write's version, greater than all that the key had; desired 0: a removal. */
-static void stamp(const weft_core *core, weft_position *position, uint64_t floor,
-                  uint64_t desired) {
-    if (core->shape == WEFT_SHAPE_BYTES) {
-        position->version = max_u64(floor, position->at_least) + 1;
-        if (desired != 0) {
-            weft_store_relaxed(&entry_of(desired)->version, position->version);
-        }
+    way in = enter(table, position->hold);
+    weft_plain_position(core->shape, &table->plain, key, position);
+    position->words[WAY_WORD] = in;
+    if (!position->hold) {
+        leave(table, in);
     }
 }
 
-static int insert(weft_core *core, const weft_key *key, weft_position *position, uint64_t desired) {
-    WEFT_ASSERT(!position->present);
+static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
+                                    weft_position *position) {
     rwlock_table *table = table_of(core);
-    /* The expected number of entries is a hint: without memory for so many, begin small. */
-    if (table->chains == NULL && !resize(core, max_u64(CHAINS_MIN, table->floor)) &&
-        !resize(core, CHAINS_MIN)) {
-        return WEFT_E_NOMEM;
+    uint32_t *inside = weft_bias_enter(&table->bias);
+    if (WEFT_UNLIKELY(inside == NULL)) {
+        find_anyhow(core, key, position);
+        return;
     }
-    node *fresh = weft_core_alloc(core, sizeof *fresh, sizeof(uint64_t));
-    if (fresh == NULL) {
-        return WEFT_E_NOMEM;
+    weft_plain_position(shape, &table->plain, key, position);
+    position->words[WAY_WORD] = (uintptr_t)inside;
+    if (!position->hold) {
+        weft_bias_leave(inside);
     }
-    stamp(core, position, table->removed_version, desired);
-    node **chain = &table->chains[key->hash & table->mask];
-    *fresh = (node){*chain, key->hash, key->number, desired};
-    *chain = fresh;
-    table->entries++;
-    resize_if_due(core);
-    return WEFT_OK;
 }
 
-static void replace(weft_core *core, node *at, weft_position *position, uint64_t desired) {
-    bool bytes = core->shape == WEFT_SHAPE_BYTES;
-    stamp(core, position, bytes ? weft_load_relaxed(&entry_of(at->cell)->version) : 0, desired);
-    at->cell = desired;
+static void find_bytes(weft_core *core, const weft_key *key, weft_position *position) {
+    find(WEFT_SHAPE_BYTES, core, key, position);
 }
 
-static void unlink_node(weft_core *core, node **link, weft_position *position) {
-    WEFT_ASSERT(*link != NULL && position->present);
+static void find_u64(weft_core *core, const weft_key *key, weft_position *position) {
+    find(WEFT_SHAPE_U64, core, key, position);
+}
+
+static WEFT_ALWAYS_INLINE bool look_in(weft_shape shape, const rwlock_table *table,
+                                       const weft_key *key, uint64_t *cell) {
+    const weft_plain_slot *slot = weft_plain_find_in(shape, &table->plain, key);
+    if (slot != NULL) {
+        *cell = slot->cell;
+    }
+    return slot != NULL;
+}
+
+static WEFT_NOINLINE bool look_anyhow(weft_core *core, const weft_key *key, uint64_t *cell) {
     rwlock_table *table = table_of(core);
-    node *at = *link;
-    if (core->shape == WEFT_SHAPE_BYTES) {
-        stamp(core, position, weft_load_relaxed(&entry_of(at->cell)->version), 0);
-        table->removed_version = max_u64(table->removed_version, position->version);
+    way in = enter(table, false);
+    bool found = look_in(core->shape, table, key, cell);
+    leave(table, in);
+    return found;
+}
+
+static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const weft_key *key,
+                                    uint64_t *cell) {
+    rwlock_table *table = table_of(core);
+    uint32_t *inside = weft_bias_enter(&table->bias);
+    if (WEFT_UNLIKELY(inside == NULL)) {
+        return look_anyhow(core, key, cell);
     }
-    *link = at->next;
-    weft_core_free(core, at, sizeof *at, sizeof(uint64_t));
-    table->entries--;
-    resize_if_due(core);
+    bool found = look_in(shape, table, key, cell);
+    weft_bias_leave(inside);
+    return found;
+}
+
+static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
+    return look(WEFT_SHAPE_BYTES, core, key, cell);
+}
+
+static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
+    return look(WEFT_SHAPE_U64, core, key, cell);
 }
 
 static int rwlock_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
@@ -199,25 +239,25 @@ static int rwlock_swing(weft_core *core, const weft_key *key, weft_position *pos
     WEFT_ASSERT(!keep || core->shape == WEFT_SHAPE_U64 || desired != 0);
     rwlock_table *table = table_of(core);
     int status = WEFT_OK;
-    weft_rwlock_write_lock(&table->lock);
-    node **link = table->chains == NULL ? NULL : find_link(core, table, key);
-    node *at = link == NULL ? NULL : *link;
-#if WEFT_MUTANT == 1 /* loses updates */
-    bool as_seen = (at != NULL) == position->present;
-#else
-    bool as_seen = (at != NULL) == position->present && (at == NULL || at->cell == position->cell);
-#endif
-    if (!as_seen) {
-        status = WEFT_MISMATCH;
-    } else if (at == NULL) {
-        status = keep ? insert(core, key, position, desired) : WEFT_OK;
-    } else if (keep) {
-        replace(core, at, position, desired);
-    } else {
-        unlink_node(core, link, position);
+#if WEFT_MUTANT == 1 /* loses updates: others come in between find and swing */
+    if (position->hold) {
+        leave(table, position->words[WAY_WORD]);
+        position->words[WAY_WORD] = enter(table, true);
+        (void)weft_plain_is_as_seen(core, &table->plain, key, position);
     }
-    weft_rwlock_write_unlock(&table->lock);
+#endif
+    way in = position->hold ? position->words[WAY_WORD] : enter(table, true);
+    if (!position->hold && !weft_plain_is_as_seen(core, &table->plain, key, position)) {
+        status = WEFT_MISMATCH;
+    } else {
+        status = weft_plain_swing(core, &table->plain, key, position, keep ? &desired : NULL);
+    }
+    leave(table, in);
     return status;
+}
+
+static void rwlock_let_go(weft_core *core, weft_position *position) {
+    leave(table_of(core), position->words[WAY_WORD]);
 }
 
 /* ---- walk ------------------------------------------------------------------------------------ */
@@ -226,34 +266,39 @@ static int rwlock_swing(weft_core *core, const weft_key *key, weft_position *pos
 static void rwlock_walk(weft_core *core, weft_step *step) {
     WEFT_ASSERT(step->emit != NULL);
     rwlock_table *table = table_of(core);
-    step->next = 0;
-    weft_rwlock_read_lock(&table->lock);
-    if (table->chains != NULL) {
-        uint64_t rest = UINT64_MAX >> weft_bits_for(table->mask + 1);
-        uint64_t last = step->from | rest;
-        node *at = table->chains[weft_reverse_bits(step->from) & table->mask];
-        for (; at != NULL; at = at->next) {
-            if (weft_reverse_bits(at->hash) >= step->from) {
-                step->emit(step, at->number, at->cell);
-            }
-        }
-        step->next = last + 1;
-    }
-    weft_rwlock_read_unlock(&table->lock);
+    way in = enter(table, false);
+    weft_plain_walk(core, &table->plain, step);
+    leave(table, in);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
+static void free_table(weft_core *core, rwlock_table *table) {
+    weft_core_free(core, table->readers, READERS * sizeof(reader), WEFT_CACHE_LINE);
+    weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
+}
+
 static int rwlock_open(weft_core *core) {
     WEFT_ASSERT(core->table == NULL);
+    weft_rwlock_bias bias = core->options->rwlock.bias;
     rwlock_table *table = weft_core_alloc(core, sizeof *table, WEFT_CACHE_LINE);
     if (table == NULL) {
         return WEFT_E_NOMEM;
     }
-    *table = (rwlock_table){
-        .floor = core->expected_entries == 0 ? 0 : chains_for(core->expected_entries)};
+    *table =
+        (rwlock_table){.bias = {.given = bias == WEFT_RWLOCK_ONE_THREAD ? 0 : WEFT_BIAS_TURNS}};
+    weft_plain_open(&table->plain, core->expected_entries);
+    table->plain.grow_only = core->grow_only;
+    if (bias == WEFT_RWLOCK_READERS) {
+        table->readers = weft_core_alloc(core, READERS * sizeof(reader), WEFT_CACHE_LINE);
+        if (table->readers == NULL) {
+            free_table(core, table);
+            return WEFT_E_NOMEM;
+        }
+        memset(table->readers, 0, READERS * sizeof(reader));
+    }
     if (!weft_rwlock_init(&table->lock)) {
-        weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
+        free_table(core, table);
         return WEFT_E_NOMEM;
     }
     core->table = table;
@@ -264,21 +309,11 @@ static bool rwlock_close(weft_core *core, size_t budget,
                          void (*drop)(weft_core *core, uint64_t cell)) {
     WEFT_ASSERT(drop != NULL);
     rwlock_table *table = table_of(core);
-    for (; table->chains != NULL && table->closing <= table->mask; table->closing++, budget--) {
-        if (budget == 0) {
-            return false;
-        }
-        for (node *at = table->chains[table->closing], *next; at != NULL; at = next) {
-            next = at->next;
-            drop(core, at->cell);
-            weft_core_free(core, at, sizeof *at, sizeof(uint64_t));
-        }
-    }
-    if (table->chains != NULL) {
-        weft_core_free_table(core, table->chains, (table->mask + 1) * sizeof(node *));
+    if (!weft_plain_close(core, &table->plain, &budget, drop)) {
+        return false;
     }
     weft_rwlock_destroy(&table->lock);
-    weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
+    free_table(core, table);
     core->table = NULL;
     return true;
 }
@@ -286,82 +321,69 @@ static bool rwlock_close(weft_core *core, size_t budget,
 static int rwlock_reserve(weft_core *core, uint64_t entries) {
     WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
-    int status = WEFT_OK;
-    weft_rwlock_write_lock(&table->lock);
-    uint64_t wanted = chains_for(entries);
-    if (table->chains == NULL || table->mask + 1 < wanted) {
-        status = resize(core, wanted) ? WEFT_OK : WEFT_E_NOMEM;
-    }
-    if (status == WEFT_OK) {
-        table->floor = wanted;
-    }
-    weft_rwlock_write_unlock(&table->lock);
+    way in = enter(table, true);
+    int status = weft_plain_reserve(core, &table->plain, entries);
+    leave(table, in);
     return status;
+}
+
+/* Moves until nothing is left to move, or memory fails; others come in between. */
+static bool move_all(weft_core *core) {
+    WEFT_ASSERT(core->table != NULL);
+    rwlock_table *table = table_of(core);
+    bool done = false;
+    for (uint64_t before = 1, left = 0; !done && left != before;) {
+        before = left;
+        way in = enter(table, true);
+        done = weft_plain_step(core, &table->plain, WALK_STEP);
+        left = table->plain.moved + 1;
+        leave(table, in);
+    }
+    return done;
 }
 
 static int rwlock_shrink(weft_core *core) {
     WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
-    int status = WEFT_UNCHANGED;
-    weft_rwlock_write_lock(&table->lock);
-    uint64_t wanted = chains_for(table->entries);
-    table->floor = 0;
-    if (table->chains != NULL && wanted < table->mask + 1) {
-        status = resize(core, wanted) ? WEFT_OK : WEFT_E_NOMEM;
+    int answer = WEFT_UNCHANGED;
+    for (;;) {
+        way in = enter(table, true);
+        int status = weft_plain_shrink(core, &table->plain);
+        leave(table, in);
+        if (status != WEFT_OK) {
+            return status == WEFT_UNCHANGED ? answer : status;
+        }
+        if (!move_all(core)) {
+            return WEFT_E_NOMEM;
+        }
+        answer = WEFT_OK;
     }
-    weft_rwlock_write_unlock(&table->lock);
-    return status;
 }
 
 static bool rwlock_maintain(weft_core *core, size_t budget) {
-    (void)core;
-    (void)budget;
-    return true;
+    rwlock_table *table = table_of(core);
+    way in = enter(table, true);
+    bool done = weft_plain_step(core, &table->plain, budget);
+    leave(table, in);
+    return done;
 }
 
 static void rwlock_stats(weft_core *core, weft_map_stats *stats) {
-    WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
-    weft_rwlock_read_lock(&table->lock);
-    stats->buckets = table->chains == NULL ? 0 : table->mask + 1;
-    stats->table_bytes += stats->buckets * sizeof(node *) + table->entries * sizeof(node);
-    stats->overflow_entries = table->entries;
-    stats->growths += table->growths;
-    stats->shrinks += table->shrinks;
-    stats->growth_failures += table->failures;
-    weft_rwlock_read_unlock(&table->lock);
-}
-
-static const char *broken_invariant(weft_core *core, const rwlock_table *table) {
-    WEFT_ASSERT(core->table == table);
-    uint64_t entries = 0;
-    for (uint64_t i = 0; table->chains != NULL && i <= table->mask; i++) {
-        for (const node *at = table->chains[i]; at != NULL; at = at->next, entries++) {
-            if ((at->hash & table->mask) != i) {
-                return "R1 a key is in the chain of its hash";
-            }
-            for (const node *other = at->next; other != NULL; other = other->next) {
-                weft_key key = {.hash = other->hash, .number = other->number};
-                if (core->shape == WEFT_SHAPE_BYTES) {
-                    const weft_entry *entry = entry_of(other->cell);
-                    key.bytes = weft_bytes_of(weft_entry_key(entry), weft_entry_key_size(entry));
-                }
-                if (is_key(core, at, &key)) {
-                    return "R2 no key is in the table twice";
-                }
-            }
-        }
-    }
-    return entries != table->entries || entries != weft_core_entries(core)
-               ? "R3 the counters count the entries"
-               : NULL;
+    way in = enter(table, false);
+    weft_plain_stats(&table->plain, stats);
+    leave(table, in);
 }
 
 static int rwlock_check(weft_core *core, char *text, size_t capacity) {
+    WEFT_ASSERT(core->table != NULL);
     rwlock_table *table = table_of(core);
-    weft_rwlock_read_lock(&table->lock);
-    const char *broken = broken_invariant(core, table);
-    weft_rwlock_read_unlock(&table->lock);
+    way in = enter(table, false);
+    const char *broken = weft_plain_check_in(core, &table->plain);
+    if (broken == NULL && table->plain.entries != weft_core_entries(core)) {
+        broken = "R1 the map counts the entries of the table";
+    }
+    leave(table, in);
     if (broken != NULL && text != NULL && capacity > 0) {
         snprintf(text, capacity, "rwlock: %s", broken);
     }
@@ -372,26 +394,29 @@ static void rwlock_dump(weft_core *core, void (*print)(void *ctx, const char *li
     WEFT_ASSERT(print != NULL);
     rwlock_table *table = table_of(core);
     char line[96];
-    weft_rwlock_read_lock(&table->lock);
-    uint64_t chains = table->chains == NULL ? 0 : table->mask + 1;
-    uint64_t entries = table->entries;
-    weft_rwlock_read_unlock(&table->lock);
-    snprintf(line, sizeof line, "%llu chains, %llu entries", (unsigned long long)chains,
-             (unsigned long long)entries);
+    weft_map_stats stats = {.entries = 0};
+    rwlock_stats(core, &stats);
+    snprintf(line, sizeof line, "%llu buckets, %llu entries outside, bias %s",
+             (unsigned long long)stats.buckets, (unsigned long long)stats.overflow_entries,
+             !weft_bias_is_over(&table->bias)                 ? "to one thread"
+             : weft_load_relaxed(&table->readers_biased) != 0 ? "to readers"
+                                                              : "over");
     print(ctx, line);
 }
 
 const weft_engine weft_engine_rwlock = {
     .name = "rwlock",
     .id = WEFT_ENGINE_RWLOCK,
-    .caps = WEFT_CAP_SHRINK,
+    .caps = WEFT_CAP_SHRINK | WEFT_CAP_THREADS,
     .choose = "one thread at a time, tiny maps, or as the reference in tests",
-    .do_not_choose = "several writers, many cores, or tail latency: growing is O(n) under the lock",
+    .do_not_choose = "several writers, many cores, or latency: one lock is for all keys, and a "
+                     "thread that is stopped inside stops the others",
     .open = rwlock_open,
     .close = rwlock_close,
-    .find = {rwlock_find, rwlock_find},
-    .look = {rwlock_look, rwlock_look},
+    .find = {find_bytes, find_u64},
+    .look = {look_bytes, look_u64},
     .swing = rwlock_swing,
+    .let_go = rwlock_let_go,
     .walk = rwlock_walk,
     .reserve = rwlock_reserve,
     .shrink = rwlock_shrink,

@@ -86,6 +86,10 @@ void weft_entry_retire_unlinked(weft_core *core, weft_entry *entry) {
     weft_limbo_retire(&core->limbo, (uintptr_t)&entry->version, weft_entry_bytes(entry));
 }
 
+const void *weft_core_map(const weft_core *core) {
+    return WEFT_CONTAINER(core, const weft_era, core)->map;
+}
+
 static weft_era *era_of(weft_core *core) {
     return WEFT_CONTAINER(core, weft_era, core);
 }
@@ -227,7 +231,7 @@ int weft_map_clear_impl(weft_map_impl *map) {
 
 static int check_options(weft_shape shape, const weft_map_options *o) {
     if (o->size != sizeof *o || o->key_own > WEFT_OWN_BORROW || o->value_own > WEFT_OWN_BORROW ||
-        weft_engine_of(o->engine) == NULL) {
+        weft_engine_of(o->engine) == NULL || o->rwlock.bias > WEFT_RWLOCK_NOBODY) {
         return WEFT_E_INVALID;
     }
     bool adopts = o->key_own == WEFT_OWN_ADOPT || o->value_own == WEFT_OWN_ADOPT;

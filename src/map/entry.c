@@ -33,6 +33,7 @@ bool weft_entry_look_current(weft_core *core, const weft_entry *entry, weft_view
         weft_bytes bytes = weft_entry_key_bytes(entry);
         weft_key key = weft_key_of_bytes(core, bytes);
         weft_position position;
+        position.hold = false;
         core->engine->find[WEFT_SHAPE_BYTES](core, &key, &position);
         if (!position.present) {
             return false;

@@ -33,7 +33,8 @@ static weft_map_impl *existing(weft_u64map *map) {
 static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
 #ifndef WEFT_CALLS_ONLY
     int status;
-    if (weft_inline_thread != NULL && weft_load_relaxed(&impl->recording) == NULL &&
+    if (weft_map_core(impl)->root != NULL && weft_inline_thread != NULL &&
+        weft_load_relaxed(&impl->recording) == NULL &&
         weft_inline_look((const struct weft_inline_map *)impl, number, value, &status)) {
         return status;
     }
@@ -90,6 +91,7 @@ typedef struct change {
     uint64_t key;
     weft_trace_op op; /* what a recording calls it, if it stores */
     bool removes;     /* never sets: needs no memory, also on a map that was never used */
+    bool hold;        /* the decision is ours: an engine may keep its lock around it */
     bool existed;
     uint64_t old;   /* the value before, if it existed */
     uint64_t fresh; /* the value stored, if one was */
@@ -104,6 +106,7 @@ static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
                                       weft_u64compute_fn decide, change *c) {
     weft_position position;
     if (!c->plain) {
+        position.hold = c->hold;
         core->engine->find[WEFT_SHAPE_U64](core, key, &position);
     } else if (WEFT_UNLIKELY(!plain_find(core, key->hash, &position))) {
         return NOT_PLAIN;
@@ -116,6 +119,9 @@ static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
         c->verdict = WEFT_KEEP;
     }
     if (c->verdict == WEFT_KEEP || c->verdict == WEFT_ABORT) {
+        if (!c->plain) {
+            weft_engine_let_go(core, &position);
+        }
         return c->verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
     }
     bool keep = c->verdict == WEFT_SET;
@@ -198,6 +204,9 @@ static WEFT_ALWAYS_INLINE int quickly_guarded(weft_map_impl *impl, weft_record *
     weft_core *core = weft_map_core(impl);
     int status = insert ? plain_insert(core, what->hash, record, &what->value)
                         : plain_remove(core, what->hash, record, &what->value);
+    if (WEFT_UNLIKELY(status == NOT_PLAIN)) {
+        return NOT_PLAIN;
+    }
     int64_t changed = status == WEFT_OK;
     bool own;
     weft_core_stripe *stripe = weft_core_stripe_of(core, record->number, &own);
@@ -289,13 +298,13 @@ static WEFT_ALWAYS_INLINE int run_given(weft_u64map *map, uint64_t key, weft_u64
 
 WEFT_HOT int weft_u64map_put(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
+    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_PUT};
     return run_given(map, key, decide_put, &c);
 }
 
 int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *old) {
     given g = {.value = value};
-    change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
+    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_PUT};
     int status = run_given(map, key, decide_put, &c);
     if (status == WEFT_OK && c.existed) {
         *old = c.old;
@@ -306,7 +315,7 @@ int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *o
 static WEFT_NOINLINE int insert_anyhow(weft_u64map *map, uint64_t key, uint64_t value,
                                        uint64_t *old) {
     given g = {.value = value};
-    change c = {.ctx = &g, .op = WEFT_TRACE_INSERT, .announced = true};
+    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_INSERT, .announced = true};
     int status = run_given(map, key, decide_insert, &c);
     *old = c.old;
     return status;
@@ -338,19 +347,20 @@ int weft_u64map_get_or_insert(weft_u64map *map, uint64_t key, uint64_t value, ui
 
 int weft_u64map_replace(weft_u64map *map, uint64_t key, uint64_t value) {
     given g = {.value = value};
-    change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
+    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_PUT};
     return run_given(map, key, decide_replace, &c);
 }
 
 int weft_u64map_cas(weft_u64map *map, uint64_t key, uint64_t expected, uint64_t desired) {
     given g = {.value = desired, .expected = expected};
-    change c = {.ctx = &g, .op = WEFT_TRACE_RMW};
+    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_RMW};
     return run_given(map, key, decide_cas, &c);
 }
 
 static WEFT_NOINLINE int remove_anyhow(weft_u64map *map, uint64_t key, uint64_t *old) {
     given g = {.refusal = WEFT_OK};
-    change c = {.ctx = &g, .op = WEFT_TRACE_REMOVE, .removes = true, .announced = true};
+    change c = {
+        .ctx = &g, .hold = true, .op = WEFT_TRACE_REMOVE, .removes = true, .announced = true};
     int status = run_given(map, key, decide_remove, &c);
     *old = c.old;
     return status;
@@ -380,7 +390,7 @@ int weft_u64map_take(weft_u64map *map, uint64_t key, uint64_t *value) {
 
 int weft_u64map_remove_eq(weft_u64map *map, uint64_t key, uint64_t expected) {
     given g = {.expected = expected};
-    change c = {.ctx = &g, .op = WEFT_TRACE_REMOVE, .removes = true};
+    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_REMOVE, .removes = true};
     return run_given(map, key, decide_remove_eq, &c);
 }
 
@@ -418,7 +428,7 @@ int weft_u64map_fetch(weft_u64map *map, uint64_t key, weft_fetch fetch, int64_t 
         return WEFT_E_INVALID;
     }
     weft_trace_op op = fetch.op == WEFT_FETCH_ADD ? WEFT_TRACE_ADD : WEFT_TRACE_RMW;
-    change c = {.ctx = &fetch, .op = op};
+    change c = {.ctx = &fetch, .hold = true, .op = op};
     int status = run(map, key, decide_fetch, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = (int64_t)c.old;
@@ -546,7 +556,7 @@ static int put_guarded(weft_map_impl *impl, ahead *a, const uint64_t *values) {
         size_t to = ahead_go(a);
         for (; a->done < to && status == WEFT_OK; a->done += status == WEFT_OK) {
             given g = {.value = values[a->done]};
-            change c = {.ctx = &g, .op = WEFT_TRACE_PUT};
+            change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_PUT};
             weft_key key = ahead_key(a, a->done);
             status = run_guarded(impl, &key, decide_put, &c);
         }

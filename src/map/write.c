@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_map: the operations that change one key. All of them are one loop: find the entry, decide,
  * swing. The decision is a compute callback; put, insert, cas, remove … are small ones of our own.
- * No lock is held while it runs, and nothing is changed if the swing finds another entry than the
- * decision saw. */
+ * No lock is held while a user's runs, and nothing is changed if the swing finds another entry than
+ * the decision saw. Around decisions of our own an engine with locks may keep them (`hold`). */
 #include "map/ahead.h"
 #include "map/recording.h"
 
@@ -20,8 +20,10 @@ typedef struct change {
     uint64_t at_least; /* the new version must be greater */
     bool constant;     /* decide always sets the same value: build the entry once */
     bool hash_given;   /* by the caller, who may be wrong: not made by this operation */
+    bool hold;         /* decide is ours: it calls nothing of the user's */
+    bool ahead;        /* ctx is a `given`, whose value will be stored, mostly */
+    bool removes;      /* never sets: needs no memory, also on a map that was never used */
     key_rule key_rule;
-    bool removes;     /* never sets: needs no memory, also on a map that was never used */
     weft_ref *take;   /* gets a reference to the entry that is removed */
     weft_buffer *old; /* gets a copy of the value that was there, or of the one that is kept */
     int copied;       /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
@@ -103,13 +105,20 @@ static bool correct_hash(site *at, change *c) {
     return at->key->hash != given;
 }
 
+/* No swing follows the find. */
+static WEFT_NOINLINE void let_go(site *at) {
+    weft_engine_let_go(at->core, &at->position);
+}
+
 /* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round
  * again. */
 static int attempt(site *at, change *c) {
+    at->position.hold = c->hold;
     at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);
     at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
     weft_view view = {.version = 0};
     if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
+        let_go(at);
         return WEFT_MISMATCH;
     }
     if (WEFT_UNLIKELY(c->hash_given) && at->old == NULL && !c->removes && correct_hash(at, c)) {
@@ -123,6 +132,7 @@ static int attempt(site *at, change *c) {
     }
     c->outcome = (weft_outcome){verdict, old != NULL, view.version, at->core->era};
     if (verdict == WEFT_KEEP || verdict == WEFT_ABORT) {
+        let_go(at);
         report_old(c, old);
         return verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
     }
@@ -130,6 +140,8 @@ static int attempt(site *at, change *c) {
     int status = keep ? make(at, c, &fresh) : WEFT_OK;
     if (status == WEFT_OK) {
         status = swing(at, c, keep);
+    } else {
+        let_go(at);
     }
     if (status == WEFT_OK) {
         report_old(c, old);
@@ -140,6 +152,26 @@ static int attempt(site *at, change *c) {
         at->made = keep ? NULL : at->made;
     }
     return status;
+}
+
+/* What the small decisions work with. */
+typedef struct given {
+    weft_bytes value;
+    weft_bytes expected;
+    uint64_t version;
+    key_rule key_rule;
+    weft_trace_op op;
+    bool removes;
+    bool ahead;
+    int refusal; /* why a decision aborted */
+} given;
+
+/* Make the entry before the engine takes a lock. An insert that finds the key has made it for
+ * nothing; without memory it is tried again when it is wanted. */
+static WEFT_NOINLINE void make_ahead(site *at, const change *c) {
+    weft_fresh fresh = {.body = ((const given *)c->ctx)->value};
+    at->old = NULL;
+    (void)make(at, c, &fresh);
 }
 
 /* EXCLUSIVE: the decision has been made; carry it out as long as the entry is the one it saw. */
@@ -176,6 +208,9 @@ static int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key, chang
     at.key = key;
     at.made = NULL;
     at.stored = 0;
+    if (c->ahead && core->engine->let_go != NULL) {
+        make_ahead(&at, c);
+    }
     int status;
     while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
         weft_core_count_retry(core);
@@ -219,17 +254,6 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
 }
 
 /* ---- decisions ------------------------------------------------------------------------------- */
-
-/* What the small decisions work with. */
-typedef struct given {
-    weft_bytes value;
-    weft_bytes expected;
-    uint64_t version;
-    key_rule key_rule;
-    weft_trace_op op;
-    bool removes;
-    int refusal; /* why a decision aborted */
-} given;
 
 static weft_verdict refuse(given *g, int status) {
     g->refusal = status;
@@ -314,6 +338,8 @@ static change change_of(weft_compute_fn decide, given *g) {
     return (change){.decide = decide,
                     .ctx = g,
                     .constant = true,
+                    .hold = true,
+                    .ahead = g->ahead,
                     .key_rule = g->key_rule,
                     .op = g->op,
                     .removes = g->removes};
@@ -337,12 +363,12 @@ static bool copies_values(weft_map *map) {
 /* ---- the operations -------------------------------------------------------------------------- */
 
 int weft_map_put(weft_map *map, weft_bytes key, weft_bytes value) {
-    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT};
+    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT, .ahead = true};
     return run_given(map, key, decide_put, &g);
 }
 
 int weft_map_insert(weft_map *map, weft_bytes key, weft_bytes value) {
-    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_INSERT};
+    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_INSERT, .ahead = true};
     return run_given(map, key, decide_insert, &g);
 }
 
@@ -384,6 +410,8 @@ int weft_map_swap(weft_map *map, weft_bytes key, weft_bytes value, weft_buffer *
     change c = {.decide = decide_put,
                 .ctx = &g,
                 .constant = true,
+                .hold = true,
+                .ahead = true,
                 .key_rule = KEY_TAKEN,
                 .old = old,
                 .op = WEFT_TRACE_PUT};
@@ -399,6 +427,7 @@ int weft_map_get_or_insert(weft_map *map, weft_bytes key, weft_bytes value, weft
     change c = {.decide = decide_insert,
                 .ctx = &g,
                 .constant = true,
+                .hold = true,
                 .key_rule = KEY_TAKEN,
                 .old = out,
                 .op = WEFT_TRACE_INSERT};
@@ -424,6 +453,7 @@ int weft_map_restore(weft_map *map, weft_bytes key, const weft_fresh *value, uin
     change c = {.decide = decide_restore,
                 .ctx = &r,
                 .constant = true,
+                .hold = true,
                 .op = WEFT_TRACE_PUT,
                 .at_least = version == 0 ? 0 : version - 1};
     int status = run(map, key, &c);
@@ -436,7 +466,8 @@ int weft_map_take(weft_map *map, weft_bytes key, weft_ref *ref) {
         return WEFT_E_UNSUPPORTED;
     }
     given g = {.refusal = WEFT_OK};
-    change c = {.decide = decide_remove, .ctx = &g, .op = WEFT_TRACE_REMOVE, .take = ref};
+    change c = {
+        .decide = decide_remove, .ctx = &g, .hold = true, .op = WEFT_TRACE_REMOVE, .take = ref};
     int status = run(map, key, &c);
     return status == WEFT_ABORTED ? g.refusal : status;
 }
@@ -511,8 +542,11 @@ int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int64_t *old
         return WEFT_E_UNSUPPORTED;
     }
     fetching f = {.fetch = fetch};
-    change c = {
-        .decide = decide_fetch, .ctx = &f, .key_rule = KEY_TAKEN_IF_ABSENT, .op = WEFT_TRACE_RMW};
+    change c = {.decide = decide_fetch,
+                .ctx = &f,
+                .hold = true,
+                .key_rule = KEY_TAKEN_IF_ABSENT,
+                .op = WEFT_TRACE_RMW};
     int status = run(map, key, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = f.before;
@@ -619,6 +653,7 @@ static int build_claimed(weft_map *map, weft_bytes key, const weft_build *build,
     change c = {.decide = decide_built,
                 .ctx = &fresh,
                 .constant = true,
+                .hold = true,
                 .op = WEFT_TRACE_INSERT,
                 .old = out};
     status = run(map, key, &c);
@@ -657,9 +692,10 @@ int weft_map_put_hashed(weft_map *map, const weft_hashed *key, weft_bytes value)
     if (impl == NULL) {
         return WEFT_E_NOMEM;
     }
-    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT};
+    given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT, .ahead = true};
     change c = change_of(decide_put, &g);
     c.hash_given = true;
+    c.hold = false; /* the hash is made again, by the user's function perhaps */
     weft_guard guard;
     weft_epoch_enter(&guard);
     weft_key found = weft_key_of_hashed(impl, key);
@@ -728,7 +764,8 @@ static int write_many(weft_map_impl *impl, const weft_bytes *keys, size_t count,
 
 int weft_map_put_many(weft_map *map, const weft_bytes *keys, const weft_bytes *values,
                       size_t count) {
-    several all = {decide_put, {.key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT}, values, 0};
+    several all = {
+        decide_put, {.key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT, .ahead = true}, values, 0};
     weft_map_impl *impl = count == 0 ? NULL : weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
     if (impl == NULL) {
         return count == 0 ? WEFT_OK : WEFT_E_NOMEM;

@@ -398,11 +398,16 @@ static void readers_see_only_what_was_written(void **state) {
 
 int main(void) {
     static const contract_test tests[] = {
-        CONTRACT(init_refuses_what_is_wrong),     CONTRACT(zeroed_batch_refuses),
-        CONTRACT(answers_come_in_order),          CONTRACT(answers_come_in_order_u64),
-        CONTRACT(never_used_map_stays_unopened),  CONTRACT(bytes_have_statuses_of_their_own),
-        CONTRACT(what_happens_in_between_counts), CONTRACT(needs_no_memory),
-        CONTRACT(inside_a_guard_it_works_too),    CONTRACT(readers_see_only_what_was_written),
+        CONTRACT(init_refuses_what_is_wrong),
+        CONTRACT(zeroed_batch_refuses),
+        CONTRACT(answers_come_in_order),
+        CONTRACT(answers_come_in_order_u64),
+        CONTRACT(never_used_map_stays_unopened),
+        CONTRACT(bytes_have_statuses_of_their_own),
+        CONTRACT(what_happens_in_between_counts),
+        CONTRACT(needs_no_memory),
+        CONTRACT(inside_a_guard_it_works_too),
+        CONTRACT_THREADS(readers_see_only_what_was_written),
     };
     return contract_run("batch", tests, COUNT_OF(tests));
 }

@@ -303,12 +303,12 @@ int main(void) {
         CONTRACT(test_H_claim_held_twice_is_reentrant),
         CONTRACT(test_H_optimistic_callbacks_use_the_map),
         CONTRACT(exclusive_is_told_of_other_writers),
-        CONTRACT(exclusive_runs_once_each_and_alone),
+        CONTRACT_THREADS(exclusive_runs_once_each_and_alone),
         CONTRACT(build_runs_for_absent_keys_only),
         CONTRACT(failing_build_leaves_nothing),
         CONTRACT(test_H_builder_of_its_own_key_is_reentrant),
-        CONTRACT(one_thread_builds_and_others_wait),
-        CONTRACT(failing_builder_wakes_the_next),
+        CONTRACT_THREADS(one_thread_builds_and_others_wait),
+        CONTRACT_THREADS(failing_builder_wakes_the_next),
     };
     return contract_run("contract/compute", tests, COUNT_OF(tests));
 }

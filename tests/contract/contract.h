@@ -47,24 +47,34 @@ static contract_engine contract_engines[] = {
 typedef struct contract_test {
     const char *name;
     void (*run)(void **state);
+    uint32_t caps; /* what an engine must be able to do for it */
 } contract_test;
 
 #define CONTRACT(test)                                                                             \
-    { #test, test }
+    { #test, test, 0 }
+/* One in which several threads use a map at the same time. */
+#define CONTRACT_THREADS(test)                                                                     \
+    { #test, test, WEFT_CAP_THREADS }
 
 enum { CONTRACT_TESTS_MAX = 200, CONTRACT_NAME_MAX = 100 };
 
-/* Run the tests over engines.def; the engine's name begins the test's. */
+/* Run the tests over engines.def, each on the engines that can do what it needs; the engine's
+ * name begins the test's. */
 static inline int contract_run(const char *group, const contract_test *tests, size_t count) {
     static struct CMUnitTest all[CONTRACT_TESTS_MAX];
     static char names[CONTRACT_TESTS_MAX][CONTRACT_NAME_MAX];
     size_t n = 0;
     for (size_t e = 0; e < COUNT_OF(contract_engines); e++) {
-        for (size_t t = 0; t < count; t++, n++) {
+        uint32_t caps = weft_engine_of(contract_engines[e].id)->caps;
+        for (size_t t = 0; t < count; t++) {
+            if ((tests[t].caps & ~caps) != 0) {
+                continue;
+            }
             REQUIRE(n < CONTRACT_TESTS_MAX);
             snprintf(names[n], sizeof names[n], "%s/%s", contract_engines[e].name, tests[t].name);
             all[n] = (struct CMUnitTest){
                 .name = names[n], .test_func = tests[t].run, .initial_state = &contract_engines[e]};
+            n++;
         }
     }
     return _cmocka_run_group_tests(group, all, n, NULL, NULL);

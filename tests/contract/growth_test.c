@@ -28,8 +28,26 @@ static void growth_keeps_everything(void **state) {
     contract_close(&map);
 }
 
+/* Where each of many tables has few keys, one of them grows when chance brings it some more. */
+static weft_map open_one_table(void **state) {
+    weft_map_options options = contract_options(state);
+    options.sharded.shards = 1;
+    options.sharded.shards_max = 1;
+    return contract_open_with(&options);
+}
+
+/* Of a map that never had more entries. */
+static uint64_t table_bytes_of_a_hundred(void **state) {
+    weft_map map = open_one_table(state);
+    put_range(&map, 0, 100);
+    require_range(&map, 0, 100);
+    uint64_t bytes = stats_of(&map).table_bytes;
+    contract_close(&map);
+    return bytes;
+}
+
 static void table_is_as_large_as_the_entries_need(void **state) {
-    weft_map map = contract_open(state);
+    weft_map map = open_one_table(state);
     put_range(&map, 0, MANY / 3);
     contract_sound(&map);
     uint64_t large = stats_of(&map).table_bytes;
@@ -40,7 +58,8 @@ static void table_is_as_large_as_the_entries_need(void **state) {
     }
     assert_int_equal(status, WEFT_UNCHANGED);
     weft_map_stats stats = stats_of(&map);
-    assert_true(stats.table_bytes < large / 50);
+    assert_true(stats.table_bytes < large / 10);
+    assert_true(stats.table_bytes <= 2 * table_bytes_of_a_hundred(state) + 4096);
     assert_true(stats.shrinks > 0);
     require_range(&map, 0, 100);
     put_range(&map, 100, 5000);
@@ -51,7 +70,7 @@ static void table_is_as_large_as_the_entries_need(void **state) {
 /* At a constant number of entries the table must neither grow nor lose slots. */
 static void churn_does_not_grow(void **state) {
     enum { LIVE = 2000, ROUNDS = 25 };
-    weft_map map = contract_open(state);
+    weft_map map = open_one_table(state);
     put_range(&map, 0, LIVE);
     for (uint64_t i = 0; i < 5 * LIVE; i++) { /* the steady state */
         assert_int_equal(put_u64(&map, LIVE + i, LIVE + i), WEFT_OK);
@@ -74,7 +93,7 @@ static void churn_does_not_grow(void **state) {
 }
 
 static void removed_slot_is_free_at_once(void **state) {
-    weft_map map = contract_open(state);
+    weft_map map = open_one_table(state);
     put_range(&map, 0, 50);
     contract_sound(&map);
     weft_map_stats before = stats_of(&map);
@@ -227,7 +246,8 @@ static weft_map open_shrunk(void **state) {
     return map;
 }
 
-static bool frees_under_a_lock(void **state) {
+/* What a resize of an engine with locks left, nobody looks at: it waits for no guard. */
+static bool waits_for_no_guard(void **state) {
     return (contract_card_of(state)->caps & WEFT_CAP_LOCK_FREE) == 0;
 }
 
@@ -236,7 +256,7 @@ static void writes_give_back_what_a_resize_left(void **state) {
     uint64_t before = weft_pages_held();
     weft_map map = open_shrunk(state);
     uint64_t last = weft_pages_held();
-    assert_true(frees_under_a_lock(state) || last - before > 4 * PIECE);
+    assert_true(waits_for_no_guard(state) || last - before > 4 * PIECE);
     weft_map_stats stats = stats_of(&map);
     for (uint64_t i = 0; stats.pending_bytes >= PIECE / 4 && i < PASSING; i++) {
         assert_int_equal(put_u64(&map, i % 4, i % 4), WEFT_OK);
@@ -259,9 +279,9 @@ static void guard_holds_back_what_a_resize_left(void **state) {
     uint64_t held = weft_pages_held();
     for (uint64_t i = 0; i < 4096; i++) {
         assert_int_equal(put_u64(&map, i % 4, i % 4), WEFT_OK);
-        assert_true(frees_under_a_lock(state) || weft_map_maintain(&map, 64) == WEFT_E_BUSY);
+        assert_true(waits_for_no_guard(state) || weft_map_maintain(&map, 64) == WEFT_E_BUSY);
     }
-    assert_int_equal(weft_pages_held(), held);
+    assert_true(waits_for_no_guard(state) || weft_pages_held() == held);
     weft_guard_leave(&guard);
     contract_close(&map);
 }
@@ -325,7 +345,7 @@ int main(void) {
         CONTRACT(writes_give_back_what_a_resize_left),
         CONTRACT(guard_holds_back_what_a_resize_left),
         CONTRACT(close_gives_back_what_a_resize_left),
-        CONTRACT(threads_give_back_each_piece_once),
+        CONTRACT_THREADS(threads_give_back_each_piece_once),
         CONTRACT(maintain_gives_back_what_a_resize_left),
     };
     return contract_run("contract/growth", tests, COUNT_OF(tests));

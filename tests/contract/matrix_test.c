@@ -449,7 +449,7 @@ static void test_A_safe_pairs_run_together(void **state) {
 }
 
 static const contract_test tests[] = {
-    CONTRACT(test_A_safe_pairs_run_together),
+    CONTRACT_THREADS(test_A_safe_pairs_run_together),
 };
 
 int main(void) {

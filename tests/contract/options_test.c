@@ -420,7 +420,7 @@ int main(void) {
         CONTRACT(open_refuses_what_it_does_not_know),
         CONTRACT(stats_name_the_engine),
         CONTRACT(static_initialiser_is_a_map),
-        CONTRACT(first_uses_race_for_one_map),
+        CONTRACT_THREADS(first_uses_race_for_one_map),
         CONTRACT(close_is_busy_inside_a_guard),
         CONTRACT(sizes_have_limits),
         CONTRACT(pieces_are_limited_together),

@@ -500,12 +500,12 @@ static void one_recording_at_a_time_and_none_inside_a_guard(void **state) {
 }
 
 static const contract_test tests[] = {
-    CONTRACT(operations_of_threads_are_all_there_and_in_order),
-    CONTRACT(operations_that_follow_one_another_stand_so),
-    CONTRACT(recordings_come_and_go_beside_writers),
-    CONTRACT(prefill_and_operations_meet_beside_writers),
-    CONTRACT(exact_recording_makes_operations_wait_for_the_disk),
-    CONTRACT(sampled_recording_drops_counts_and_never_waits),
+    CONTRACT_THREADS(operations_of_threads_are_all_there_and_in_order),
+    CONTRACT_THREADS(operations_that_follow_one_another_stand_so),
+    CONTRACT_THREADS(recordings_come_and_go_beside_writers),
+    CONTRACT_THREADS(prefill_and_operations_meet_beside_writers),
+    CONTRACT_THREADS(exact_recording_makes_operations_wait_for_the_disk),
+    CONTRACT_THREADS(sampled_recording_drops_counts_and_never_waits),
     CONTRACT(closing_the_map_completes_the_file),
     CONTRACT(child_of_a_fork_leaves_the_file_to_its_parent),
     CONTRACT(unfinished_file_is_no_trace),

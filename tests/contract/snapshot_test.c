@@ -390,7 +390,7 @@ int main(void) {
         CONTRACT(F_destructors_wait_for_snapshots),
         CONTRACT(references_outlive_snapshots),
         CONTRACT(numbers_as_they_were),
-        CONTRACT(sums_are_exact_under_transfers),
+        CONTRACT_THREADS(sums_are_exact_under_transfers),
     };
     return contract_run("snapshot", tests, COUNT_OF(tests));
 }

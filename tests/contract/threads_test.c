@@ -351,13 +351,13 @@ static void C_a_fork_frees_the_child_of_guards(void **state) {
 }
 
 static const contract_test tests[] = {
-    CONTRACT(A_no_update_is_lost),
-    CONTRACT(A_numbers_are_conserved),
-    CONTRACT(A_what_came_before_a_write_is_seen),
-    CONTRACT(A_first_use_opens_one_map),
-    CONTRACT(F_everything_made_is_destroyed_once),
-    CONTRACT(C_threads_leave_nothing_behind),
-    CONTRACT(C_a_fork_frees_the_child_of_guards),
+    CONTRACT_THREADS(A_no_update_is_lost),
+    CONTRACT_THREADS(A_numbers_are_conserved),
+    CONTRACT_THREADS(A_what_came_before_a_write_is_seen),
+    CONTRACT_THREADS(A_first_use_opens_one_map),
+    CONTRACT_THREADS(F_everything_made_is_destroyed_once),
+    CONTRACT_THREADS(C_threads_leave_nothing_behind),
+    CONTRACT_THREADS(C_a_fork_frees_the_child_of_guards),
 };
 
 int main(void) {

@@ -298,7 +298,7 @@ static const contract_test tests[] = {
     CONTRACT(G_every_walk_beside_every_change),
     CONTRACT(G_crowded_buckets),
     CONTRACT(G_E_crowded_buckets_without_memory),
-    CONTRACT(G_walks_beside_writing_threads),
+    CONTRACT_THREADS(G_walks_beside_writing_threads),
     CONTRACT(G_numbers),
 };
 

@@ -291,7 +291,7 @@ int main(void) {
         CONTRACT(test_G_cursor_survives_shrink),
         CONTRACT(test_G_cursor_survives_both),
         CONTRACT(any_cursor_is_harmless),
-        CONTRACT(test_G_walks_in_a_storm_of_resizes),
+        CONTRACT_THREADS(test_G_walks_in_a_storm_of_resizes),
     };
     return contract_run("contract/walk", tests, COUNT_OF(tests));
 }

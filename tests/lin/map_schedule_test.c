@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "engine/engine.h"
 #include "harness/program.h"
 #include "harness/prng.h"
 #include <signal.h>
@@ -37,6 +38,11 @@ enum { ENGINES = sizeof engines / sizeof *engines };
 
 static const char *const shapes[] = {"bytes", "u64"};
 static weft_program_runner *runner;
+
+/* One thread at a time has no schedules. */
+static bool has_threads(unsigned engine) {
+    return (weft_engine_of(engines[engine].id)->caps & WEFT_CAP_THREADS) != 0;
+}
 
 #define CHURN UINT64_C(1000000000000)
 
@@ -158,7 +164,8 @@ static void every_engine_is_linearizable(void **state) {
     (void)state;
     uint64_t each = schedules_wanted() / 2;
     for (unsigned engine = 0; engine < ENGINES; engine++) {
-        for (int shape = WEFT_SUBJECT_BYTES; shape <= WEFT_SUBJECT_U64; shape++) {
+        for (int shape = WEFT_SUBJECT_BYTES; has_threads(engine) && shape <= WEFT_SUBJECT_U64;
+             shape++) {
             assert_int_equal(run_seeds(engine, (weft_subject_shape)shape, 1, each), each);
             assert_int_equal(run_seeds(engine, (weft_subject_shape)shape, CHURN, each), each);
         }
@@ -198,7 +205,8 @@ static void every_pair_at_two_preemptions(void **state) {
     uint64_t programs = 2 * WEFT_HISTORY_OPS * WEFT_HISTORY_OPS;
     uint64_t budget = schedules_wanted() / 2;
     for (unsigned engine = 0; engine < ENGINES; engine++) {
-        for (int shape = WEFT_SUBJECT_BYTES; shape <= WEFT_SUBJECT_U64; shape++) {
+        for (int shape = WEFT_SUBJECT_BYTES; has_threads(engine) && shape <= WEFT_SUBJECT_U64;
+             shape++) {
             uint64_t schedules = 0;
             unsigned pair = 0;
             for (; pair < programs && schedules < budget; pair++) {
@@ -223,7 +231,8 @@ static void runs_repeat(void **state) {
     enum { SEEDS = 300 };
     static uint64_t traces[SEEDS];
     for (unsigned engine = 0; engine < ENGINES; engine++) {
-        for (int shape = WEFT_SUBJECT_BYTES; shape <= WEFT_SUBJECT_U64; shape++) {
+        for (int shape = WEFT_SUBJECT_BYTES; has_threads(engine) && shape <= WEFT_SUBJECT_U64;
+             shape++) {
             for (unsigned i = 0; i < SEEDS; i++) {
                 traces[i] = trace_of(engine, (weft_subject_shape)shape, 1 + i);
             }

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Several shards locked at once: in order, each once, while they grow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/thread.h"
+#include "engine/sharded.h"
+#include "harness/prng.h"
+#include "map/core.h"
+#include <weft/u64map.h>
+
+enum { THREADS = 4, ROUNDS = 4000, ACCOUNTS = 64, PER_ROUND = 6, BALANCE = 1000 };
+
+static weft_u64map map;
+
+static weft_core *core(void) {
+    return weft_map_core(map.impl);
+}
+
+static void open_accounts(uint32_t shards) {
+    weft_map_options options = {.size = sizeof options, .engine = WEFT_ENGINE_SHARDED};
+    options.sharded.shards = shards;
+    assert_int_equal(weft_u64map_open(&map, &options), WEFT_OK);
+    for (uint64_t i = 0; i < ACCOUNTS; i++) {
+        assert_int_equal(weft_u64map_put(&map, i, BALANCE), WEFT_OK);
+    }
+}
+
+/* The cell of a key in a spot. */
+static uint64_t *cell_of(const weft_sharded_spot *spot, uint64_t number) {
+    weft_key key = weft_key_of_u64(core(), number);
+    weft_key inner = weft_sharded_key(&key, spot->bits);
+    return &weft_plain_find_in(WEFT_SHAPE_U64, spot->plain, &inner)->cell;
+}
+
+/* Give one from the first key's to each of the others; keys may be the same. */
+static void transfer(weft_prng *prng) {
+    uint64_t numbers[PER_ROUND];
+    uint64_t hashes[PER_ROUND];
+    weft_sharded_spot spots[PER_ROUND];
+    uint64_t *cells[PER_ROUND];
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    for (size_t i = 0; i < PER_ROUND; i++) {
+        numbers[i] = weft_prng_below(prng, ACCOUNTS);
+        hashes[i] = weft_key_of_u64(core(), numbers[i]).hash;
+    }
+    weft_sharded_lock(core(), hashes, PER_ROUND, spots);
+    for (size_t i = 0; i < PER_ROUND; i++) {
+        cells[spots[i].key] = cell_of(&spots[i], numbers[spots[i].key]);
+    }
+    for (size_t i = 1; i < PER_ROUND; i++) {
+        --*cells[0];
+        ++*cells[i];
+    }
+    weft_sharded_unlock(core(), spots, PER_ROUND);
+    weft_guard_leave(&guard);
+}
+
+static void *transfer_often(void *seed) {
+    weft_prng prng = weft_prng_of((uint64_t)(uintptr_t)seed);
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        transfer(&prng);
+        (void)weft_u64map_put(&map, ACCOUNTS + i, i);
+    }
+    return NULL;
+}
+
+static void sums_stay(void **state) {
+    (void)state;
+    for (uint32_t shards = 1; shards <= 64; shards *= 4) {
+        weft_thread threads[THREADS];
+        open_accounts(shards);
+        for (uintptr_t i = 0; i < THREADS; i++) {
+            assert_true(weft_thread_start(&threads[i], transfer_often, (void *)(i + 1)));
+        }
+        uint64_t sum = 0;
+        for (int i = 0; i < THREADS; i++) {
+            weft_thread_join(&threads[i]);
+        }
+        for (uint64_t i = 0; i < ACCOUNTS; i++) {
+            uint64_t value = 0;
+            assert_int_equal(weft_u64map_get(&map, i, &value), WEFT_OK);
+            sum += value;
+        }
+        assert_int_equal(sum, (uint64_t)ACCOUNTS * BALANCE);
+        assert_int_equal(weft_u64map_close(&map), WEFT_OK);
+    }
+}
+
+static void spots_come_in_order(void **state) {
+    (void)state;
+    enum { MANY = 1000 };
+    static uint64_t hashes[MANY];
+    static weft_sharded_spot spots[MANY];
+    weft_guard guard;
+    open_accounts(256);
+    weft_guard_enter(&guard);
+    for (uint64_t i = 0; i < MANY; i++) {
+        hashes[i] = weft_key_of_u64(core(), i).hash;
+    }
+    weft_sharded_lock(core(), hashes, MANY, spots);
+    size_t locked = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        assert_true(i == 0 || spots[i].index >= spots[i - 1].index);
+        assert_int_equal(spots[i].index, hashes[spots[i].key] & 255);
+        assert_int_equal(spots[i].latch->held, 1);
+        locked += spots[i].first;
+    }
+    assert_true(locked > 200 && locked <= 256);
+    weft_sharded_unlock(core(), spots, MANY);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(spots[i].latch->held, 0);
+    }
+    weft_guard_leave(&guard);
+    assert_int_equal(weft_u64map_close(&map), WEFT_OK);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_stay),
+        cmocka_unit_test(spots_come_in_order),
+    };
+    return cmocka_run_group_tests_name("sharded", tests, NULL, NULL);
+}
