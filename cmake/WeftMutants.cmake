@@ -43,3 +43,8 @@ weft_mutant_of(16 src/map/bury.c bury_schedule_test "" 1000000) # gives a piece 
 weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what others look at
 weft_mutant(19 src/engine/lockfree.c LOCKFREE u64)   # copies slots that others still change
 weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same
+weft_mutant(35 src/engine/trie.c TRIE u64)   # writes slip into a leaf that has an heir
+weft_mutant(36 src/engine/trie.c TRIE u64)   # takes a leaf away into which a key may come
+weft_mutant(37 src/engine/trie.c TRIE bytes) # forgets the versions of keys that are gone
+weft_mutant(38 src/engine/list.c LIST bytes) # does not see that the key came and went
+weft_mutant(39 src/engine/list.c LIST u64)   # updates a node that is marked

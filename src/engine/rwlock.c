@@ -142,17 +142,6 @@ static bool rwlock_look(weft_core *core, const weft_key *key, uint64_t *cell) {
     return position.present;
 }
 
-/* Bytes shape: the write's version, greater than all that the key had; desired 0: a removal. */
-static void stamp(const weft_core *core, weft_position *position, uint64_t floor,
-                  uint64_t desired) {
-    if (core->shape == WEFT_SHAPE_BYTES) {
-        position->version = max_u64(floor, position->at_least) + 1;
-        if (desired != 0) {
-            weft_store_relaxed(&entry_of(desired)->version, position->version);
-        }
-    }
-}
-
 static int insert(weft_core *core, const weft_key *key, weft_position *position, uint64_t desired) {
     WEFT_ASSERT(!position->present);
     rwlock_table *table = table_of(core);
@@ -165,7 +154,7 @@ static int insert(weft_core *core, const weft_key *key, weft_position *position,
     if (fresh == NULL) {
         return WEFT_E_NOMEM;
     }
-    stamp(core, position, table->removed_version, desired);
+    weft_core_stamp(core, position, table->removed_version, desired);
     node **chain = &table->chains[key->hash & table->mask];
     *fresh = (node){*chain, key->hash, key->number, desired};
     *chain = fresh;
@@ -175,8 +164,7 @@ static int insert(weft_core *core, const weft_key *key, weft_position *position,
 }
 
 static void replace(weft_core *core, node *at, weft_position *position, uint64_t desired) {
-    bool bytes = core->shape == WEFT_SHAPE_BYTES;
-    stamp(core, position, bytes ? weft_load_relaxed(&entry_of(at->cell)->version) : 0, desired);
+    weft_core_stamp(core, position, weft_core_seen_version(core, position), desired);
     at->cell = desired;
 }
 
@@ -185,7 +173,7 @@ static void unlink_node(weft_core *core, node **link, weft_position *position) {
     rwlock_table *table = table_of(core);
     node *at = *link;
     if (core->shape == WEFT_SHAPE_BYTES) {
-        stamp(core, position, weft_load_relaxed(&entry_of(at->cell)->version), 0);
+        weft_core_stamp(core, position, weft_core_seen_version(core, position), 0);
         table->removed_version = max_u64(table->removed_version, position->version);
     }
     *link = at->next;
@@ -384,7 +372,7 @@ static void rwlock_dump(weft_core *core, void (*print)(void *ctx, const char *li
 const weft_engine weft_engine_rwlock = {
     .name = "rwlock",
     .id = WEFT_ENGINE_RWLOCK,
-    .caps = WEFT_CAP_SHRINK,
+    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE,
     .choose = "one thread at a time, tiny maps, or as the reference in tests",
     .do_not_choose = "several writers, many cores, or tail latency: growing is O(n) under the lock",
     .open = rwlock_open,
