@@ -259,8 +259,11 @@ static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     for (unsigned i = 0; (word & LEAF) != 0 && i < PAIRS; i++) {
         uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with the CAS of pairs */
         if (((first ^ key->hash) & HASH) == 0 && (first & USED) != 0) {
-            *cell = weft_load_acquire(&at->pairs[i].second); /* pairs with it, too */
-            return (first & GONE) == 0;
+            bool live = (first & GONE) == 0;
+            /* What was there last stays there. Pairs with the CAS of pairs, too. */
+            uint64_t seen = weft_load_acquire(&at->pairs[i].second);
+            *cell = live ? seen : *cell;
+            return live;
         }
     }
     return false;
