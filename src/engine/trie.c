@@ -4,7 +4,7 @@
  *
  * Design
  *   Branches of 64 or 16 children choose by the hash's low bits first. Leaves are cache lines of
- *   up to three keys with their cells: {hash, value}, or {hash, entry}. Lookups go down and
+ *   three or seven keys with their cells: {hash, value}, or {hash, entry}. Lookups go down and
  *   compare; they never wait, repeat or write. Nearly all writes are one compare and swap of a
  *   leaf's pair. What a leaf or branch cannot do in place is done by its heir: another leaf or
  *   branch, announced in the old one before anything in it is frozen, filled with what was frozen,
@@ -15,8 +15,8 @@
  *   | block | heir             | ---------> | (link) |  heir   | hash·flags cell| pair 0
  *   +--------------------------+            +--------+---------+----------------+
  *   | word 0 | word 1 | word 2 | …          | hash·flags  cell | hash·flags cell| 1, 2
- *   A word is 0, a branch or a leaf, and maybe frozen. A leaf is 64 bytes, or for keys that share
- *   all bits of their hashes a larger power of two.
+ *   A word is 0, a branch or a leaf, and maybe frozen. A leaf has 64 or 128 bytes, or, for keys
+ *   that share all bits of their hashes, a larger power of two.
  * Concurrency
  *   docs/design/trie.md has the protocol and the arguments. In one breath: a pair's hash is
  *   written once, and pairs are taken in order, so a key has one place in a leaf, over which all
@@ -39,7 +39,7 @@
 #include <stdio.h>
 
 /* Branches that begin at one of the low WIDE_BITS bits of the hash have 64 children, others 16. */
-enum { WIDE_BITS = 18, HASH_BITS = 64, PAIRS = 3, CROWD_MAX = 24, FLOORS = 64 };
+enum { WIDE_BITS = 18, HASH_BITS = 64, PAIRS = 3, PAIRS_MAX = 7, CROWD_MAX = 24, FLOORS = 64 };
 
 /* Of a word. Without BRANCH and LEAF: empty; above the flags is then a floor (bytes shape). */
 #define BRANCH ((uint64_t)1)
@@ -83,7 +83,9 @@ typedef struct branch {
 /* A branch that is to replace a full leaf, and where each of the leaf's keys goes. */
 typedef struct plan {
     uint64_t word;
-    leaf *targets[PAIRS];
+    leaf *targets[PAIRS_MAX];
+    int64_t leaves; /* that are different */
+    int64_t bytes;  /* of them and the branch */
 } plan;
 
 _Static_assert(sizeof(leaf) + PAIRS * sizeof(weft_pair) == WEFT_CACHE_LINE,
@@ -251,22 +253,38 @@ static void trie_find(weft_core *core, const weft_key *key, weft_position *posit
     position->cell = position->words[AT_CELL];
 }
 
+/* The pairs whose key is this one and there, as a set. Where it is nobody can predict, so there is
+ * no branch on it. */
+static WEFT_ALWAYS_INLINE unsigned match_pairs(leaf *at, uint64_t hash, unsigned from,
+                                               unsigned count) {
+    unsigned match = 0;
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < count; i++) {
+        /* Pairs with the CAS of pairs. */
+        uint64_t first = weft_load_acquire(&at->pairs[from + i].first);
+        match |= (unsigned)((first & (HASH | USED | GONE)) == ((hash & HASH) | USED)) << i;
+    }
+    return match << from;
+}
+
 static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     branch *root = root_of(core);
     uint64_t word = WEFT_UNLIKELY(root == NULL) ? 0 : descend(root, key->hash).word;
-    WEFT_ASSERT((word & BRANCH) == 0);
-    leaf *at = leaf_of(word);
-    for (unsigned i = 0; (word & LEAF) != 0 && i < PAIRS; i++) {
-        uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with the CAS of pairs */
-        if (((first ^ key->hash) & HASH) == 0 && (first & USED) != 0) {
-            bool live = (first & GONE) == 0;
-            /* What was there last stays there. Pairs with the CAS of pairs, too. */
-            uint64_t seen = weft_load_acquire(&at->pairs[i].second);
-            *cell = live ? seen : *cell;
-            return live;
-        }
+    WEFT_ASSERT((word & BRANCH) == 0 && ((word & LEAF) == 0 || crowd_of(word) <= 1));
+    if ((word & LEAF) == 0) {
+        return false;
     }
-    return false;
+    leaf *at = leaf_of(word);
+    unsigned match = match_pairs(at, key->hash, 0, PAIRS);
+    if (crowd_of(word) != 0) {
+        match |= match_pairs(at, key->hash, PAIRS, PAIRS_MAX - PAIRS);
+    }
+    if (match == 0) {
+        return false;
+    }
+    /* What was there last stays there. Pairs with the CAS of pairs. */
+    *cell = weft_load_acquire(&at->pairs[__builtin_ctz(match)].second);
+    return true;
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
@@ -331,10 +349,12 @@ static size_t branch_free(weft_core *core, branch *at) {
     return bytes;
 }
 
+static size_t leaf_free(weft_core *core, leaf *at);
+
 /* An heir that no other thread has seen, or can see any more. */
 static void heir_free(weft_core *core, uint64_t heir) {
     if ((heir & LEAF) != 0) {
-        weft_core_free(core, leaf_of(heir), leaf_bytes(crowd_of(heir)), WEFT_CACHE_LINE);
+        leaf_free(core, leaf_of(heir));
         return;
     }
     plan *p = (plan *)(uintptr_t)(heir & ADDRESS);
@@ -342,7 +362,7 @@ static void heir_free(weft_core *core, uint64_t heir) {
         branch *made = branch_of(p->word);
         for (unsigned i = 0; i < words_at(made->shift); i++) {
             if (made->words[i] != 0) {
-                weft_core_free(core, leaf_of(made->words[i]), leaf_bytes(0), WEFT_CACHE_LINE);
+                leaf_free(core, leaf_of(made->words[i]));
             }
         }
         weft_core_free(core, made, branch_bytes(made->shift), WEFT_CACHE_LINE);
@@ -451,6 +471,27 @@ static plan *plan_of(uint64_t heir) {
     return (plan *)(uintptr_t)(heir & ADDRESS);
 }
 
+/* The leaf for the key of pair i, and all others that the branch sends to the same place. */
+static bool plan_leaf(weft_core *core, plan *p, leaf *from, unsigned i) {
+    unsigned pairs = pairs_of(own_crowd(weft_load_relaxed(&from->heir)));
+    branch *root = branch_of(p->word);
+    unsigned where[PAIRS_MAX];
+    unsigned keys = 0;
+    for (unsigned k = 0; k < pairs; k++) {
+        /* Pairs with the CAS of pairs. */
+        where[k] = index_at(weft_load_acquire(&from->pairs[k].first), root->shift);
+        keys += where[k] == where[i];
+    }
+    uint64_t *word = &root->words[where[i]];
+    if (*word == 0) {
+        *word = leaf_new(core, keys > PAIRS, root->shift + bits_at(root->shift));
+        p->leaves++;
+        p->bytes += (int64_t)leaf_bytes(keys > PAIRS);
+    }
+    p->targets[i] = leaf_of(*word);
+    return *word != 0;
+}
+
 /* A branch for the keys of a full leaf, with empty leaves for them. All that decides where a key
  * goes is its hash, which is never written again. 0 without memory. */
 static uint64_t plan_new(weft_core *core, leaf *from, unsigned shift) {
@@ -463,27 +504,32 @@ static uint64_t plan_new(weft_core *core, leaf *from, unsigned shift) {
         weft_core_free(core, made, sizeof *made, WEFT_CACHE_LINE);
         return 0;
     }
-    made->word = (uintptr_t)root | BRANCH;
+    *made = (plan){.word = (uintptr_t)root | BRANCH, .bytes = (int64_t)branch_bytes(shift)};
     uint64_t heir = (uintptr_t)made | BRANCH;
-    for (unsigned i = 0; i < PAIRS; i++) {
-        /* Pairs with the CAS of pairs. */
-        uint64_t hash = weft_load_acquire(&from->pairs[i].first);
-        uint64_t *word = &root->words[index_at(hash, shift)];
-        if (*word == 0) {
-            *word = leaf_new(core, 0, shift + bits_at(shift));
-        }
-        if (*word == 0) {
+    for (unsigned i = 0; i < pairs_of(own_crowd(weft_load_relaxed(&from->heir))); i++) {
+        if (!plan_leaf(core, made, from, i)) {
             heir_free(core, heir);
             return 0;
         }
-        made->targets[i] = leaf_of(*word);
     }
     return heir;
 }
 
-/* What a leaf needs that an insert finds no room in, or finds frozen: a branch if it is full of
- * keys; a larger leaf if it is, and the hashes have no more bits; else a leaf without those that
- * are gone. Whatever is frozen in the end has room there. */
+/* How large a leaf becomes before it is a branch. Half of the schedules have small leaves only, so
+ * that few keys do what many do. */
+static unsigned crowd_most(const weft_core *core) {
+#if defined(WEFT_SCHED) && WEFT_SCHED
+    return core->hash_seed / 2 % 2;
+#else
+    (void)core;
+    return 1;
+#endif
+}
+
+/* What a leaf needs that an insert finds no room in, or finds frozen: a leaf without those that
+ * are gone; or a larger one, if it is full of keys; or a branch, if it is a large one. Whatever is
+ * frozen in the end has room there: until all is, pairs that were never used may be, and keys that
+ * are gone may come back. */
 static uint64_t heir_new(weft_core *core, const place *at) {
     WEFT_ASSERT((at->word & LEAF) != 0);
     leaf *from = leaf_of(at->word);
@@ -491,11 +537,12 @@ static uint64_t heir_new(weft_core *core, const place *at) {
     unsigned pairs = pairs_of(crowd);
     unsigned used;
     unsigned live = count_live(from, pairs, &used);
-    if (used < pairs) {
-        return leaf_new(core, crowd, at->shift); /* more may come before all is frozen */
+    if (used < pairs || (at->shift < HASH_BITS && 2 * live <= pairs)) {
+        return leaf_new(core, crowd, at->shift);
     }
-    if (crowd == 0 && at->shift < HASH_BITS) {
-        return live <= 1 ? leaf_new(core, 0, at->shift) : plan_new(core, from, at->shift);
+    if (at->shift < HASH_BITS) {
+        return crowd < crowd_most(core) ? leaf_new(core, crowd + 1, at->shift)
+                                        : plan_new(core, from, at->shift);
     }
     unsigned wanted = 0;
     while (wanted < CROWD_MAX && pairs_of(wanted) <= 2 * live) {
@@ -578,10 +625,7 @@ static void finish_leaf(weft_core *core, const place *at, uint64_t heir, uint64_
             tally_leaf(core, word, 1);
         }
     } else if (replace_leaf(core, at, plan_of(heir)->word)) {
-        const plan *p = plan_of(heir);
-        int64_t leaves = 1 + (p->targets[1] != p->targets[0]) +
-                         (p->targets[2] != p->targets[0] && p->targets[2] != p->targets[1]);
-        tally(core, leaves, (int64_t)branch_bytes(at->shift) + leaves * (int64_t)leaf_bytes(0));
+        tally(core, plan_of(heir)->leaves, plan_of(heir)->bytes);
     }
 }
 
@@ -621,7 +665,7 @@ static bool is_thin(branch *at, uint64_t *last) {
         if ((word & (LEAF | BRANCH)) == 0) {
             continue;
         }
-        if ((word & BRANCH) != 0 || crowd_of(word) != 0 || ++leaves > 1) {
+        if ((word & BRANCH) != 0 || crowd_of(word) > 1 || ++leaves > 1) {
             return false;
         }
         *last = word & ~FROZEN;
