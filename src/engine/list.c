@@ -112,21 +112,21 @@ static bool read_cell(const weft_core *core, node *at, uint64_t *cell) {
 
 /* ---- find ------------------------------------------------------------------------------------ */
 
-/* The key's node, and its cell; NULL if the key is absent. *version rises to those of removals in
- * nodes that are passed. */
-static node *find_node(const weft_core *core, uint64_t first, const weft_key *key, uint64_t *cell,
-                       uint64_t *version) {
+/* The key's node, with its cell in `out`; NULL if the key is absent. The version in `out` rises to
+ * those of removals in nodes that are passed. */
+static node *find_node(const weft_core *core, uint64_t first, const weft_key *key,
+                       weft_position *out) {
     for (node *at = node_of(first); at != NULL; at = node_of(next_of(at))) {
         if (at->hash != key->hash) {
             continue;
         }
-        bool there = read_cell(core, at, cell);
+        bool there = read_cell(core, at, &out->cell);
         if (core->shape == WEFT_SHAPE_U64) {
             return there ? at : NULL; /* nodes of the same key behind it are older, and marked */
         }
         if (!there) {
-            *version = max_u64(*version, *cell >> 1);
-        } else if (weft_entry_has_key(entry_of(*cell), key->bytes)) {
+            out->words[AT_VERSION] = max_u64(out->words[AT_VERSION], out->cell >> 1);
+        } else if (weft_entry_has_key(entry_of(out->cell), key->bytes)) {
             return at;
         }
     }
@@ -143,7 +143,7 @@ static void list_find(weft_core *core, const weft_key *key, weft_position *posit
     position->words[AT_FIRST] = first;
     position->words[AT_FLOOR] = floor;
     position->words[AT_VERSION] = floor;
-    node *found = find_node(core, first, key, &position->cell, &position->words[AT_VERSION]);
+    node *found = find_node(core, first, key, position);
     position->present = found != NULL;
     position->words[AT_NODE] = (uintptr_t)found;
 }
@@ -151,13 +151,13 @@ static void list_find(weft_core *core, const weft_key *key, weft_position *posit
 static bool list_look(weft_core *core, const weft_key *key, uint64_t *cell) {
     WEFT_ASSERT(core->table != NULL);
     bucket *at = bucket_of(core, key->hash);
-    uint64_t seen = 0;
-    uint64_t version = 0;
+    weft_position out;
+    out.words[AT_VERSION] = 0;
     if (at == NULL || /* pairs with insert */
-        find_node(core, weft_load_acquire(&at->first), key, &seen, &version) == NULL) {
+        find_node(core, weft_load_acquire(&at->first), key, &out) == NULL) {
         return false;
     }
-    *cell = seen;
+    *cell = out.cell;
     return true;
 }
 
@@ -270,10 +270,11 @@ static int node_swing(weft_core *core, weft_position *position, bool keep, uint6
     weft_core_stamp(core, position, weft_core_seen_version(core, position), desired);
     weft_pair was = {next_of(at), position->cell};
 #if WEFT_MUTANT == 39 /* changes a node that is marked */
-    while (keep || (was.first & MARK) == 0) {
+    bool any = keep;
 #else
-    while ((was.first & MARK) == 0) {
+    bool any = false;
 #endif
+    while (any || (was.first & MARK) == 0) {
         weft_pair becomes = {was.first, desired};
         if (!keep) {
             becomes.first |= MARK;
@@ -398,12 +399,12 @@ static void list_stats(weft_core *core, weft_map_stats *stats) {
 /* Is the key of this node in one of those behind it, too? */
 static bool is_repeated(const weft_core *core, node *at, uint64_t cell) {
     weft_key key = {.hash = at->hash};
-    uint64_t other;
-    uint64_t version = 0;
+    weft_position other;
+    other.words[AT_VERSION] = 0;
     if (core->shape == WEFT_SHAPE_BYTES) {
         key.bytes = weft_entry_key_bytes(entry_of(cell));
     }
-    return find_node(core, next_of(at), &key, &other, &version) != NULL;
+    return find_node(core, next_of(at), &key, &other) != NULL;
 }
 
 static const char *broken_invariant(const weft_core *core, array *buckets) {

@@ -192,7 +192,7 @@ static void descend_noting(const weft_core *core, uint64_t hash, place *to) {
     while (here != NULL) {
         to->at = &here->words[index_at(hash, to->shift)];
         to->shift += bits_at(to->shift);
-        to->word = weft_load_acquire(to->at); /* as descend's */
+        to->word = weft_load_acquire(to->at); /* likewise: pairs with the CASes of words */
         if ((to->word & FROZEN) != 0 || (to->word & BRANCH) == 0) {
             return;
         }
@@ -310,6 +310,7 @@ static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
 
 /* For a place that so many bits lead to. */
 static uint64_t leaf_new(weft_core *core, unsigned crowd, unsigned shift) {
+    WEFT_ASSERT(crowd < CROWD_MAX);
     leaf *made = weft_core_alloc(core, leaf_bytes(crowd), WEFT_CACHE_LINE);
     if (made == NULL) {
         return 0;
@@ -341,6 +342,7 @@ static branch *branch_new(weft_core *core, unsigned shift, uint64_t word) {
 
 /* A branch that nobody can reach, and its heir if that is not in place. */
 static size_t branch_free(weft_core *core, branch *at) {
+    WEFT_ASSERT(at->shift < HASH_BITS);
     size_t bytes = branch_bytes(at->shift);
     if (at->heir != 0 && (at->heir & SETTLED) == 0) {
         weft_core_free(core, branch_of(at->heir), bytes, WEFT_CACHE_LINE);
@@ -353,6 +355,7 @@ static size_t leaf_free(weft_core *core, leaf *at);
 
 /* An heir that no other thread has seen, or can see any more. */
 static void heir_free(weft_core *core, uint64_t heir) {
+    WEFT_ASSERT((heir & (LEAF | BRANCH)) != 0);
     if ((heir & LEAF) != 0) {
         leaf_free(core, leaf_of(heir));
         return;
@@ -372,6 +375,7 @@ static void heir_free(weft_core *core, uint64_t heir) {
 
 /* A leaf that nobody can reach, and its heir if that is not in place. */
 static size_t leaf_free(weft_core *core, leaf *at) {
+    WEFT_ASSERT(((uintptr_t)at & (WEFT_CACHE_LINE - 1)) == 0);
     uint64_t heir = at->heir;
     size_t bytes = leaf_bytes(own_crowd(heir));
     if ((heir & BRANCH) != 0 || ((heir & LEAF) != 0 && (heir & SETTLED) == 0)) {
@@ -402,6 +406,7 @@ static bool is_live(uint64_t first) {
 
 /* How many keys are in the leaf, and how many pairs were ever used. */
 static unsigned count_live(leaf *at, unsigned pairs, unsigned *used) {
+    WEFT_ASSERT(pairs >= PAIRS);
     unsigned live = 0;
     *used = 0;
     for (unsigned i = 0; i < pairs; i++) {
@@ -414,6 +419,7 @@ static unsigned count_live(leaf *at, unsigned pairs, unsigned *used) {
 
 /* Freeze a pair; with `dead_only`, not if it holds a key. False: it does. */
 static bool freeze_pair(weft_pair *at, bool dead_only) {
+    WEFT_ASSERT(weft_epoch_inside());
     for (;;) {
         weft_pair was = {weft_load_acquire(&at->first),   /* pairs with the CAS of pairs */
                          weft_load_acquire(&at->second)}; /* pairs with it, too */
@@ -477,6 +483,7 @@ static bool plan_leaf(weft_core *core, plan *p, leaf *from, unsigned i) {
     branch *root = branch_of(p->word);
     unsigned where[PAIRS_MAX];
     unsigned keys = 0;
+    WEFT_ASSERT(pairs <= PAIRS_MAX && i < pairs);
     for (unsigned k = 0; k < pairs; k++) {
         /* Pairs with the CAS of pairs. */
         where[k] = index_at(weft_load_acquire(&from->pairs[k].first), root->shift);
@@ -495,6 +502,7 @@ static bool plan_leaf(weft_core *core, plan *p, leaf *from, unsigned i) {
 /* A branch for the keys of a full leaf, with empty leaves for them. All that decides where a key
  * goes is its hash, which is never written again. 0 without memory. */
 static uint64_t plan_new(weft_core *core, leaf *from, unsigned shift) {
+    WEFT_ASSERT(shift < HASH_BITS && shift >= bits_at(0));
     plan *made = weft_core_alloc(core, sizeof *made, WEFT_CACHE_LINE);
     if (made == NULL) {
         return 0;
@@ -557,6 +565,7 @@ static bool has_heir(uint64_t heir) {
 
 /* The leaf's heir, announced: WEFT_OK. WEFT_MISMATCH: the leaf has been lifted · WEFT_E_NOMEM */
 static int announce_heir(weft_core *core, const place *at, uint64_t *heir) {
+    WEFT_ASSERT((at->word & (LEAF | FROZEN)) == LEAF);
     leaf *from = leaf_of(at->word);
     *heir = weft_load_acquire(&from->heir); /* pairs with the CAS below */
     if (has_heir(*heir)) {
@@ -597,6 +606,7 @@ static weft_pair *target_of(leaf *from, uint64_t heir, unsigned i, unsigned befo
  * do the same; a pair of the heir that is filled is never zero again, so who is late does
  * nothing. Needs no memory. */
 static void finish_leaf(weft_core *core, const place *at, uint64_t heir, uint64_t hash) {
+    WEFT_ASSERT(has_heir(heir));
     leaf *from = leaf_of(at->word);
     unsigned pairs = pairs_of(crowd_of(at->word));
     unsigned live = 0;
@@ -632,6 +642,7 @@ static void finish_leaf(weft_core *core, const place *at, uint64_t heir, uint64_
 /* If no key is in the leaf, freeze it as it is. Pairs that hold a key are left alone, so nobody
  * needs memory on account of this but an insert. */
 static bool freeze_dead(leaf *at, unsigned pairs) {
+    WEFT_ASSERT(weft_epoch_inside());
     unsigned used;
     if (count_live(at, pairs, &used) != 0) {
         return false;
@@ -658,6 +669,7 @@ static bool prune_leaf(weft_core *core, const place *at, uint64_t hash) {
 
 /* Could a branch be replaced by nothing, or by a leaf? *last: the leaf's word, or an empty one. */
 static bool is_thin(branch *at, uint64_t *last) {
+    WEFT_ASSERT(at->shift != 0);
     unsigned leaves = 0;
     *last = 0;
     for (unsigned i = 0; i < words_at(at->shift); i++) {
@@ -734,6 +746,7 @@ static void finish_branch(weft_core *core, const place *at, uint64_t hash) {
 
 /* Where a removal has left a branch thin, take it away, and then the one above it. */
 static void prune_branches(weft_core *core, uint64_t hash) {
+    WEFT_ASSERT(!core->grow_only);
     place at;
     uint64_t last;
     for (;;) {
@@ -760,6 +773,7 @@ static void prune_branches(weft_core *core, uint64_t hash) {
  * the matter, from above. WEFT_MISMATCH · WEFT_E_NOMEM, only if the leaf needs an heir: it holds no
  * key that is frozen, so only an insert may need one. */
 static int make_way(weft_core *core, uint64_t hash, uint64_t word) {
+    WEFT_ASSERT(weft_epoch_inside() && root_of(core) != NULL);
     place at;
     descend_noting(core, hash, &at);
     if ((at.word & FROZEN) != 0) {
@@ -963,6 +977,7 @@ static size_t close_leaf(weft_core *core, uint64_t word,
  * bits. */
 static bool close_branch(weft_core *core, branch *at, size_t *budget,
                          void (*drop)(weft_core *core, uint64_t cell)) {
+    WEFT_ASSERT(at->shift < HASH_BITS && drop != NULL);
     for (unsigned i = 0; i < words_at(at->shift); i++) {
         uint64_t word = at->words[i];
         if ((word & LEAF) != 0) {
@@ -1072,6 +1087,7 @@ static void survey_leaf(survey *s, uint64_t word, uint64_t prefix, unsigned bits
 }
 
 static void survey_branch(survey *s, const branch *at, uint64_t prefix, unsigned shift) {
+    WEFT_ASSERT(s->core != NULL);
     if (at->shift != shift) {
         s->broken = "T4 a branch goes on where the one above it ends";
         return;

@@ -79,7 +79,7 @@ static progress_trace trace;
 
 static void print_help(void) {
     printf("usage: progress_test [OPTION...]\n"
-           "  --engine NAME     lockfree, rwlock, trie or list; else lockfree, and a little of rwlock\n"
+           "  --engine NAME     lockfree, rwlock, trie, list; else lockfree, some of rwlock\n"
            "  --shape NAME      bytes or u64; else both\n"
            "  --op NAME         one operation; --list prints their names\n"
            "  --every N         stop after every Nth instruction\n"
