@@ -174,13 +174,22 @@ static branch *root_of(const weft_core *core) {
 
 /* ---- going down ------------------------------------------------------------------------------ */
 
-/* To a leaf, or where nothing is. Only with a root. */
+/* One branch down; true if there is another. */
+static WEFT_ALWAYS_INLINE bool go_down(place *to, uint64_t hash, unsigned shift) {
+    to->at = &branch_of(to->word)->words[index_at(hash, shift)];
+    to->shift = shift + bits_at(shift);
+    to->word = weft_load_acquire(to->at); /* what is behind it; pairs with the CASes of words */
+    return (to->word & BRANCH) != 0;
+}
+
+/* To a leaf, or where nothing is. Only with a root. The wide branches are written out: then the
+ * compiler knows their widths. */
 static WEFT_ALWAYS_INLINE place descend(branch *root, uint64_t hash) {
     place to = {.word = (uintptr_t)root | BRANCH};
-    while ((to.word & BRANCH) != 0) {
-        to.at = &branch_of(to.word)->words[index_at(hash, to.shift)];
-        to.shift += bits_at(to.shift);
-        to.word = weft_load_acquire(to.at); /* what is behind it; pairs with the CASes of words */
+    _Static_assert(WIDE_BITS == 18, "there are three wide branches");
+    if (go_down(&to, hash, 0) && go_down(&to, hash, 6) && go_down(&to, hash, 12)) {
+        while (go_down(&to, hash, to.shift)) {
+        }
     }
     return to;
 }
@@ -279,12 +288,13 @@ static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     if (crowd_of(word) != 0) {
         match |= match_pairs(at, key->hash, PAIRS, PAIRS_MAX - PAIRS);
     }
-    if (match == 0) {
-        return false;
-    }
+    uint64_t found = (uint64_t)0 - (uint64_t)(match != 0);
+    WEFT_HIDE(found); /* whether it is there cannot be predicted either */
+    int i = __builtin_ctz(match | 1u << (PAIRS_MAX + 1)) & PAIRS_MAX; /* 0 if there is none */
     /* What was there last stays there. Pairs with the CAS of pairs. */
-    *cell = weft_load_acquire(&at->pairs[__builtin_ctz(match)].second);
-    return true;
+    uint64_t seen = weft_load_acquire(&at->pairs[i].second);
+    *cell = (seen & found) | (*cell & ~found);
+    return match != 0;
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
