@@ -4,8 +4,8 @@
 # tables: engine lockfree, again with the others at work at once, again with a map that they clear;
 # trie and list; and rwlock, which waits by design.
 #   scripts/progress.sh [OPTION...]     options for all runs: --help of the program says which
-# The exit code is 1 if a thread of lockfree was blocked, or an answer of any was wrong. It takes a
-# quarter of an hour, most of it rwlock.
+# The exit code is 1 if one of the others was blocked by a thread of lockfree, trie or list, or an
+# answer of any was wrong. It takes a quarter of an hour, most of it rwlock.
 set -u
 cd "$(dirname "$0")/.." || exit 3
 
