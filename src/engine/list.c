@@ -103,10 +103,10 @@ static bool read_cell(const weft_core *core, node *at, uint64_t *cell) {
     if (core->shape == WEFT_SHAPE_U64) {
         bool marked = (next_of(at) & MARK) != 0;
         /* The mark comes with the value that the key had last. Pairs with the CAS of pairs. */
-        *cell = weft_load_acquire(&at->pair.second);
+        *cell = weft_load_second_acquire(&at->pair);
         return !marked;
     }
-    *cell = weft_load_acquire(&at->pair.second); /* the entry; pairs with the CAS of pairs */
+    *cell = weft_load_second_acquire(&at->pair); /* the entry; pairs with the CAS of pairs */
     return (*cell & CELL_GONE) == 0;
 }
 
@@ -248,7 +248,7 @@ static void tidy(weft_core *core, bucket *bucket_at) {
         }
         if (core->shape == WEFT_SHAPE_BYTES) {
             /* Acquire: the version, which came with the mark. Pairs with the CAS of the pair. */
-            raise_floor(bucket_at, weft_load_acquire(&at->pair.second) >> 1);
+            raise_floor(bucket_at, weft_load_second_acquire(&at->pair) >> 1);
         }
         uint64_t expected = here;
         /* Fails if the node before it has been marked too, or another one came to the front. */
@@ -287,7 +287,7 @@ static int node_swing(weft_core *core, weft_position *position, bool keep, uint6
             }
             return WEFT_OK;
         }
-        if (weft_load_acquire(&at->pair.second) != was.second) { /* pairs with the CAS above */
+        if (weft_load_second_acquire(&at->pair) != was.second) { /* pairs with the CAS above */
             break;
         }
         was.first = next_of(at);

@@ -30,8 +30,9 @@
  *   one for each part of the root is written by few.
  * Credits
  *   P. Bagwell, Ideal hash trees (2001); A. Prokopec and others, Concurrent tries with efficient
- *   non-blocking snapshots (2012), for lock-free tries; M. Knyszek's HashTrieMap of Go 1.24,
- *   behind sync.Map, for a trie as the one general map; M. Pagh and others' cache-line buckets.
+ *   non-blocking snapshots (2012), for tries without locks; HashTrieMap of Go 1.24, behind
+ *   sync.Map, and rmind's thmap, for a trie with a wide root as the one general map. Leaves of a
+ *   cache line are engine lockfree's buckets.
  */
 #include "base/assert.h"
 #include "base/atomic.h"
@@ -227,7 +228,7 @@ static bool search_leaf(const weft_core *core, uint64_t word, const weft_key *ke
         if ((first & USED) != 0 && ((first ^ key->hash) & HASH) != 0) {
             continue;
         }
-        uint64_t cell = weft_load_acquire(&at->pairs[i].second); /* pairs with it, too */
+        uint64_t cell = weft_load_second_acquire(&at->pairs[i]); /* pairs with it, too */
         bool match = (first & USED) != 0;
         bool present = match && (core->shape == WEFT_SHAPE_U64 ? (first & GONE) == 0
                                                                : cell_has_key(cell, key));
@@ -292,7 +293,7 @@ static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     WEFT_HIDE(found); /* whether it is there cannot be predicted either */
     int i = __builtin_ctz(match | 1u << (PAIRS_MAX + 1)) & PAIRS_MAX; /* 0 if there is none */
     /* What was there last stays there. Pairs with the CAS of pairs. */
-    uint64_t seen = weft_load_acquire(&at->pairs[i].second);
+    uint64_t seen = weft_load_second_acquire(&at->pairs[i]);
     *cell = (seen & found) | (*cell & ~found);
     return match != 0;
 }
@@ -306,7 +307,7 @@ static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
     for (unsigned i = 0; i < pairs; i++) {
         uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with the CAS of pairs */
         if (((first ^ key->hash) & HASH) == 0 && (first & USED) != 0) {
-            uint64_t seen = weft_load_acquire(&at->pairs[i].second); /* pairs with it, too */
+            uint64_t seen = weft_load_second_acquire(&at->pairs[i]); /* pairs with it, too */
             if (cell_has_key(seen, key)) {
                 *cell = seen;
                 return true;
@@ -431,9 +432,9 @@ static unsigned count_live(leaf *at, unsigned pairs, unsigned *used) {
 static bool freeze_pair(weft_pair *at, bool dead_only) {
     WEFT_ASSERT(weft_epoch_inside());
     for (;;) {
-        weft_pair was = {weft_load_acquire(&at->first),   /* pairs with the CAS of pairs */
-                         weft_load_acquire(&at->second)}; /* pairs with it, too */
-        if (dead_only && is_live(was.first)) { /* though another one may have frozen it */
+        weft_pair was = {weft_load_acquire(&at->first), /* pairs with the CAS of pairs */
+                         weft_load_second_acquire(at)}; /* pairs with it, too */
+        if (dead_only && is_live(was.first)) {          /* though another one may have frozen it */
             return false;
         }
         if ((was.first & STIFF) != 0) {
@@ -456,7 +457,7 @@ static uint64_t raise_floor(const weft_core *core, leaf *at, unsigned pairs, uin
     pairs = 0;
 #endif
     for (unsigned i = 0; i < pairs; i++) {
-        uint64_t cell = weft_load_acquire(&at->pairs[i].second); /* pairs with the CAS of pairs */
+        uint64_t cell = weft_load_second_acquire(&at->pairs[i]); /* pairs with the CAS of pairs */
         version = max_u64(version, (cell & CELL_GONE) != 0 ? cell >> 1 : 0);
     }
     uint64_t *floor_at = floor_of(core, hash);
@@ -629,7 +630,7 @@ static void finish_leaf(weft_core *core, const place *at, uint64_t heir, uint64_
     }
     for (unsigned i = 0; i < pairs; i++) {
         weft_pair was = {weft_load_acquire(&from->pairs[i].first),   /* pairs with the CAS of */
-                         weft_load_acquire(&from->pairs[i].second)}; /* pairs, that froze it */
+                         weft_load_second_acquire(&from->pairs[i])}; /* pairs, that froze it */
         if (is_live(was.first)) {
             weft_pair *to = target_of(from, heir, i, live++);
             (void)weft_cas_pair_seq_cst(to, (weft_pair){0, 0},
@@ -912,7 +913,7 @@ static void emit_leaf(weft_core *core, weft_step *step, uint64_t word, uint64_t 
     leaf *at = leaf_of(word);
     for (unsigned i = pairs_of(crowd_of(word)); i-- > 0;) {
         uint64_t first = weft_load_acquire(&at->pairs[i].first); /* pairs with the CAS of pairs */
-        uint64_t cell = weft_load_acquire(&at->pairs[i].second); /* pairs with it, too */
+        uint64_t cell = weft_load_second_acquire(&at->pairs[i]); /* pairs with it, too */
         bool numbers = core->shape == WEFT_SHAPE_U64;
         if (!is_live(first) || (!numbers && (cell & CELL_GONE) != 0)) {
             continue;
