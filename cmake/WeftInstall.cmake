@@ -20,7 +20,7 @@ if(TARGET weft-tool)
         install(FILES "${description}" DESTINATION "${CMAKE_INSTALL_DATADIR}/weft/${folder}")
     endforeach()
     install(TARGETS weft-peer RUNTIME DESTINATION ${peers_folder})
-    install(FILES "${CMAKE_BINARY_DIR}/peers/weft-rwlock" DESTINATION ${peers_folder}) # a link
+    install(FILES ${weft_peer_links} DESTINATION ${peers_folder})
 endif()
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/weft)

@@ -54,3 +54,8 @@ weft_mutant(46 src/engine/hybrid.c HYBRID u64)   # tells the value of a key prom
 weft_mutant(47 src/engine/hybrid.c HYBRID u64)   # loses updates of a key on its way out
 weft_mutant(48 src/engine/hybrid.c HYBRID u64)   # leaves a key in both tiers
 weft_mutant(49 src/engine/hybrid.c HYBRID bytes) # writes into the table beside a hot key
+weft_mutant(35 src/engine/trie.c TRIE u64)   # writes slip into a leaf that has an heir
+weft_mutant(36 src/engine/trie.c TRIE u64)   # takes a leaf away into which a key may come
+weft_mutant(37 src/engine/trie.c TRIE bytes) # forgets the versions of keys that are gone
+weft_mutant(38 src/engine/list.c LIST bytes) # does not see that the key came and went
+weft_mutant(39 src/engine/list.c LIST u64)   # updates a node that is marked

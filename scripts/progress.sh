@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 # Stops a thread after every machine instruction of every operation (tests/progress), and prints the
 # tables: engine lockfree, again with the others at work at once, again with a map that they clear;
-# and rwlock, which waits by design.
+# trie and list; and rwlock, which waits by design.
 #   scripts/progress.sh [OPTION...]     options for all runs: --help of the program says which
-# The exit code is 1 if a thread of lockfree was blocked, or an answer of any was wrong. It takes a
-# quarter of an hour, most of it rwlock.
+# The exit code is 1 if one of the others was blocked by a thread of lockfree, trie or list, or an
+# answer of any was wrong. It takes a quarter of an hour, most of it rwlock.
 set -u
 cd "$(dirname "$0")/.." || exit 3
 
@@ -29,5 +29,7 @@ run() {
 run --engine lockfree "$@"
 run --engine lockfree --together "$@"
 run --engine lockfree --together --clear "$@"
+run --engine trie "$@"
+run --engine list "$@"
 run --engine rwlock "$@"
 exit $worst

@@ -11,15 +11,6 @@
 
 #include "base/platform.h"
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WEFT_THREAD_SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define WEFT_THREAD_SANITIZER 1
-#endif
-
 #if defined(WEFT_THREAD_SANITIZER) || (defined(WEFT_SCHED) && WEFT_SCHED) || !defined(__linux__)
 #define WEFT_BARRIER_ASYMMETRIC 0
 #else

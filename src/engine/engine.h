@@ -108,8 +108,9 @@ typedef struct weft_image_cell {
 
 typedef enum weft_engine_cap {
     WEFT_CAP_LOCK_FREE = 1, /* no operation waits for another thread */
-    WEFT_CAP_SHRINK = 2,
-    WEFT_CAP_THREADS = 4, /* several threads may use a map at the same time */
+    WEFT_CAP_SHRINK = 2,    /* memory follows the number of entries down */
+    WEFT_CAP_RESIZE = 4,    /* there is one table, which becomes larger and smaller as a whole */
+    WEFT_CAP_THREADS = 8,   /* several threads may use a map at the same time */
 } weft_engine_cap;
 
 typedef struct weft_engine {
@@ -141,6 +142,9 @@ typedef struct weft_engine {
     /* NULL, or: what find kept under position->hold is let go, as no swing follows. After a swing,
      * whatever its status, nothing is kept. */
     void (*let_go)(weft_core *core, weft_position *position);
+
+    /* May be NULL. Frees what was retired with weft_core_retire_own; returns its bytes. */
+    size_t (*release)(weft_core *core, uint64_t link);
 
     /* May be NULL. Begin to bring what find will read into the cache: the table's part; and later,
      * with `entry`, what the table's part leads to. */
@@ -211,6 +215,11 @@ void *weft_core_alloc_table(weft_core *core, size_t size, bool in_order);
 void weft_core_free_table(weft_core *core, void *memory, size_t size);
 void weft_core_retire_block(weft_core *core, weft_block *block);
 
+/* What has no room for a block: `link` is the address of a word of it, and WEFT_LINK_MARK if the
+ * engine wants to tell two kinds apart. After the grace period the engine's `release` gets it. */
+enum { WEFT_LINK_MARK = 4 };
+void weft_core_retire_own(weft_core *core, uint64_t link, size_t bytes);
+
 /* In how many pieces a table's memory is given back, all of a size but the last. One, if the
  * allocator has alloc_zeroed. */
 uint64_t weft_core_table_pieces(const weft_core *core, size_t size);
@@ -256,6 +265,27 @@ static inline weft_core_stripe *weft_core_stripe_of(weft_core *core, uint32_t nu
 
 static inline weft_core_stripe *weft_core_my_stripe(weft_core *core, bool *own) {
     return weft_core_stripe_of(core, weft_epoch_thread_number(), own);
+}
+
+/* Bytes shape: gives a write its version, greater than `floor`, which no version of the key was
+ * above; the entry that is put there has it before it can be seen. 0 for a removal. */
+static inline void weft_core_stamp(const weft_core *core, weft_position *position, uint64_t floor,
+                                   uint64_t entry) {
+    if (core->shape == WEFT_SHAPE_BYTES) {
+        position->version = (floor > position->at_least ? floor : position->at_least) + 1;
+        if (entry != 0) {
+            weft_store_relaxed(&((weft_entry *)(uintptr_t)entry)->version, position->version);
+        }
+    }
+}
+
+/* Bytes shape: the version of the entry that find saw; if it has been retired since, another
+ * number, and the swing will fail. */
+static inline uint64_t weft_core_seen_version(const weft_core *core,
+                                              const weft_position *position) {
+    return core->shape == WEFT_SHAPE_U64
+               ? 0
+               : weft_load_relaxed(&((const weft_entry *)(uintptr_t)position->cell)->version);
 }
 
 /* Change two counters of a stripe. */

@@ -15,6 +15,7 @@ enum {
      * costs as much, the others 5. (AMD EPYC, Linux 6.18; 2 MiB of small pages: 150.) */
     TABLE_PIECE = 256 * 1024,
     LINK_BLOCK = 1, /* tag of a retired block; entries have none */
+    LINK_OWN = 2,   /* tag of what the engine frees itself */
 };
 
 /* ---- memory for engines ---------------------------------------------------------------------- */
@@ -69,6 +70,11 @@ void weft_core_retire_block(weft_core *core, weft_block *block) {
     weft_limbo_retire(&core->limbo, (uintptr_t)&block->link | LINK_BLOCK, block->bytes);
 }
 
+void weft_core_retire_own(weft_core *core, uint64_t link, size_t bytes) {
+    WEFT_ASSERT(core->engine->release != NULL);
+    weft_limbo_retire(&core->limbo, link | LINK_OWN, bytes);
+}
+
 void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason) {
     /* Only the one thread that unlinked the entry writes here; readers look at the other bits. */
     uint32_t word = weft_load_relaxed(&entry->key_size_and_flags);
@@ -96,6 +102,9 @@ static weft_era *era_of(weft_core *core) {
 
 static size_t release_retired(void *ctx, uint64_t link) {
     weft_core *core = ctx;
+    if ((link & LINK_OWN) != 0) {
+        return core->engine->release(core, link & ~(uint64_t)LINK_OWN);
+    }
     void *address = (void *)(uintptr_t)(link & ~(uint64_t)7);
     if ((link & LINK_BLOCK) != 0) {
         weft_block *block = WEFT_CONTAINER(address, weft_block, link);

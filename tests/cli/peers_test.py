@@ -151,7 +151,8 @@ class Peers(unittest.TestCase):
         return {i: path for i, path in self.built.items() if not i.endswith("-empty")}
 
     def test_needed_peers_are_built(self):
-        for name in ("weft-lockfree", "weft-rwlock", "c-empty", "c-mutex"):
+        for name in ("weft-lockfree", "weft-rwlock", "weft-trie", "weft-list", "c-empty",
+                     "c-mutex"):
             self.assertIn(name, self.built)
 
     def test_hello_is_as_described(self):
@@ -261,7 +262,7 @@ class Peers(unittest.TestCase):
 
     def test_map_chooses_the_engine(self):
         data = self.write(trace(0, *small_trace(0, [GET])))
-        for engine in ("lockfree", "rwlock", "nothing"):
+        for engine in ("lockfree", "rwlock", "trie", "list", "nothing"):
             done = subprocess.run([self.built["weft-lockfree"], "--map", engine, "--trace", data],
                                   input=b"hello\n", stdout=subprocess.PIPE, check=False)
             line = json.loads(done.stdout)

@@ -89,6 +89,10 @@ static inline const weft_engine *contract_card_of(void **state) {
     return weft_engine_of(contract_engine_of(state));
 }
 
+static inline bool contract_can(void **state, weft_engine_cap cap) {
+    return (contract_card_of(state)->caps & (uint32_t)cap) != 0;
+}
+
 /* ---- maps ------------------------------------------------------------------------------------ */
 
 /* Options for this engine, to be changed before contract_open_with. */

@@ -49,6 +49,7 @@ typedef struct weft_history_event {
     uint64_t expected;
     int status; /* WEFT_E_NOMEM, WEFT_E_BUSY, WEFT_E_UNSUPPORTED: it must have changed nothing */
     uint64_t result;
+    uint64_t version; /* of what a GET saw, where there are versions; else 0 */
     weft_history_value image[WEFT_HISTORY_KEYS_MAX];
     uint64_t call; /* moments of the history's clock */
     uint64_t back;

@@ -369,6 +369,7 @@ static void run_thread(void *ctx) {
         event->expected = op->expected;
         uint64_t result = 0;
         int status = weft_subject_do(&runner->subject, event, &result);
+        event->version = kind == WEFT_HISTORY_GET ? runner->subject.version : 0;
         weft_history_return(&runner->history, event, status, result);
     }
 }
@@ -397,14 +398,35 @@ static void count_walk(void *ctx, unsigned key, uint64_t value) {
     ++*(size_t *)ctx;
 }
 
+/* Guarantee D, as far as reads tell: what a later one sees is not older; `end` are the last. */
+static bool versions_rise(const weft_program_runner *runner, const uint64_t *end) {
+    const weft_history *history = &runner->history;
+    for (uint64_t i = 0; i < history->count && !runner->program->clears; i++) {
+        const weft_history_event *earlier = &history->events[i];
+        if (end[earlier->key] != 0 && earlier->version > end[earlier->key]) {
+            return false;
+        }
+        for (uint64_t k = 0; k < history->count; k++) {
+            const weft_history_event *later = &history->events[k];
+            if (earlier->key == later->key && earlier->back < later->call && later->version != 0 &&
+                earlier->version > later->version) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* The map at rest: sound, and holding what some order of the operations leaves. */
 static const char *judge(weft_program_runner *runner) {
     weft_history_value end[WEFT_HISTORY_KEYS_MAX] = {{0}};
+    uint64_t versions[WEFT_HISTORY_KEYS_MAX] = {0};
     size_t present = 0;
     for (unsigned key = 0; key < runner->program->keys; key++) {
         weft_history_event get = {.op = WEFT_HISTORY_GET, .key = key};
         end[key].present = weft_subject_do(&runner->subject, &get, &end[key].value) == WEFT_OK;
         present += end[key].present;
+        versions[key] = runner->subject.version;
     }
     size_t walked = 0;
     (void)weft_subject_walk(&runner->subject, count_walk, &walked);
@@ -413,6 +435,9 @@ static const char *judge(weft_program_runner *runner) {
     }
     if (!runner->program->clears && walked != present + runner->program->background) {
         return "a walk at rest does not find what get finds";
+    }
+    if (!versions_rise(runner, versions)) {
+        return "a version is less than one before it";
     }
     char why[200] = "";
     if (weft_subject_check(&runner->subject, why, sizeof why) != WEFT_OK) {

@@ -113,9 +113,12 @@ static int do_bytes(weft_subject *subject, const weft_history_event *event, uint
     weft_bytes expected = weft_bytes_of(&event->expected, sizeof event->expected);
     weft_buffer out = {.data = result, .capacity = sizeof *result};
     switch (event->op) {
-    case WEFT_HISTORY_GET:
-        return takes_other_call(event) ? get_bytes_of_many(map, key, &out)
-                                       : weft_map_get(map, key, &out);
+    case WEFT_HISTORY_GET: {
+        int status = takes_other_call(event) ? get_bytes_of_many(map, key, &out)
+                                             : weft_map_get(map, key, &out);
+        subject->version = status == WEFT_OK ? out.version : 0;
+        return status;
+    }
     case WEFT_HISTORY_CONTAINS:
         return takes_other_call(event) ? get_bytes(map, key, &out) : weft_map_contains(map, key);
     case WEFT_HISTORY_PUT:

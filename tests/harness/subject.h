@@ -24,6 +24,7 @@ typedef struct weft_subject {
     weft_subject_options options;
     weft_map bytes;
     weft_u64map numbers;
+    uint64_t version; /* told by the last GET, bytes shape; 0 if it found nothing */
 } weft_subject;
 
 int weft_subject_open(weft_subject *subject, const weft_subject_options *options);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "progress/operations.h"
 
+#include "engine/engine.h"
 #include "progress/memory.h"
 #include <string.h>
 
@@ -171,7 +172,10 @@ bool progress_operation_fits(const progress_operation *operation, weft_engine_id
     bool default_only = (operation->state == PROGRESS_UNUSED || operation->state == PROGRESS_LEFT ||
                          operation->state == PROGRESS_PICTURED || operation->run == run_snapshot) &&
                         engine != WEFT_ENGINE_LOCKFREE;
-    return !default_only && (!operation->bytes_only || shape == WEFT_SUBJECT_BYTES);
+    bool resizes = operation->state == PROGRESS_BRIM || operation->state == PROGRESS_GROWING ||
+                   operation->state == PROGRESS_SPARSE || operation->state == PROGRESS_SHRINKING;
+    bool can = !resizes || (weft_engine_of(engine)->caps & WEFT_CAP_RESIZE) != 0;
+    return can && !default_only && (!operation->bytes_only || shape == WEFT_SUBJECT_BYTES);
 }
 
 /* ---- preparing ---- */

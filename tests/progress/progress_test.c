@@ -32,6 +32,8 @@ static const struct {
 } engines[] = {
     {"lockfree", WEFT_ENGINE_LOCKFREE, DEADLINE_MS, true},
     {"rwlock", WEFT_ENGINE_RWLOCK, 10, false},
+    {"trie", WEFT_ENGINE_TRIE, DEADLINE_MS, true},
+    {"list", WEFT_ENGINE_LIST, DEADLINE_MS, true},
 };
 
 static const char *const shapes[] = {[WEFT_SUBJECT_BYTES] = "bytes", [WEFT_SUBJECT_U64] = "u64"};
@@ -77,7 +79,7 @@ static progress_trace trace;
 
 static void print_help(void) {
     printf("usage: progress_test [OPTION...]\n"
-           "  --engine NAME     lockfree or rwlock; else lockfree, and a little of rwlock\n"
+           "  --engine NAME     lockfree, rwlock, trie, list; else lockfree, some of rwlock\n"
            "  --shape NAME      bytes or u64; else both\n"
            "  --op NAME         one operation; --list prints their names\n"
            "  --every N         stop after every Nth instruction\n"
@@ -118,7 +120,7 @@ static int engine_named(const char *name) {
             return i;
         }
     }
-    refuse("there is no engine '%s': lockfree, rwlock", name);
+    refuse("there is no engine '%s': lockfree, rwlock, trie, list", name);
 }
 
 static int shape_named(const char *name) {
