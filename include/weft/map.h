@@ -157,6 +157,14 @@ typedef enum weft_reason {
  * [F] */
 typedef void (*weft_destructor)(void *ctx, weft_bytes key, weft_bytes value, weft_reason reason);
 
+/* Engine twotier: when the dirty tier becomes the read tier, and how. */
+typedef struct weft_twotier_options {
+    /* At so many misses for each key of the dirty tier; 0 is 1, the rule of Go's sync.Map. */
+    uint32_t promote_after;
+    bool adaptive;    /* the engine finds promote_after by what misses and rebuilds cost */
+    bool incremental; /* no call of a reader or writer takes O(n) steps; removed keys are let go */
+} weft_twotier_options;
+
 typedef struct weft_map_options {
     size_t size;                /* sizeof(weft_map_options) */
     weft_engine_id engine;      /* 0: AUTO */
@@ -172,6 +180,7 @@ typedef struct weft_map_options {
     uint64_t (*hash)(void *ctx, weft_bytes key,
                      uint64_t seed); /* NULL: keyed XXH3; result is mixed again */
     void *hash_ctx;
+    weft_twotier_options twotier; /* other engines ignore it */
 } weft_map_options;
 
 /* What a compute callback decides. */
@@ -252,6 +261,22 @@ typedef struct weft_map_iter {
     uint64_t words[6];
 } weft_map_iter;
 
+/* Engine twotier. In incremental mode there is a pair of tiers for each part of the hash space: sums
+ * over all of them. */
+typedef struct weft_tier_stats {
+    uint64_t read_entries;   /* keys in the read tier, removed ones included */
+    uint64_t dirty_entries;  /* keys in the dirty tier, likewise */
+    uint64_t misses;         /* lookups since the last promotion that had to take the lock */
+    uint64_t amended;        /* 1: dirty has keys that read lacks; incremental: so many parts */
+    uint64_t threshold;      /* misses at which dirty would be promoted; 0 if not amended */
+    uint64_t promotions;     /* dirty tiers that have become the read tier */
+    uint64_t rebuilds;       /* dirty tiers made from the read tier */
+    uint64_t copied_entries; /* by these */
+    uint64_t expunged;       /* removed keys that are in the read tier alone, now */
+    uint64_t removed;        /* keys that are held though they were removed, expunged ones not
+                                included; exact while no write runs */
+} weft_tier_stats;
+
 typedef struct weft_map_stats {
     const char *engine;
     uint64_t entries;           /* as weft_map_len */
@@ -270,7 +295,8 @@ typedef struct weft_map_stats {
     uint64_t retries;           /* writes that lost a race and tried again */
     uint64_t pending_bytes;     /* retired by this map and not yet freed, old tables included */
     uint64_t pending_objects;
-    uint64_t snapshots; /* that are not released, of this era */
+    uint64_t snapshots;    /* that are not released, of this era */
+    weft_tier_stats tiers; /* engine twotier; 0 elsewhere */
 } weft_map_stats;
 
 WEFT_BEGIN_DECLS

@@ -106,6 +106,7 @@ typedef struct weft_image_cell {
 typedef enum weft_engine_cap {
     WEFT_CAP_LOCK_FREE = 1, /* no operation waits for another thread */
     WEFT_CAP_SHRINK = 2,
+    WEFT_CAP_KEEPS_REMOVED = 4, /* removed keys take memory until maintain, or some other call */
 } weft_engine_cap;
 
 typedef struct weft_engine {
