@@ -43,3 +43,8 @@ weft_mutant_of(16 src/map/bury.c bury_schedule_test "" 1000000) # gives a piece 
 weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what others look at
 weft_mutant(19 src/engine/lockfree.c LOCKFREE u64)   # copies slots that others still change
 weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same
+weft_mutant(30 src/engine/twotier_tier.c TWOTIER u64)   # leaves removed keys out, and tells nobody
+weft_mutant(31 src/engine/twotier.c TWOTIER u64)        # forgets that dirty may be read by now
+weft_mutant(32 src/engine/twotier.c TWOTIER u64)        # tells the value of another state
+weft_mutant(33 src/engine/twotier_tier.c TWOTIER bytes) # gives back boxes that are in use again
+weft_mutant(34 src/engine/twotier.c TWOTIER bytes)      # loses who comes back with the read tier

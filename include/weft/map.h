@@ -271,7 +271,7 @@ typedef struct weft_tier_stats {
     uint64_t threshold;      /* misses at which dirty would be promoted; 0 if not amended */
     uint64_t promotions;     /* dirty tiers that have become the read tier */
     uint64_t rebuilds;       /* dirty tiers made from the read tier */
-    uint64_t copied_entries; /* by these */
+    uint64_t copied_entries; /* by these, and wherever else a tier is made of another */
     uint64_t expunged;       /* removed keys that are in the read tier alone, now */
     uint64_t removed;        /* keys that are held though they were removed, expunged ones not
                                 included; exact while no write runs */

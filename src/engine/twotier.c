@@ -201,7 +201,7 @@ static int unexpunge(weft_core *core, const place *at, box *expunged, const inse
     }
     int status = fill(core, expunged, box_read(expunged), what);
     WEFT_ASSERT(status == WEFT_OK);
-#if WEFT_MUTANT != 35 /* is lost with the read tier */
+#if WEFT_MUTANT != 34 /* is lost with the read tier */
     weft_twotier_add_dirty(core, at->leaf, expunged);
 #endif
     table_of(core)->totals.expunged--;
@@ -320,7 +320,7 @@ static void emit_home(weft_core *core, const tier *from, weft_step *step, uint64
 
 /* One home of a tier, but never more than belongs to one leaf of the newest directory. */
 static void visit(weft_core *core, const place *at, const tier *from, weft_step *step) {
-    unsigned bits = at->directory->bits;
+    unsigned bits = at->bits;
     if (from != NULL) {
         unsigned of_home = (unsigned)from->shift + weft_bits_for(from->mask + 1);
         bits = bits > of_home ? bits : of_home;

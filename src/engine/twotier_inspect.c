@@ -52,10 +52,10 @@ static bool close_leaf(weft_core *core, const directory *of, size_t *budget,
     drop_chain(core, at);
     tier *read = read_tier(at->read);
     if (at->dirty != NULL) {
-        weft_twotier_tier_free(core, at->dirty);
+        weft_twotier_tier_free(core, at->dirty, true);
     }
     if (read != NULL) {
-        weft_twotier_tier_free(core, read);
+        weft_twotier_tier_free(core, read, true);
     }
     return true;
 }
@@ -110,6 +110,7 @@ void weft_twotier_stats(weft_core *core, weft_map_stats *stats) {
     uint64_t entries = weft_core_entries(core);
     stats->buckets = table->incremental ? newest->mask + 1 : tier_slots(leaf_whole(newest->leaves));
     stats->table_bytes += table->table_bytes + table->box_bytes;
+    stats->overflow_entries = entries; /* in their boxes */
     stats->growths += table->growths;
     stats->shrinks += table->shrinks;
     stats->growth_failures += table->failures;

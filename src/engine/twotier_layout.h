@@ -20,6 +20,7 @@ enum { LEAF_ENTRIES = 3, LEAF_ENTRIES_MIN = 1, PURGE_MIN = 2 }; /* schedules are
 enum { LEAF_ENTRIES = 24, LEAF_ENTRIES_MIN = 4, PURGE_MIN = 4 };
 #endif
 enum { SLOTS_MIN = 8, SLOTS_SMALL = 64, SLOTS_IN_PLACE = 512, DIRECTORY_BITS_MAX = 40 };
+#define SLOTS_MAX ((uint64_t)1 << 48) /* more than there is memory for */
 enum { FACTOR_ONE = 16 }; /* factors of the promotion rule are sixteenths */
 
 /* ---- boxes ----------------------------------------------------------------------------------- */
@@ -222,6 +223,7 @@ typedef struct place {
     directory *directory; /* the newest one */
     leaf *leaf;
     uint64_t read;
+    unsigned bits; /* the leaf's keys that belong to one leaf of the newest share so many */
 } place;
 
 static inline place place_of(const weft_core *core, uint64_t hash) {
@@ -231,19 +233,17 @@ static inline place place_of(const weft_core *core, uint64_t hash) {
         at.directory = weft_load_acquire(&table_of(core)->directory); /* pairs with begin_move */
         at.leaf = &at.directory->leaves[hash & at.directory->mask];
         at.read = weft_load_acquire(&at.leaf->read); /* pairs with the stores of `read` */
+        at.bits = at.directory->bits;
         if (WEFT_LIKELY(at.read != 0)) {
             return at;
         }
         directory *older = weft_load_acquire(&at.directory->older); /* pairs with begin_move */
         if (older != NULL) {
             at.leaf = &older->leaves[hash & older->mask];
+            at.bits = older->bits > at.bits ? older->bits : at.bits;
             at.read = weft_load_acquire(&at.leaf->read); /* pairs with the stores of `read` */
             return at;
         }
-#if WEFT_MUTANT == 34 /* does not look again when a move has just ended */
-        at.read = READ_LIVE;
-        return at;
-#endif
     }
 }
 
@@ -282,7 +282,7 @@ bool weft_twotier_purge(weft_core *core, const place *at, trash *heap);
 void weft_twotier_leaf_empty(weft_core *core, leaf *of, trash *heap);
 /* Takes boxes that are in use again off the chain. */
 void weft_twotier_prune_chain(weft_core *core, leaf *of);
-void weft_twotier_tier_free(weft_core *core, tier *unused);
+void weft_twotier_tier_free(weft_core *core, tier *unused, bool closed);
 /* Misses at which `entries` in the dirty tier are promoted. */
 uint64_t weft_twotier_threshold(const weft_core *core, uint64_t entries);
 

@@ -33,7 +33,7 @@ static directory *directory_new(weft_core *core, unsigned bits) {
 }
 
 uint64_t weft_twotier_leaves_for(uint64_t entries) {
-    unsigned bits = weft_bits_for((entries + LEAF_ENTRIES - 1) / LEAF_ENTRIES);
+    unsigned bits = weft_bits_for(entries / LEAF_ENTRIES + (entries % LEAF_ENTRIES != 0));
     return (uint64_t)1 << (bits < DIRECTORY_BITS_MAX ? bits : DIRECTORY_BITS_MAX);
 }
 
@@ -50,7 +50,6 @@ int weft_twotier_begin_move(weft_core *core, uint64_t leaves) {
         return WEFT_E_NOMEM;
     }
     fresh->older = now;
-    table->growths += leaves > now->mask + 1 && table->boxes != 0;
     table->shrinks += leaves < now->mask + 1;
     /* Release: its fields. Pairs with the acquires of place_of. */
     weft_store_release(&table->directory, fresh);
@@ -160,8 +159,11 @@ static void resize_if_due(weft_core *core) {
                table->boxes < leaves * LEAF_ENTRIES_MIN) {
         wanted = leaves / 2;
     }
-    if (weft_twotier_begin_move(core, wanted) == WEFT_E_NOMEM && wanted == table->slots_floor) {
-        table->slots_floor = 0; /* what was expected is a hint */
+    int status = weft_twotier_begin_move(core, wanted);
+    if (wanted == table->slots_floor) {
+        table->slots_floor = status == WEFT_E_NOMEM ? 0 : wanted; /* what was expected is a hint */
+    } else {
+        table->growths += status == WEFT_OK && wanted > leaves;
     }
 }
 

@@ -11,7 +11,7 @@ static bool fits(uint64_t entries, uint64_t slots) {
 
 uint64_t weft_twotier_slots_for(uint64_t entries) {
     uint64_t slots = SLOTS_MIN;
-    while (!fits(entries, slots)) {
+    while (slots < SLOTS_MAX && !fits(entries, slots)) {
         slots *= 2;
     }
     return slots;
@@ -65,11 +65,13 @@ static void forget_bytes(weft_core *core, const tier *unused) {
         unused->block.bytes + (unused->remains != NULL ? unused->remains->block.bytes : 0);
 }
 
-/* No thread can reach it. */
-void weft_twotier_tier_free(weft_core *core, tier *unused) {
+/* It was never a read tier, or the map is `closed`: no lookup has found it. */
+void weft_twotier_tier_free(weft_core *core, tier *unused, bool closed) {
     forget_bytes(core, unused);
-    if (unused->remains != NULL) {
+    if (unused->remains != NULL && closed) {
         weft_core_bury(core, unused->remains);
+    } else if (unused->remains != NULL) {
+        weft_core_retire_remains(core, unused->remains); /* in pieces, by and by */
     } else {
         tier_destroy(core, &unused->block);
     }
@@ -222,6 +224,7 @@ tier *weft_twotier_gather(weft_core *core, const gather *what) {
         return NULL;
     }
     gather_turn(core, what, TAKE, fresh);
+    table_of(core)->totals.copied_entries += fresh->count;
     return fresh;
 }
 
@@ -242,7 +245,7 @@ static bool grow_dirty(weft_core *core, leaf *of, uint64_t slots) {
     }
     table->growths += !table->incremental;
     of->dirty = fresh;
-    weft_twotier_tier_free(core, old);
+    weft_twotier_tier_free(core, old, false);
     return true;
 }
 
@@ -259,7 +262,6 @@ static bool rebuild(weft_core *core, const place *at, uint64_t room) {
         return false;
     }
     table->totals.rebuilds++;
-    table->totals.copied_entries += at->leaf->dirty->count;
     table->totals.dirty_entries += at->leaf->dirty->count;
     table->shrinks += !table->incremental && at->leaf->dirty->mask + 1 < tier_slots(read);
     weft_twotier_saw_rebuild(table, since, tier_count(read));
@@ -313,7 +315,7 @@ void weft_twotier_replace_read(weft_core *core, leaf *of, tier *fresh, trash *he
     weft_store_seq_cst(&of->read, (uintptr_t)fresh | READ_LIVE);
     count_tiers(table, of, 1);
     if (dirty != NULL && dirty != fresh) {
-        weft_twotier_tier_free(core, dirty);
+        weft_twotier_tier_free(core, dirty, false);
     }
     tier_retire(core, old, heap);
     chain_resolve(core, of, heap);
@@ -335,7 +337,6 @@ bool weft_twotier_purge(weft_core *core, const place *at, trash *heap) {
     if (fresh == NULL) {
         return false;
     }
-    table_of(core)->totals.copied_entries += fresh->count;
     weft_twotier_replace_read(core, of, fresh, heap);
     return true;
 }
@@ -346,7 +347,7 @@ void weft_twotier_leaf_empty(weft_core *core, leaf *of, trash *heap) {
     count_tiers(table_of(core), of, -1);
     of->empty = true;
     if (of->dirty != NULL) {
-        weft_twotier_tier_free(core, of->dirty);
+        weft_twotier_tier_free(core, of->dirty, false);
         of->dirty = NULL;
     }
     tier_retire(core, read_tier(weft_load_relaxed(&of->read)), heap);
