@@ -27,15 +27,16 @@
  *   docs/design/twotier.md: states, linearization points, memory orders. `find` is the first half
  *   of Go's CompareAndSwap, LoadOrStore and CompareAndDelete, with the lock and the miss that they
  *   count, `swing` the second: a swap of the cell, or, for a key that is new or expunged, an
- *   insertion under the lock. `look` is Load, a walk is Range: it promotes first. What a critical
+ *   change under the lock. `look` is Load, a walk is Range: it promotes first. What a critical
  *   section leaves is retired after it, since that may run destructors.
  * Rejected
  *   Expunging by a pointer to a special value: it needs values to be pointers. A stored number for
  *   each key's presence outside the cell: two words that can disagree. Swap as an operation of its
  *   own, which counts no miss: it would make this engine's interface another one.
  * Credits
- *   Bryan C. Mills: sync.Map (Go 1.9, 2017), whose mechanism this is; the Go authors since. Extendible
- *   directories: Fagin, Nievergelt, Pippenger, Strong (1979); moving a table in steps: Larson (1988).
+ *   Bryan C. Mills: sync.Map (Go 1.9, 2017), whose mechanism this is; the Go authors since.
+ *   Directories of small tables: Fagin, Nievergelt, Pippenger, Strong (1979); moving a table in
+ *   steps: Larson (1988). When to renew what costs ever more: Barlow, Hunter (1960).
  */
 #include "engine/twotier_layout.h"
 
@@ -63,7 +64,8 @@ typedef enum purpose { TO_LOOK, TO_WRITE } purpose;
 static WEFT_NOINLINE box *find_locked(weft_core *core, const weft_key *key, purpose why) {
     trash heap = {0};
     twotier_table *table = table_of(core);
-    uint64_t since = weft_twotier_watch(table, 0);
+    WEFT_ASSERT(why == TO_LOOK || why == TO_WRITE);
+    uint64_t since = weft_twotier_watch(table);
     lock(core);
     place at = place_of(core, key->hash);
 #if WEFT_MUTANT == 31 /* as if nothing could have been promoted meanwhile */
@@ -72,10 +74,10 @@ static WEFT_NOINLINE box *find_locked(weft_core *core, const weft_key *key, purp
     box *found = tier_find(core, read_tier(at.read), key);
 #endif
     if (found == NULL && (at.read & READ_AMENDED) != 0) {
+        uint64_t waited = weft_twotier_waited(since);
         found = tier_find(core, at.leaf->dirty, key);
         if (found != NULL || why == TO_LOOK) {
-            weft_twotier_saw_miss(table, since);
-            weft_twotier_miss(core, &at, &heap);
+            weft_twotier_miss(core, &at, waited, &heap);
         }
     }
     weft_twotier_unlock(core, &heap);
@@ -95,6 +97,7 @@ enum { MOVES_IN_PASSING = 2, MOVES_AT_ONCE = 64 };
 enum { WORD_BOX, WORD_STATE, WORD_REST }; /* of a position; no box: to be inserted under the lock */
 
 static void twotier_find(weft_core *core, const weft_key *key, weft_position *position) {
+    WEFT_ASSERT(core->table != NULL);
     box *found = find_box(core, key, TO_WRITE);
     weft_pair cell = {BOX_EXPUNGED, 0};
     if (found != NULL) {
@@ -108,6 +111,7 @@ static void twotier_find(weft_core *core, const weft_key *key, weft_position *po
 }
 
 static bool twotier_look(weft_core *core, const weft_key *key, uint64_t *value) {
+    WEFT_ASSERT(core->table != NULL && value != NULL);
     const box *found = find_box(core, key, TO_LOOK);
     if (found == NULL) {
         return false;
@@ -137,15 +141,15 @@ static void stamp(const weft_core *core, weft_position *position, uint64_t floor
     }
 }
 
-/* A write to a key that is absent. */
-typedef struct insertion {
+/* A write on its way. */
+typedef struct change {
     const weft_key *key;
     weft_position *position;
     uint64_t desired;
-} insertion;
+} change;
 
 /* The key has a box, whose cell is `absent`. */
-static int fill(weft_core *core, box *at, weft_pair absent, const insertion *what) {
+static int fill(weft_core *core, box *at, weft_pair absent, const change *what) {
     stamp(core, what->position, absent.second, what->desired);
     weft_pair filled = {box_next_state(absent, BOX_PRESENT), what->desired};
     return weft_cas_pair_seq_cst(&at->cell, absent, filled) ? WEFT_OK : WEFT_MISMATCH;
@@ -156,6 +160,7 @@ static void box_destroy(weft_core *core, weft_block *block) {
 }
 
 static box *box_new(weft_core *core, const weft_key *key) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES || key->bytes.size == 0);
     size_t bytes = sizeof(box) + (core->shape == WEFT_SHAPE_BYTES ? key->bytes.size : 0);
     box *fresh = weft_core_alloc(core, bytes, sizeof(weft_pair));
     if (fresh == NULL) {
@@ -171,8 +176,9 @@ static box *box_new(weft_core *core, const weft_key *key) {
 
 /* A key that has no box. Its box comes into dirty, and from then on lookups that miss in the read
  * tier take the lock. */
-static int insert_new(weft_core *core, const place *at, const insertion *what) {
+static int insert_new(weft_core *core, const place *at, const change *what) {
     twotier_table *table = table_of(core);
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 || what->desired != 0);
     box *fresh = box_new(core, what->key);
     if (fresh == NULL) {
         return WEFT_E_NOMEM;
@@ -195,7 +201,7 @@ static int insert_new(weft_core *core, const place *at, const insertion *what) {
 
 /* A key whose box is in the read tier alone: it comes back into dirty, or it were lost with the
  * read tier. */
-static int unexpunge(weft_core *core, const place *at, box *expunged, const insertion *what) {
+static int unexpunge(weft_core *core, const place *at, box *expunged, const change *what) {
     if (!weft_twotier_ensure_dirty(core, at, 1)) {
         return WEFT_E_NOMEM;
     }
@@ -209,7 +215,8 @@ static int unexpunge(weft_core *core, const place *at, box *expunged, const inse
 }
 
 /* The key's box is looked up anew, under the lock. */
-static int insert_at(weft_core *core, const place *at, const insertion *what) {
+static int insert_at(weft_core *core, const place *at, const change *what) {
+    WEFT_ASSERT(place_is_newest(at));
     box *found = tier_find(core, read_tier(at->read), what->key);
     if (found == NULL) {
         found = tier_find(core, at->leaf->dirty, what->key);
@@ -224,7 +231,8 @@ static int insert_at(weft_core *core, const place *at, const insertion *what) {
     return box_state(cell) == BOX_PRESENT ? WEFT_MISMATCH : fill(core, found, cell, what);
 }
 
-static WEFT_NOINLINE int insert_locked(weft_core *core, const insertion *what) {
+static WEFT_NOINLINE int insert_locked(weft_core *core, const change *what) {
+    WEFT_ASSERT(!what->position->present);
     trash heap = {0};
     place at;
     int status = WEFT_E_NOMEM;
@@ -243,6 +251,7 @@ static WEFT_NOINLINE int insert_locked(weft_core *core, const insertion *what) {
  * unless another thread has the lock: then by a later removal. */
 static void removed_one(weft_core *core, uint64_t hash) {
     twotier_table *table = table_of(core);
+    WEFT_ASSERT(table->incremental);
     place at = place_of(core, hash);
     int64_t removed = weft_fetch_add_relaxed(&at.leaf->removed, 1) + 1;
     uint64_t known = tier_count(read_tier(at.read));
@@ -259,8 +268,10 @@ static void removed_one(weft_core *core, uint64_t hash) {
     weft_twotier_unlock(core, &heap);
 }
 
-static int swing_present(weft_core *core, const weft_key *key, weft_position *position, bool keep,
-                         uint64_t desired) {
+static int swing_present(weft_core *core, const change *what, bool keep) {
+    weft_position *position = what->position;
+    uint64_t desired = what->desired;
+    WEFT_ASSERT(position->present && position->words[WORD_BOX] != 0);
     box *at = (box *)(uintptr_t)position->words[WORD_BOX];
     weft_pair seen = {position->words[WORD_STATE], position->cell};
     weft_pair becomes = {seen.first, desired};
@@ -276,7 +287,7 @@ static int swing_present(weft_core *core, const weft_key *key, weft_position *po
         return WEFT_MISMATCH;
     }
     if (!keep && table_of(core)->incremental) {
-        removed_one(core, key->hash);
+        removed_one(core, what->key->hash);
     }
     return WEFT_OK;
 }
@@ -284,11 +295,11 @@ static int swing_present(weft_core *core, const weft_key *key, weft_position *po
 static int twotier_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                          uint64_t desired) {
     WEFT_ASSERT(keep || position->present);
+    change what = {key, position, desired};
     if (position->present) {
-        return swing_present(core, key, position, keep, desired);
+        return swing_present(core, &what, keep);
     }
     box *at = (box *)(uintptr_t)position->words[WORD_BOX];
-    insertion what = {key, position, desired};
     if (at == NULL) {
         return insert_locked(core, &what);
     }
@@ -303,6 +314,7 @@ static int twotier_swing(weft_core *core, const weft_key *key, weft_position *po
 /* ---- walk ------------------------------------------------------------------------------------ */
 
 static void emit_home(weft_core *core, const tier *from, weft_step *step, uint64_t last) {
+    WEFT_ASSERT(step->from <= last);
     uint64_t home = (weft_reverse_bits(step->from) >> from->shift) & from->mask;
     for (uint64_t i = home; from->slots[i & from->mask] != 0; i++) {
         const box *at = slot_box(from->slots[i & from->mask]);
@@ -333,8 +345,8 @@ static void visit(weft_core *core, const place *at, const tier *from, weft_step 
     step->next = last + 1;
 }
 
-/* As Range does: what is in dirty is promoted when the walk comes to the leaf. What comes into dirty
- * later is looked up there. Emitting is the map's own collecting, so it may happen under the
+/* As Range does: what is in dirty is promoted when the walk comes to the leaf. What comes into
+ * dirty later is looked up there. Emitting is the map's own collecting, so it may happen under the
  * lock. */
 static void walk_amended(weft_core *core, weft_step *step) {
     trash heap = {0};
@@ -399,6 +411,7 @@ static int reserve_slots(weft_core *core, uint64_t entries) {
  * WEFT_E_NOMEM. */
 static int resize_to(weft_core *core, uint64_t leaves) {
     twotier_table *table = table_of(core);
+    WEFT_ASSERT(table->incremental && leaves >= 1);
     int answer = WEFT_UNCHANGED;
     for (bool begun = false, done = false; !done && answer >= 0;) {
         trash heap = {0};
@@ -421,6 +434,7 @@ static int resize_to(weft_core *core, uint64_t leaves) {
 }
 
 static int twotier_reserve(weft_core *core, uint64_t entries) {
+    WEFT_ASSERT(core->table != NULL);
     twotier_table *table = table_of(core);
     lock(core);
     uint64_t wanted = floor_for(table, entries);
@@ -440,6 +454,7 @@ static int twotier_reserve(weft_core *core, uint64_t entries) {
 
 static int shrink_slots(weft_core *core) {
     trash heap = {0};
+    WEFT_ASSERT(!table_of(core)->incremental);
     lock(core);
     place at = place_of(core, 0);
     uint64_t now = max_u64(tier_slots(leaf_whole(at.leaf)), tier_slots(read_tier(at.read)));
@@ -457,6 +472,7 @@ static int shrink_slots(weft_core *core) {
 
 static int twotier_shrink(weft_core *core) {
     twotier_table *table = table_of(core);
+    WEFT_ASSERT(table != NULL);
     if (!table->incremental) {
         return shrink_slots(core);
     }
@@ -471,6 +487,7 @@ static int twotier_shrink(weft_core *core) {
 /* A leaf that holds more removed keys than others is freed of them; in incremental mode removals do
  * that. */
 static bool twotier_maintain(weft_core *core, size_t budget) {
+    WEFT_ASSERT(core->table != NULL);
     trash heap = {0};
     bool done = true;
     lock(core);
@@ -489,10 +506,12 @@ const weft_engine weft_engine_twotier = {
     .name = "twotier",
     .id = WEFT_ENGINE_TWOTIER,
     .caps = WEFT_CAP_SHRINK | WEFT_CAP_KEEPS_REMOVED,
-    .choose = "keys that are written once and read often, or threads with keys of their own; to see "
-              "what Go's sync.Map did",
-    .do_not_choose = "new keys all the time, or keys that come and go: each rebuild copies the table, "
-                     "and removed keys stay (incremental: neither)",
+    .choose =
+        "keys that are written once and read often, or threads with keys of their own; to see "
+        "what Go's sync.Map did",
+    .do_not_choose =
+        "new keys all the time, or keys that come and go: each rebuild copies the table, "
+        "and removed keys stay (incremental: neither)",
     .open = twotier_open,
     .close = weft_twotier_close,
     .find = {twotier_find, twotier_find},

@@ -34,6 +34,7 @@ static bool close_leaf(weft_core *core, const directory *of, size_t *budget,
                        void (*drop)(weft_core *core, uint64_t cell)) {
     twotier_table *table = table_of(core);
     leaf *at = &of->leaves[table->closing_leaf];
+    WEFT_ASSERT(at->read != 0 && !at->empty);
     tier *whole = leaf_whole(at);
     if (table->closing_slot == 0) {
         weft_twotier_prune_chain(core, at); /* what stays on it is not among the others */
@@ -63,10 +64,10 @@ static bool close_leaf(weft_core *core, const directory *of, size_t *budget,
 static bool close_directory(weft_core *core, directory *of, size_t *budget,
                             void (*drop)(weft_core *core, uint64_t cell)) {
     twotier_table *table = table_of(core);
+    WEFT_ASSERT(table->closing_leaf <= of->mask);
     for (; table->closing_leaf <= of->mask; table->closing_leaf++) {
         const leaf *at = &of->leaves[table->closing_leaf];
-        if (*budget == 0 ||
-            (at->read != 0 && !at->empty && !close_leaf(core, of, budget, drop))) {
+        if (*budget == 0 || (at->read != 0 && !at->empty && !close_leaf(core, of, budget, drop))) {
             return false;
         }
         table->closing_slot = 0;
@@ -154,6 +155,7 @@ typedef struct survey {
 
 /* A tier by itself: its boxes, each where a lookup finds it. */
 static const char *broken_tier(const tier *in, const directory *of, const leaf *at) {
+    WEFT_ASSERT(at >= of->leaves && at <= &of->leaves[of->mask]);
     uint64_t count = 0;
     for (uint64_t i = 0; i < tier_slots(in); i++) {
         const box *one = slot_box(in->slots[i]);
@@ -207,6 +209,7 @@ static bool is_alone(const weft_core *core, const tier *in, const box *one) {
 
 /* The two tiers of a leaf of the newest directory. */
 static const char *broken_leaf(const weft_core *core, const leaf *at, survey *sum) {
+    WEFT_ASSERT(!at->empty);
     const tier *read = read_tier(weft_load_relaxed(&at->read));
     const tier *whole = leaf_whole(at);
     for (uint64_t i = 0; i < tier_slots(read); i++) {
@@ -245,6 +248,7 @@ static void count_leaf(const leaf *at, survey *sum) {
 
 static const char *broken_directory(const weft_core *core, const directory *of, survey *sum) {
     const directory *newest = table_of(core)->directory;
+    WEFT_ASSERT(of == newest || of == newest->older);
     for (uint64_t i = 0; i <= of->mask; i++) {
         const leaf *at = &of->leaves[i];
         if (weft_load_relaxed(&at->read) == 0 || at->empty) {
@@ -264,6 +268,7 @@ static const char *broken_directory(const weft_core *core, const directory *of, 
 static const char *broken_invariant(const weft_core *core) {
     const twotier_table *table = table_of(core);
     survey sum = {.present = 0};
+    WEFT_ASSERT(table->directory != NULL);
     const char *broken = broken_directory(core, table->directory, &sum);
     bool moving = table->directory->older != NULL;
     if (broken == NULL && moving) {

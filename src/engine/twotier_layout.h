@@ -21,7 +21,7 @@ enum { LEAF_ENTRIES = 24, LEAF_ENTRIES_MIN = 4, PURGE_MIN = 4 };
 #endif
 enum { SLOTS_MIN = 8, SLOTS_SMALL = 64, SLOTS_IN_PLACE = 512, DIRECTORY_BITS_MAX = 40 };
 #define SLOTS_MAX ((uint64_t)1 << 48) /* more than there is memory for */
-enum { FACTOR_ONE = 16 }; /* factors of the promotion rule are sixteenths */
+enum { FACTOR_ONE = 16 };             /* factors of the promotion rule are sixteenths */
 
 /* ---- boxes ----------------------------------------------------------------------------------- */
 
@@ -87,10 +87,9 @@ static inline box *slot_box(uint64_t slot) {
 }
 
 static inline bool box_has_key(const weft_core *core, const box *at, const weft_key *key) {
-    return at->hash == key->hash &&
-           (core->shape == WEFT_SHAPE_U64 || (at->block.bytes - sizeof *at == key->bytes.size &&
-                                              weft_same_bytes(at->key, key->bytes.data,
-                                                              key->bytes.size)));
+    return at->hash == key->hash && (core->shape == WEFT_SHAPE_U64 ||
+                                     (at->block.bytes - sizeof *at == key->bytes.size &&
+                                      weft_same_bytes(at->key, key->bytes.data, key->bytes.size)));
 }
 
 /* The key's box, or NULL; of no tier, too. */
@@ -170,20 +169,18 @@ static inline void trash_add(trash *heap, weft_block *block) {
     heap->first = (uintptr_t)block;
 }
 
-enum { RUNGS = 7 };
-
-/* What the adaptive rule knows. Times are nanoseconds with 8 bits behind the point. */
+/* What the adaptive rule knows; 0: nothing yet. */
 typedef struct lesson {
-    uint64_t miss_ns;      /* of a lookup under the lock, waiting included */
-    uint64_t copy_ns;      /* of one entry in a rebuild */
-    uint64_t begun;        /* the stretch that is being measured; 0: none */
-    uint64_t spent;        /* in it, on misses and rebuilds */
-    uint64_t promotions;   /* in it */
-    uint64_t share[RUNGS]; /* of the time, that went into both, for each factor; 0: not known */
-    unsigned rung;         /* the factor in use */
-    unsigned home;         /* the best that is known */
-    uint64_t stretches;
-    uint64_t turn;
+    double miss_ns;   /* what a miss has beyond a hit: the lock, and a lookup in vain */
+    double copy_ns;   /* copying in a cycle, for each entry of dirty at its end */
+    double copied_ns; /* in this cycle so far */
+    double rate;      /* misses in a nanosecond, of late */
+    uint64_t misses;
+    uint64_t last; /* measured miss: when, and which */
+    uint64_t last_misses;
+    uint64_t opened;   /* when */
+    uint64_t promoted; /* last promotion: when */
+    bool watch;        /* measure the next miss */
 } lesson;
 
 typedef struct twotier_table {
@@ -275,7 +272,8 @@ void weft_twotier_add_dirty(weft_core *core, leaf *to, box *fresh);
 /* Set `fresh`, NULL or dirty, as the read tier; dirty is none after that. */
 void weft_twotier_replace_read(weft_core *core, leaf *of, tier *fresh, trash *heap);
 void weft_twotier_promote(weft_core *core, leaf *of, trash *heap);
-void weft_twotier_miss(weft_core *core, const place *at, trash *heap);
+/* `waited`: from weft_twotier_waited. */
+void weft_twotier_miss(weft_core *core, const place *at, uint64_t waited, trash *heap);
 /* A read tier with all keys and no deleted ones; false without memory. */
 bool weft_twotier_purge(weft_core *core, const place *at, trash *heap);
 /* A leaf all of whose keys are elsewhere. */
@@ -289,11 +287,15 @@ uint64_t weft_twotier_threshold(const weft_core *core, uint64_t entries);
 /* ---- twotier_learn.c: under the lock --------------------------------------------------------- */
 
 void weft_twotier_learn_start(twotier_table *table, const weft_twotier_options *options);
-/* The time, if what comes is to be measured, else 0; of a rebuild of so many entries, or 0. */
-uint64_t weft_twotier_watch(twotier_table *table, uint64_t entries);
-void weft_twotier_saw_miss(twotier_table *table, uint64_t since);
-void weft_twotier_saw_rebuild(twotier_table *table, uint64_t since, uint64_t entries);
-void weft_twotier_saw_promotion(twotier_table *table);
+/* The time, if what comes is to be measured, else 0: a miss (without the lock), or a copy of so
+ * many entries. */
+uint64_t weft_twotier_watch(const twotier_table *table);
+uint64_t weft_twotier_watch_copies(const twotier_table *table, uint64_t entries);
+uint64_t weft_twotier_waited(uint64_t since); /* 0 if it was not measured */
+/* True: it pays to promote now. */
+bool weft_twotier_saw_miss(twotier_table *table, const leaf *of, uint64_t waited);
+void weft_twotier_saw_copies(twotier_table *table, uint64_t since, uint64_t entries);
+void weft_twotier_saw_promotion(twotier_table *table, uint64_t entries);
 
 /* ---- twotier_move.c: all under the lock ------------------------------------------------------ */
 

@@ -1,113 +1,130 @@
 /* SPDX-License-Identifier: MIT */
-/* Engine "twotier": the adaptive promotion rule. Misses cost the lock, promotions cost the rebuild
- * that follows; how much of either there is for each factor depends on what the users do, so it is
- * measured: of each stretch of time the share that went into both. The factor climbs down towards
- * the smaller share, one rung at a time, and tries its neighbours again now and then.
- * docs/design/twotier.md. */
+/* Engine "twotier": the adaptive promotion rule. A promotion costs the rebuild that follows, K, and
+ * ends the misses of the moment, which cost M each; then they begin anew. If the next cycle is like
+ * this one, the mean cost of a cycle is least if it ends when what misses cost at the moment comes
+ * up to the mean of the cycle so far: rate * M >= (misses * M + K) / time. All four are measured,
+ * at every 16th miss. docs/design/twotier.md. */
 #include "base/clock.h"
 #include "engine/twotier_layout.h"
 
 enum {
-    POINT = 8,             /* bits behind the point of a time */
-    WATCH_EVERY = 16,      /* misses, and small rebuilds, between two that are measured */
-    LARGE = 256,           /* entries of a rebuild that is always measured */
-    STRETCH_PROMOTIONS = 2, /* in what is measured at one factor, at the least */
-    STRETCH_NS = 200000,   /* … and how long it is, likewise */
-    TRY_EVERY = 12,        /* stretches between two visits to a neighbour */
-    SHARE_BITS = 16,
-    FORGET = 2,            /* a new measurement counts a quarter */
-    RUNG_OF_GO = 2,
+    WATCH_EVERY = 16,  /* misses between two that are measured */
+    MEASURED_MIN = 64, /* entries of a rebuild that is measured */
+    LATEST = 6,        /* promote in any case when misses have cost so many rebuilds */
+    FACTOR_MIN = 4,
+    FACTOR_MAX = 256,
+    FAR_ABOVE = 4,
 };
 
-/* In sixteenths of the dirty tier's size. */
-static const uint64_t factors[RUNGS] = {4, 8, 16, 32, 64, 128, 256};
+#define FORGET 0.125 /* what a new measurement counts */
 
 void weft_twotier_learn_start(twotier_table *table, const weft_twotier_options *options) {
-    WEFT_ASSERT(factors[RUNG_OF_GO] == FACTOR_ONE);
-    table->adaptive = options->adaptive;
     table->incremental = options->incremental;
-    uint64_t whole = options->promote_after == 0 ? 1 : options->promote_after;
-    table->factor = options->adaptive ? factors[RUNG_OF_GO] : whole * FACTOR_ONE;
-    table->lesson.rung = table->lesson.home = RUNG_OF_GO;
+    table->adaptive = options->adaptive && !options->incremental;
+    uint64_t factor = options->promote_after == 0 || table->adaptive ? 1 : options->promote_after;
+    table->factor = factor * FACTOR_ONE;
+    if (table->adaptive) {
+        table->lesson.opened = weft_clock_monotonic_ns();
+    }
 }
 
-uint64_t weft_twotier_watch(twotier_table *table, uint64_t entries) {
+uint64_t weft_twotier_watch(const twotier_table *table) {
+    /* Outside the lock: whether this miss is measured or the next one is the same. */
+    return table->adaptive && weft_load_relaxed(&table->lesson.watch) ? weft_clock_monotonic_ns()
+                                                                      : 0;
+}
+
+/* What is far above the mean was an interruption, or is the beginning of something: then the next
+ * ones say so, too. */
+static void blend(double *mean, double fresh) {
+    if (*mean == 0) {
+        *mean = fresh;
+    } else {
+        *mean += ((fresh < FAR_ABOVE * *mean ? fresh : FAR_ABOVE * *mean) - *mean) * FORGET;
+    }
+}
+
+/* The factor at which misses have cost so much that a promotion is due in any case. Go's until the
+ * first promotion: of what a cycle costs nothing is known. */
+static void set_factor(twotier_table *table) {
+    const lesson *l = &table->lesson;
+    if (l->promoted != 0 && l->miss_ns > 0 && l->copy_ns > 0) {
+        double latest = LATEST * FACTOR_ONE * l->copy_ns / l->miss_ns;
+        table->factor = latest < FACTOR_MIN   ? FACTOR_MIN
+                        : latest > FACTOR_MAX ? FACTOR_MAX
+                                              : (uint64_t)latest;
+    }
+}
+
+uint64_t weft_twotier_watch_copies(const twotier_table *table, uint64_t entries) {
+    return table->adaptive && entries >= MEASURED_MIN ? weft_clock_monotonic_ns() : 0;
+}
+
+/* What a rebuild costs is all the copying of a cycle: what grows afterwards, too. */
+void weft_twotier_saw_copies(twotier_table *table, uint64_t since, uint64_t entries) {
+    lesson *l = &table->lesson;
+    if (since == 0) {
+        return;
+    }
+    l->copied_ns += (double)(weft_clock_monotonic_ns() - since);
+    if (l->promoted == 0) { /* the first cycle: so far */
+        l->copy_ns = l->copied_ns / (double)entries;
+    }
+}
+
+uint64_t weft_twotier_waited(uint64_t since) {
+    return since == 0 ? 0 : weft_clock_monotonic_ns() - since + 1;
+}
+
+/* Less what looking at the clock takes; returns the time. */
+static uint64_t measure_miss(lesson *l, uint64_t waited) {
+    uint64_t now = weft_clock_monotonic_ns();
+    uint64_t look = weft_clock_monotonic_ns() - now;
+    blend(&l->miss_ns, waited > look ? (double)(waited - look) : 1);
+    return now;
+}
+
+/* Under the lock. */
+bool weft_twotier_saw_miss(twotier_table *table, const leaf *of, uint64_t waited) {
+    lesson *l = &table->lesson;
+    WEFT_ASSERT(waited == 0 || table->adaptive);
     if (!table->adaptive) {
-        return 0;
+        return false;
     }
-    /* Outside the lock, for misses: that threads lose a turn of each other's does no harm. */
-    uint64_t turn = weft_load_relaxed(&table->lesson.turn);
-    weft_store_relaxed(&table->lesson.turn, turn + 1);
-    return entries >= LARGE || turn % WATCH_EVERY == 0 ? weft_clock_monotonic_ns() : 0;
+    if (++l->misses % WATCH_EVERY == 0) {
+        weft_store_relaxed(&l->watch, true);
+    }
+    if (waited == 0) {
+        return false;
+    }
+    weft_store_relaxed(&l->watch, false);
+    uint64_t now = measure_miss(l, waited);
+    if (l->last != 0 && now > l->last) {
+        blend(&l->rate, (double)(l->misses - l->last_misses) / (double)(now - l->last));
+    }
+    l->last = now;
+    l->last_misses = l->misses;
+    set_factor(table);
+    if (l->copy_ns == 0 || of->dirty == NULL) {
+        return false;
+    }
+    uint64_t begun = l->promoted != 0 ? l->promoted : l->opened;
+    double lasted = now > begun ? (double)(now - begun) : 0;
+    double so_far = (double)of->misses * l->miss_ns + (double)of->dirty->count * l->copy_ns;
+    return l->rate * l->miss_ns * lasted >= so_far;
 }
 
-static void blend(uint64_t *mean, uint64_t fresh) {
-    *mean = *mean == 0 ? fresh : *mean - (*mean >> FORGET) + (fresh >> FORGET);
-}
-
-void weft_twotier_saw_miss(twotier_table *table, uint64_t since) {
+void weft_twotier_saw_promotion(twotier_table *table, uint64_t entries) {
     lesson *l = &table->lesson;
-    if (since != 0) {
-        blend(&l->miss_ns, (weft_clock_monotonic_ns() - since) << POINT);
-    }
-    l->spent += l->miss_ns;
-}
-
-void weft_twotier_saw_rebuild(twotier_table *table, uint64_t since, uint64_t entries) {
-    lesson *l = &table->lesson;
-    if (since != 0 && entries != 0) {
-        blend(&l->copy_ns, ((weft_clock_monotonic_ns() - since) << POINT) / entries);
-    }
-    l->spent += entries * l->copy_ns;
-}
-
-/* The known rung with the smallest share, of home and its neighbours. */
-static unsigned best_near(const lesson *l) {
-    unsigned best = l->home;
-    for (unsigned near = l->home == 0 ? 0 : l->home - 1; near <= l->home + 1 && near < RUNGS;
-         near++) {
-        if (l->share[near] != 0 && l->share[near] < l->share[best]) {
-            best = near;
-        }
-    }
-    return best;
-}
-
-/* Home, mostly; a neighbour that is not known, or whose turn it is. */
-static unsigned next_rung(lesson *l) {
-    unsigned up = l->home + 1 < RUNGS ? l->home + 1 : l->home;
-    unsigned down = l->home == 0 ? 0 : l->home - 1;
-    if (l->share[up] == 0 || l->share[down] == 0) {
-        return l->share[up] == 0 ? up : down;
-    }
-    l->stretches++;
-    if (l->stretches % TRY_EVERY != 0) {
-        return l->home;
-    }
-    return l->stretches / TRY_EVERY % 2 == 0 ? up : down;
-}
-
-static void begin_stretch(lesson *l, uint64_t now) {
-    l->begun = now;
-    l->spent = 0;
-    l->promotions = 0;
-}
-
-void weft_twotier_saw_promotion(twotier_table *table) {
-    lesson *l = &table->lesson;
+    WEFT_ASSERT(table->adaptive || l->copied_ns == 0);
     if (!table->adaptive) {
         return;
     }
-    uint64_t now = weft_clock_monotonic_ns();
-    l->promotions++;
-    if (l->begun == 0) {
-        begin_stretch(l, now);
-    } else if (l->promotions >= STRETCH_PROMOTIONS && now > l->begun + STRETCH_NS) {
-        /* One more than measured: 0 says that nothing is known. */
-        blend(&l->share[l->rung], (l->spent << (SHARE_BITS - POINT)) / (now - l->begun) + 1);
-        l->home = best_near(l);
-        l->rung = next_rung(l);
-        table->factor = factors[l->rung];
-        begin_stretch(l, now);
+    if (l->copied_ns > 0 && entries != 0) {
+        blend(&l->copy_ns, l->copied_ns / (double)entries);
     }
+    l->promoted = weft_clock_monotonic_ns();
+    l->copied_ns = 0;
+    l->last = 0;
+    l->rate = 0;
 }

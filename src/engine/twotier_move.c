@@ -83,9 +83,8 @@ static unsigned sources_of(const directory *now, uint64_t target, leaf *sources[
 
 /* One target less for each source; who has none left is empty. */
 static void depart(weft_core *core, const directory *now, leaf *source, trash *heap) {
-    uint64_t targets = now->bits > now->older->bits
-                           ? (uint64_t)1 << (now->bits - now->older->bits)
-                           : 1;
+    uint64_t targets =
+        now->bits > now->older->bits ? (uint64_t)1 << (now->bits - now->older->bits) : 1;
     if (++source->departed == targets) {
         table_of(core)->moved++;
         weft_twotier_leaf_empty(core, source, heap);

@@ -56,7 +56,8 @@ static tier *tier_new(weft_core *core, uint64_t slots, uint64_t shift) {
         fresh->remains->tables[0].size = slots * sizeof(uint64_t);
         weft_remains_set(core, fresh->remains, tier_end);
     }
-    table_of(core)->table_bytes += bytes + (fresh->remains != NULL ? fresh->remains->block.bytes : 0);
+    table_of(core)->table_bytes +=
+        bytes + (fresh->remains != NULL ? fresh->remains->block.bytes : 0);
     return fresh;
 }
 
@@ -104,6 +105,7 @@ static void tier_add(tier *to, box *at) {
 /* True if it is expunged now; false if the key is present. Nobody but the lock's holder takes a box
  * out of this state. */
 static bool expunge(weft_core *core, box *at) {
+    WEFT_ASSERT(at != NULL);
     for (;;) {
         weft_pair cell = box_read(at);
         if (box_state(cell) != BOX_DELETED) {
@@ -145,6 +147,7 @@ static void chain_box(leaf *of, box *expunged) {
 /* Take the chain apart. Expunged boxes go where `heap` says, or stay; the others are in use again,
  * in the dirty tier. */
 static void chain_resolve(weft_core *core, leaf *of, trash *heap) {
+    WEFT_ASSERT(!of->empty || heap != NULL);
     uint64_t next = of->chain;
     uint64_t kept = 0;
     while (next > CHAIN_END) {
@@ -187,6 +190,7 @@ static bool is_left_out(const box *at) {
 /* One turn over the boxes; returns how many are not expunged after it. */
 static uint64_t gather_turn(weft_core *core, const gather *what, gather_step step, tier *to) {
     uint64_t kept = 0;
+    WEFT_ASSERT((step == TAKE) == (to != NULL));
     for (unsigned part = 0; part < what->parts; part++) {
         const tier *from = what->from[part];
         for (uint64_t i = 0; i < tier_slots(from); i++) {
@@ -233,6 +237,8 @@ tier *weft_twotier_gather(weft_core *core, const gather *what) {
 static bool grow_dirty(weft_core *core, leaf *of, uint64_t slots) {
     twotier_table *table = table_of(core);
     tier *old = of->dirty;
+    WEFT_ASSERT(slots > old->mask + 1);
+    uint64_t since = weft_twotier_watch_copies(table, old->count);
     tier *fresh = tier_new(core, slots, old->shift);
     if (fresh == NULL) {
         table->failures++;
@@ -243,6 +249,7 @@ static bool grow_dirty(weft_core *core, leaf *of, uint64_t slots) {
             tier_add(fresh, slot_box(old->slots[i]));
         }
     }
+    weft_twotier_saw_copies(table, since, old->count);
     table->growths += !table->incremental;
     of->dirty = fresh;
     weft_twotier_tier_free(core, old, false);
@@ -251,12 +258,13 @@ static bool grow_dirty(weft_core *core, leaf *of, uint64_t slots) {
 
 /* Go's dirtyLocked. */
 static bool rebuild(weft_core *core, const place *at, uint64_t room) {
+    WEFT_ASSERT(at->leaf->dirty == NULL && place_is_newest(at));
     twotier_table *table = table_of(core);
     tier *read = read_tier(weft_load_relaxed(&at->leaf->read));
     gather what = {.from = {read}, .leaves = {at->leaf}, .parts = 1, .room = room};
     what.shift = at->directory->bits;
     what.slots_floor = table->incremental ? 0 : table->slots_floor;
-    uint64_t since = weft_twotier_watch(table, tier_count(read));
+    uint64_t since = weft_twotier_watch_copies(table, tier_count(read));
     at->leaf->dirty = weft_twotier_gather(core, &what);
     if (at->leaf->dirty == NULL) {
         return false;
@@ -264,7 +272,7 @@ static bool rebuild(weft_core *core, const place *at, uint64_t room) {
     table->totals.rebuilds++;
     table->totals.dirty_entries += at->leaf->dirty->count;
     table->shrinks += !table->incremental && at->leaf->dirty->mask + 1 < tier_slots(read);
-    weft_twotier_saw_rebuild(table, since, tier_count(read));
+    weft_twotier_saw_copies(table, since, tier_count(read));
     return true;
 }
 
@@ -303,6 +311,7 @@ static void count_tiers(twotier_table *table, const leaf *of, int sign) {
 }
 
 void weft_twotier_replace_read(weft_core *core, leaf *of, tier *fresh, trash *heap) {
+    WEFT_ASSERT(fresh != NULL && !of->empty);
     twotier_table *table = table_of(core);
     tier *old = read_tier(weft_load_relaxed(&of->read));
     tier *dirty = of->dirty;
@@ -323,13 +332,14 @@ void weft_twotier_replace_read(weft_core *core, leaf *of, tier *fresh, trash *he
 
 void weft_twotier_promote(weft_core *core, leaf *of, trash *heap) {
     WEFT_ASSERT(of->dirty != NULL);
+    weft_twotier_saw_promotion(table_of(core), of->dirty->count);
     weft_twotier_replace_read(core, of, of->dirty, heap);
     table_of(core)->totals.promotions++;
-    weft_twotier_saw_promotion(table_of(core));
 }
 
 bool weft_twotier_purge(weft_core *core, const place *at, trash *heap) {
     leaf *of = at->leaf;
+    WEFT_ASSERT(place_is_newest(at));
     gather what = {.from = {leaf_whole(of)}, .leaves = {of}, .parts = 1};
     what.shift = at->directory->bits;
     what.slots_floor = table_of(core)->incremental ? 0 : table_of(core)->slots_floor;
@@ -363,12 +373,14 @@ uint64_t weft_twotier_threshold(const weft_core *core, uint64_t entries) {
 
 /* Go's missLocked. A leaf whose keys are on their way to others is left as it is: some of its boxes
  * are retired with it. */
-void weft_twotier_miss(weft_core *core, const place *at, trash *heap) {
+void weft_twotier_miss(weft_core *core, const place *at, uint64_t waited, trash *heap) {
     leaf *of = at->leaf;
+    WEFT_ASSERT(!of->empty);
     of->misses++;
     table_of(core)->totals.misses++;
+    bool pays = weft_twotier_saw_miss(table_of(core), of, waited);
     if (place_is_newest(at) && of->dirty != NULL &&
-        of->misses >= weft_twotier_threshold(core, of->dirty->count)) {
+        (pays || of->misses >= weft_twotier_threshold(core, of->dirty->count))) {
         weft_twotier_promote(core, of, heap);
     }
 }

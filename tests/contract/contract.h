@@ -44,7 +44,7 @@ static contract_engine contract_engines[] = {
 #define WEFT_ENGINE(name, ID, number) {#ID, WEFT_ENGINE_##ID, "", {0}},
 #include <weft/engines.def>
 #undef WEFT_ENGINE
-    {"TWOTIER", WEFT_ENGINE_TWOTIER, "-incremental", {.incremental = true, .adaptive = true}},
+    {"TWOTIER", WEFT_ENGINE_TWOTIER, "-incremental", {.incremental = true}},
 };
 
 typedef struct contract_test {
