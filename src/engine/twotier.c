@@ -256,7 +256,8 @@ static void removed_one(weft_core *core, uint64_t hash) {
     int64_t removed = weft_fetch_add_relaxed(&at.leaf->removed, 1) + 1;
     uint64_t known = tier_count(read_tier(at.read));
     bool many = removed >= PURGE_MIN && (uint64_t)removed * 2 >= known;
-    if ((!many && at.directory->older == NULL) || !weft_mutex_try_lock(&table->lock)) {
+    bool moving = weft_load_relaxed(&at.directory->older) != NULL;
+    if ((!many && !moving) || !weft_mutex_try_lock(&table->lock)) {
         return;
     }
     trash heap = {0};

@@ -62,7 +62,8 @@ static inline weft_pair box_read(const box *at) {
 #if WEFT_MUTANT == 32                                      /* a value of another state */
         break;
 #endif
-    } while (WEFT_UNLIKELY(weft_load_relaxed(&at->cell.first) != seen.first));
+        /* Acquire: what the CAS released that set `second` alone; it is one CAS of both words. */
+    } while (WEFT_UNLIKELY(weft_load_acquire(&at->cell.first) != seen.first));
     return seen;
 }
 
