@@ -414,6 +414,7 @@ static int resize_to(weft_core *core, uint64_t leaves) {
     twotier_table *table = table_of(core);
     WEFT_ASSERT(table->incremental && leaves >= 1);
     int answer = WEFT_UNCHANGED;
+    unsigned turns = 0;
     for (bool begun = false, done = false; !done && answer >= 0;) {
         trash heap = {0};
         lock(core);
@@ -422,7 +423,8 @@ static int resize_to(weft_core *core, uint64_t leaves) {
         if (status == WEFT_OK && !begun) {
             /* Down by halves, as a leaf has two sources at the most. */
             status = weft_twotier_begin_move(core, leaves < now ? now / 2 : leaves);
-            begun = leaves >= now / 2;
+            /* Others may make it grow meanwhile; not for ever. */
+            begun = leaves >= now / 2 || ++turns > DIRECTORY_BITS_MAX;
             answer = status == WEFT_OK ? WEFT_OK : answer;
             done = status == WEFT_UNCHANGED;
         } else {
