@@ -59,3 +59,8 @@ weft_mutant(36 src/engine/trie.c TRIE u64)   # takes a leaf away into which a ke
 weft_mutant(37 src/engine/trie.c TRIE bytes) # forgets the versions of keys that are gone
 weft_mutant(38 src/engine/list.c LIST bytes) # does not see that the key came and went
 weft_mutant(39 src/engine/list.c LIST u64)   # updates a node that is marked
+weft_mutant(30 src/engine/twotier_tier.c TWOTIER u64)   # leaves removed keys out, and tells nobody
+weft_mutant(31 src/engine/twotier.c TWOTIER u64)        # forgets that dirty may be read by now
+weft_mutant(32 src/engine/twotier.c TWOTIER u64)        # tells the value of another state
+weft_mutant(33 src/engine/twotier_tier.c TWOTIER bytes) # gives back boxes that are in use again
+weft_mutant(34 src/engine/twotier.c TWOTIER bytes)      # loses who comes back with the read tier

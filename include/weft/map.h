@@ -168,6 +168,14 @@ typedef enum weft_rwlock_bias {
     WEFT_RWLOCK_NOBODY = 2,
 } weft_rwlock_bias;
 
+/* Engine twotier: when the dirty tier becomes the read tier, and how. */
+typedef struct weft_twotier_options {
+    /* At so many misses for each key of the dirty tier; 0 is 1, the rule of Go's sync.Map. */
+    uint32_t promote_after;
+    bool adaptive;    /* in place of that: when it pays, by what misses and rebuilds cost */
+    bool incremental; /* no read or write takes O(n) steps, removed keys are let go; not adaptive */
+} weft_twotier_options;
+
 typedef struct weft_map_options {
     size_t size;                /* sizeof(weft_map_options) */
     weft_engine_id engine;      /* 0: AUTO */
@@ -194,6 +202,7 @@ typedef struct weft_map_options {
     struct {
         uint32_t hot_entries; /* keys that are to be hot at a time, 1 … 1048576; 0: 512 */
     } hybrid;                 /* engine hybrid */
+    weft_twotier_options twotier; /* other engines ignore it */
 } weft_map_options;
 
 /* What a compute callback decides. */
@@ -274,6 +283,23 @@ typedef struct weft_map_iter {
     uint64_t words[6];
 } weft_map_iter;
 
+/* Engine twotier. In incremental mode each part of the hash space has a pair of tiers: sums over
+ * them. */
+typedef struct weft_tier_stats {
+    uint64_t read_entries;   /* keys in the read tier, removed ones included */
+    uint64_t dirty_entries;  /* keys in the dirty tier, likewise */
+    uint64_t misses;         /* lookups since the last promotion that had to take the lock */
+    uint64_t amended;        /* 1: dirty has keys that read lacks; incremental: so many parts */
+    uint64_t threshold;      /* misses at which dirty is promoted, if it pays: before; 0 if not
+                                amended */
+    uint64_t promotions;     /* dirty tiers that have become the read tier */
+    uint64_t rebuilds;       /* dirty tiers made from the read tier */
+    uint64_t copied_entries; /* by these, and wherever else a tier is made of another */
+    uint64_t expunged;       /* removed keys that are in the read tier alone, now */
+    uint64_t removed;        /* removed keys that are held, beside the expunged ones; exact while no
+                                write runs */
+} weft_tier_stats;
+
 typedef struct weft_map_stats {
     const char *engine;
     uint64_t entries;           /* as weft_map_len */
@@ -294,6 +320,7 @@ typedef struct weft_map_stats {
     uint64_t pending_objects;
     uint64_t snapshots; /* that are not released, of this era */
     uint64_t shards;    /* engine sharded: tables with a lock each */
+    weft_tier_stats tiers; /* engine twotier; 0 elsewhere */
     struct {
         uint64_t hot_entries; /* in the hot tier now */
         uint64_t hot_slots;   /* its room */
@@ -344,7 +371,7 @@ WEFT_API int weft_map_close(weft_map *map);
  *          says what is needed) · WEFT_E_TOOBIG (key)
  * Owns     nothing
  * Threads  any
- * Progress lockfree: no store to shared memory, waits for nobody; rwlock, sharded: may block
+ * Progress lockfree: no store to shared memory, waits for nobody; with locks: may block
  * Order    acquire: what the writer of the value did before writing it is visible [A]
  * Cost     expected O(1): one line of the table, and the entry
  */
@@ -483,7 +510,7 @@ WEFT_API void weft_map_prefetch(weft_map *map, const weft_bytes *keys, size_t co
  * Returns  WEFT_OK · WEFT_E_NOMEM · WEFT_E_TOOBIG
  * Owns     key and value as the map's modes say, on success only
  * Threads  any
- * Progress lockfree: lock-free, moves at most 16 buckets of a growth; rwlock, sharded: may block
+ * Progress lockfree: lock-free, moves at most 16 buckets of a growth; with locks: may block
  * Order    release: pairs with the acquire of the read that sees the value [A]
  * Cost     expected O(1): an allocation, two compare-and-swaps (one if the key is there)
  */

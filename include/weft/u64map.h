@@ -119,7 +119,7 @@ WEFT_API int weft_u64map_close(weft_u64map *map);
  * Returns  WEFT_OK · WEFT_NOT_FOUND
  * Owns     nothing
  * Threads  any
- * Progress lockfree: no store to shared memory, waits for nobody; rwlock, sharded: may block
+ * Progress lockfree: no store to shared memory, waits for nobody; with locks: may block
  * Order    acquire: what the writer of the value did before writing it is visible [A]
  * Cost     expected O(1): one line of the table
  */
@@ -166,7 +166,7 @@ WEFT_API int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t
  * Returns  WEFT_OK · WEFT_E_NOMEM
  * Owns     nothing
  * Threads  any
- * Progress lockfree: lock-free, moves at most 16 buckets of a growth; rwlock, sharded: may block
+ * Progress lockfree: lock-free, moves at most 16 buckets of a growth; with locks: may block
  * Order    release: pairs with the acquire of the read that sees the value [A]
  * Cost     expected O(1): one compare-and-swap of 16 bytes if the key is there, else two
  */

@@ -111,6 +111,7 @@ typedef enum weft_engine_cap {
     WEFT_CAP_SHRINK = 2,    /* memory follows the number of entries down */
     WEFT_CAP_RESIZE = 4,    /* there is one table, which becomes larger and smaller as a whole */
     WEFT_CAP_THREADS = 8,   /* several threads may use a map at the same time */
+    WEFT_CAP_KEEPS_REMOVED = 16, /* removed keys take memory until maintain, or some other call */
 } weft_engine_cap;
 
 typedef struct weft_engine {

@@ -104,6 +104,14 @@ static void draw_start(weft_program *program, weft_prng *prng) {
     program->background = kind == 0 ? BIG : kind < 32 ? 0 : weft_prng_below(prng, 12);
 }
 
+/* Its options, on and off by bits of the seed. */
+static weft_twotier_options twotier_of(uint64_t seed) {
+    uint64_t mixed = weft_mix_u64(seed, 0);
+    return (weft_twotier_options){.promote_after = (uint32_t)(mixed >> 2) % 3,
+                                  .adaptive = (mixed & 1) != 0,
+                                  .incremental = (mixed & 2) != 0};
+}
+
 void weft_program_make(weft_program *program, weft_engine_id engine, weft_subject_shape shape,
                        uint64_t seed) {
     weft_prng prng = weft_prng_of(seed);
@@ -111,6 +119,7 @@ void weft_program_make(weft_program *program, weft_engine_id engine, weft_subjec
     program->engine = engine;
     program->shape = shape;
     program->seed = seed;
+    program->twotier = twotier_of(seed);
     program->threads = 2 + weft_prng_below(&prng, WEFT_PROGRAM_THREADS_MAX - 1);
     program->keys = 1 + weft_prng_below(&prng, 4);
     program->collide = weft_prng_below(&prng, 2);
@@ -141,6 +150,7 @@ void weft_program_make_churn(weft_program *program, weft_engine_id engine, weft_
                                    WEFT_HISTORY_GET};
     weft_prng prng = weft_prng_of(seed);
     *program = (weft_program){.engine = engine, .shape = shape, .seed = seed, .threads = 2};
+    program->twotier = twotier_of(seed);
     program->keys = 1;
     program->reuse = weft_prng_below(&prng, 2);
     program->ops[0] = 2;
@@ -503,7 +513,8 @@ const char *weft_program_run(weft_program_runner *runner, const weft_program *pr
                                     .shape = program->shape,
                                     .allocator = program->lazy ? NULL : &runner->allocator,
                                     .hash_seed = program->seed | 1,
-                                    .collide = program->collide};
+                                    .collide = program->collide,
+                                    .twotier = program->twotier};
     if (weft_subject_open(&runner->subject, &options) != WEFT_OK || !fill(runner)) {
         return "the map could not be set up";
     }

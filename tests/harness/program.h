@@ -43,6 +43,7 @@ typedef struct weft_program {
     bool collide;
     bool reuse; /* freed memory is handed out again at once */
     bool lazy;  /* the map is opened by its first use, inside the run: the default engine */
+    weft_twotier_options twotier;
 } weft_program;
 
 /* The random program of this seed. */

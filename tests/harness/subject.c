@@ -63,7 +63,8 @@ int weft_subject_open(weft_subject *subject, const weft_subject_options *options
     weft_map_options of_map = {.size = sizeof of_map,
                                .engine = options->engine,
                                .allocator = options->allocator,
-                               .hash_seed = options->hash_seed};
+                               .hash_seed = options->hash_seed,
+                               .twotier = options->twotier};
     if (options->shape == WEFT_SUBJECT_U64) {
         return weft_u64map_open(&subject->numbers, &of_map);
     }

@@ -18,6 +18,7 @@ typedef struct weft_subject_options {
         *allocator; /* NULL: the map's default, and the map is opened by its first use */
     uint64_t hash_seed;
     bool collide; /* all keys in one bucket of a small table */
+    weft_twotier_options twotier;
 } weft_subject_options;
 
 typedef struct weft_subject {
