@@ -75,6 +75,17 @@ typedef struct weft_position {
     uint64_t words[9]; /* the engine's own */
 } weft_position;
 
+/* A write of several that take effect at one moment. */
+typedef struct weft_group_write {
+    weft_key key;
+    bool keep;         /* false: remove */
+    bool existed;      /* out */
+    uint64_t desired;  /* if it keeps */
+    uint64_t old;      /* out: what it replaced or removed; perhaps what one of the writes put */
+    uint64_t at_least; /* bytes shape, in and out: as in weft_position */
+    uint64_t version;
+} weft_group_write;
+
 /* A step of a walk: visit the part of the hash space that begins at `from`, one bucket at the most.
  * The space is the hash with its bits reversed, read as a fraction; an engine's bucket is an
  * interval. */
@@ -106,6 +117,8 @@ typedef struct weft_image_cell {
 typedef enum weft_engine_cap {
     WEFT_CAP_LOCK_FREE = 1, /* no operation waits for another thread */
     WEFT_CAP_SHRINK = 2,
+    WEFT_CAP_GROW = 4,   /* as long as there is memory */
+    WEFT_CAP_COPIES = 8, /* a write is O(n) */
 } weft_engine_cap;
 
 typedef struct weft_engine {
@@ -135,6 +148,11 @@ typedef struct weft_engine {
     int (*swing)(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                  uint64_t desired);
 
+    /* May be NULL: not offered. All of the writes, one after the other, at one moment: WEFT_OK; or
+     * none of them: WEFT_E_NOMEM, WEFT_E_FULL. One at the least. Versions are as in swing, and the
+     * caller owns what was replaced. A removal of a key that is absent is no error. */
+    int (*write_batch)(weft_core *core, weft_group_write *writes, size_t count);
+
     /* May be NULL. Begin to bring what find will read into the cache: the table's part; and later,
      * with `entry`, what the table's part leads to. */
     void (*prefetch)(weft_core *core, const weft_key *key, bool entry);
@@ -162,6 +180,9 @@ typedef struct weft_engine {
 
 /* engines.def, as a table; NULL for an unknown id. AUTO gives the default engine. */
 const weft_engine *weft_engine_of(weft_engine_id id);
+
+/* Put an image into core->images; false if there is no room. (src/map/snapshot.c) */
+bool weft_core_register_image(weft_core *core, weft_image *image);
 
 /* Entries in the core, summed over the stripes; never below 0. (src/map/core.c) */
 uint64_t weft_core_entries(const weft_core *core);
