@@ -37,6 +37,8 @@ enum {
     PAGES_FROM = 2 << 20, /* larger ones want huge pages; smaller ones, recycled memory */
     BUCKET_BITS_MAX = 50,
     CELLS_MIN = 4,
+    COLLECT_BYTES = 64 << 10,
+    COLLECT_OBJECTS = 64,
     ALL_LOAD_HALVES = 2,
 };
 
@@ -74,6 +76,9 @@ typedef struct cow_table {
     uint64_t failures;
     uint64_t closing; /* buckets that close has dropped */
     uint64_t bytes;   /* of versions that are not retired */
+    uint64_t retired; /* bytes, since the last attempt to end a grace period */
+    bucket *spare; /* what the next copy of as many buckets begins with: no page to be had anew */
+    uint64_t spare_mask;
 } cow_table;
 
 typedef struct cow_image {
@@ -205,18 +210,56 @@ static void free_cells(weft_core *core, version *v) {
     }
 }
 
+static void free_buckets(weft_core *core, bucket *buckets, uint64_t mask) {
+    size_t bytes = (mask + 1) * sizeof(bucket);
+    if (buckets != NULL && bytes >= PAGES_FROM) {
+        weft_core_free_table(core, buckets, bytes);
+    } else if (buckets != NULL) {
+        weft_core_free(core, buckets, bytes, WEFT_CACHE_LINE);
+    }
+}
+
 static void version_free(weft_core *core, version *v) {
     free_cells(core, v);
-    if (bucket_bytes(v) >= PAGES_FROM) {
-        weft_core_free_table(core, v->gen.buckets, bucket_bytes(v));
-    } else {
-        weft_core_free(core, v->gen.buckets, bucket_bytes(v), WEFT_CACHE_LINE);
-    }
+    free_buckets(core, v->gen.buckets, v->gen.mask);
     weft_core_free(core, v, sizeof *v, FACES_BYTES);
 }
 
+/* Under the lock. */
+static void free_spare(weft_core *core) {
+    free_buckets(core, cow_of(core)->spare, cow_of(core)->spare_mask);
+    cow_of(core)->spare = NULL;
+}
+
+/* The grace period is over. The buckets become the spare, if that costs no waiting. */
 static void version_destroy(weft_core *core, weft_block *block) {
-    version_free(core, WEFT_CONTAINER(block, version, block));
+    version *v = WEFT_CONTAINER(block, version, block);
+    cow_table *table = cow_of(core); /* NULL: it has been closed */
+    if (table != NULL && weft_mutex_try_lock(&table->lock)) {
+        const version *root = root_version(core);
+        if (root != NULL && root->gen.mask == v->gen.mask) {
+            free_spare(core);
+            table->spare = v->gen.buckets;
+            table->spare_mask = v->gen.mask;
+            v->gen.buckets = NULL;
+        }
+        weft_mutex_unlock(&table->lock);
+    }
+    version_free(core, v);
+}
+
+/* Under the lock: memory for so many buckets, with anything in it. */
+static bucket *new_buckets(weft_core *core, uint64_t buckets) {
+    cow_table *table = cow_of(core);
+    bucket *made = table->spare;
+    size_t bytes = buckets * sizeof(bucket);
+    if (made != NULL && table->spare_mask == buckets - 1) {
+        table->spare = NULL;
+        return made;
+    }
+    free_spare(core);
+    return bytes >= PAGES_FROM ? weft_core_alloc_table(core, bytes, false)
+                               : weft_core_alloc(core, bytes, WEFT_CACHE_LINE);
 }
 
 /* Its buckets hold anything. NULL without memory. */
@@ -226,10 +269,8 @@ static version *version_new(weft_core *core, uint64_t buckets) {
     if (v == NULL) {
         return NULL;
     }
-    *v = (version){.gen = {.buckets = NULL, .mask = buckets - 1}, .holders = 1};
-    size_t bytes = bucket_bytes(v);
-    v->gen.buckets = bytes >= PAGES_FROM ? weft_core_alloc_table(core, bytes, false)
-                                         : weft_core_alloc(core, bytes, WEFT_CACHE_LINE);
+    *v = (version){.gen = {.buckets = new_buckets(core, buckets), .mask = buckets - 1},
+                   .holders = 1};
     if (v->gen.buckets == NULL) {
         weft_core_free(core, v, sizeof *v, FACES_BYTES);
         return NULL;
@@ -412,7 +453,7 @@ static uint64_t buckets_for(const weft_core *core, uint64_t entries) {
 }
 
 static uint64_t live_entries(const version *v) {
-    return v == NULL ? 0 : v->entries - v->marks;
+    return v == NULL ? 0 : v->entries - weft_load_relaxed(&v->marks);
 }
 
 /* How many buckets there should be for so many entries, when there are some, or 0. */
@@ -433,7 +474,7 @@ static version *version_for(weft_core *core, const version *from, uint64_t entri
     if (wanted == buckets) {
         return version_copy(core, from, room);
     }
-    version *v = version_resized(core, from, wanted, room);
+    version *v = version_resized(core, from, wanted, room + 1);
     if (v != NULL) {
         table->growths += from != NULL && wanted > buckets;
         table->shrinks += wanted < buckets;
@@ -459,15 +500,26 @@ static version *publish(weft_core *core, version *v) {
     return old;
 }
 
+/* Versions are large: what waits is bounded by their bytes, not by their number. */
+static void collect_if_due(weft_core *core, uint64_t bytes) {
+    cow_table *table = cow_of(core);
+    if (weft_fetch_add_relaxed(&table->retired, bytes) + bytes > COLLECT_BYTES) {
+        weft_store_relaxed(&table->retired, 0);
+        weft_limbo_collect(&core->limbo, COLLECT_OBJECTS);
+    }
+}
+
 static void let_go(weft_core *core, version *v) {
     /* Acquire and release: all looks at it come before its end. Pairs with itself. */
     if (v != NULL && weft_fetch_add_acq_rel(&v->holders, (uint64_t)-1) == 1) {
-        weft_fetch_add_relaxed(&cow_of(core)->bytes, (uint64_t)0 - v->block.bytes);
+        uint64_t bytes = v->block.bytes;
+        weft_fetch_add_relaxed(&cow_of(core)->bytes, (uint64_t)0 - bytes);
 #if WEFT_MUTANT == 40 /* frees a version under its readers */
         version_free(core, v);
         return;
 #endif
         weft_core_retire_block(core, &v->block);
+        collect_if_due(core, bytes);
     }
 }
 
@@ -509,8 +561,8 @@ static void apply(weft_core *core, version *v, weft_group_write *write) {
     stamp(core, write, write->existed ? version_in(core, p.what.value) : v->removed_version);
     cell what = {write->key.hash, stored_value(core, write->key.hash, write->desired)};
     if (write->existed && write->keep) {
-        if (p.link != NULL) {
-            v->cells[(*p.link & LINK_INDEX) - 1].what = what;
+        if (p.link != NULL) { /* its hash stays: the caller's may be wrong */
+            v->cells[(*p.link & LINK_INDEX) - 1].what.value = what.value;
         } else {
             set_slot(core, p.at, p.slot - 1, &what);
         }
@@ -529,7 +581,9 @@ static void mark(weft_core *core, version *v, place *p, weft_group_write *write)
     write->old = public_cell(core, &p->what);
     stamp(core, write, version_in(core, p->what.value));
     v->removed_version = max_u64(v->removed_version, write->version);
-    v->marks++;
+    /* Sequentially consistent: before the look at images of who retires what is removed. Pairs
+     * with the load in cow_snapshot. */
+    weft_store_seq_cst(&v->marks, v->marks + 1);
     /* The linearization point; sequentially consistent as in publish. Pairs with the loads of
      * slot_cell and next_cell, and of inlined lookups. */
     if (p->link != NULL) {
@@ -557,7 +611,10 @@ static int write_one(weft_core *core, const weft_position *seen, weft_group_writ
         return WEFT_OK;
     }
     uint64_t entries = live_entries(root) + (present ? 0 : 1) - (write->keep ? 0 : 1);
-    version *v = version_for(core, root, entries, write->keep && !present);
+    uint64_t all = ((uint64_t)1 << slots_of(core->shape)) - 1;
+    bool full =
+        root != NULL && valid_slots(bucket_at(&root->gen, write->key.hash)->head.first) == all;
+    version *v = version_for(core, root, entries, write->keep && !present && full);
     if (v == NULL && write->keep) {
         return WEFT_E_NOMEM;
     }
@@ -658,46 +715,66 @@ static void cow_walk(weft_core *core, weft_step *step) {
 
 /* ---- snapshots ------------------------------------------------------------------------------- */
 
-/* Under the lock: the root is a version, without marks. */
-static int root_for_image(weft_core *core, version **old) {
-    version *root = root_version(core);
-    if (root != NULL && root->marks == 0) {
-        return WEFT_OK;
-    }
-    version *v = version_for(core, root, live_entries(root), 0);
-    if (v == NULL) {
-        return WEFT_E_NOMEM;
-    }
-    *old = publish(core, v);
-    return WEFT_OK;
-}
-
-static int cow_snapshot(weft_core *core, weft_image **image) {
+/* Make a root that a snapshot can be taken of. */
+static int clean_root(weft_core *core) {
     cow_table *table = cow_of(core);
-    cow_image *made = weft_core_alloc(core, sizeof *made, sizeof(uint64_t));
-    *image = NULL;
-    if (made == NULL) {
-        return WEFT_E_NOMEM;
-    }
-    *made = (cow_image){.base = {.core = core}};
     version *old = NULL;
+    int status = WEFT_OK;
     weft_mutex_lock(&table->lock);
-    int status = root_for_image(core, &old);
-    if (status == WEFT_OK) {
-        made->shown = root_version(core);
-        weft_fetch_add_relaxed(&made->shown->holders, 1);
-        /* Under the lock: who replaces the version later sees the image. */
-        status = weft_core_register_image(core, &made->base) ? WEFT_OK : WEFT_E_BUSY;
+    const version *root = root_version(core);
+    if (root == NULL || root->marks != 0) {
+        version *v = version_for(core, root, live_entries(root), 0);
+        status = v == NULL ? WEFT_E_NOMEM : WEFT_OK;
+        old = v == NULL ? NULL : publish(core, v);
     }
     weft_mutex_unlock(&table->lock);
     let_go(core, old);
-    if (status == WEFT_OK) {
-        *image = &made->base;
-    } else {
-        let_go(core, made->shown);
-        weft_core_free(core, made, sizeof *made, sizeof(uint64_t));
-    }
     return status;
+}
+
+/* Inside a guard, so the root's version is not freed; but it may have been let go of. */
+static bool hold(version *v) {
+    uint64_t holders = weft_load_relaxed(&v->holders);
+    /* Acquire, release: pairs with let_go. */
+    while (holders != 0 && !weft_cas_acq_rel(&v->holders, &holders, holders + 1)) {
+    }
+    return holders != 0;
+}
+
+/* Is it the root, and without marks? */
+static bool is_clean_root(const weft_core *core, const version *v) {
+    /* Both after the image is registered: who replaces the version, or marks a cell, and sees no
+     * image, has done so before these loads. Pairs with publish, and with mark. */
+    return v != NULL && weft_load_seq_cst(&core->root) == (const void *)&v->gen &&
+           weft_load_seq_cst(&v->marks) == 0;
+}
+
+/* Without the lock: who takes snapshots neither waits nor makes writers wait. */
+static int cow_snapshot(weft_core *core, weft_image **image) {
+    WEFT_ASSERT(weft_epoch_inside());
+    *image = NULL;
+    int status = is_clean_root(core, root_version(core)) ? WEFT_OK : clean_root(core);
+    version *root = root_version(core);
+    if (status != WEFT_OK || !hold(root)) {
+        return status != WEFT_OK ? status : WEFT_E_BUSY;
+    }
+    cow_image *made = weft_core_alloc(core, sizeof *made, sizeof(uint64_t));
+    if (made == NULL) {
+        let_go(core, root);
+        return WEFT_E_NOMEM;
+    }
+    *made = (cow_image){.base = {.core = core}, .shown = root};
+    if (!weft_core_register_image(core, &made->base)) {
+        weft_core_free(core, made, sizeof *made, sizeof(uint64_t));
+        let_go(core, root);
+        return WEFT_E_BUSY;
+    }
+    *image = &made->base;
+#if WEFT_MUTANT == 43 /* shows entries that were retired before anyone knew of the snapshot */
+    return WEFT_OK;
+#endif
+    /* The linearization point. */
+    return is_clean_root(core, root) ? WEFT_OK : WEFT_E_BUSY;
 }
 
 static int cow_image_look(weft_core *core, weft_image *base, const weft_key *key, uint64_t *out) {
@@ -790,6 +867,7 @@ static bool cow_close(weft_core *core, size_t budget,
     if (v != NULL) {
         version_free(core, v);
     }
+    free_spare(core);
     weft_mutex_destroy(&table->lock);
     weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
     core->root = NULL;
@@ -847,16 +925,15 @@ static int cow_shrink(weft_core *core) {
 /* Marks go, as soon as there is memory; any write does it too. */
 static bool cow_maintain(weft_core *core, size_t budget) {
     cow_table *table = cow_of(core);
-    version *old = NULL;
-    (void)budget;
-    weft_mutex_lock(&table->lock);
     const version *root = root_version(core);
-    if (root != NULL && root->marks != 0) {
-        version *v = version_copy(core, root, 0);
-        old = v == NULL ? NULL : publish(core, v);
+    if (root != NULL && weft_load_relaxed(&root->marks) != 0) {
+        (void)clean_root(core);
     }
-    weft_mutex_unlock(&table->lock);
-    let_go(core, old);
+    if (budget != 0) {
+        weft_mutex_lock(&table->lock);
+        free_spare(core);
+        weft_mutex_unlock(&table->lock);
+    }
     return true;
 }
 

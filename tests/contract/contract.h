@@ -52,9 +52,10 @@ typedef struct contract_test {
 #define CONTRACT(test)                                                                             \
     { #test, test }
 
-enum { CONTRACT_TESTS_MAX = 200, CONTRACT_NAME_MAX = 100 };
+enum { CONTRACT_TESTS_MAX = 600, CONTRACT_NAME_MAX = 100 };
 
-/* Run the tests over engines.def; the engine's name begins the test's. */
+/* Run the tests over engines.def; the engine's name begins the test's. Those that match the pattern in
+ * WEFT_TESTS, if it is set. */
 static inline int contract_run(const char *group, const contract_test *tests, size_t count) {
     static struct CMUnitTest all[CONTRACT_TESTS_MAX];
     static char names[CONTRACT_TESTS_MAX][CONTRACT_NAME_MAX];
@@ -67,6 +68,7 @@ static inline int contract_run(const char *group, const contract_test *tests, si
                 .name = names[n], .test_func = tests[t].run, .initial_state = &contract_engines[e]};
         }
     }
+    cmocka_set_test_filter(getenv("WEFT_TESTS")); /* NULL: all */
     return _cmocka_run_group_tests(group, all, n, NULL, NULL);
 }
 
@@ -77,6 +79,11 @@ static inline weft_engine_id contract_engine_of(void **state) {
 /* What the engine can do and cannot. */
 static inline const weft_engine *contract_card_of(void **state) {
     return weft_engine_of(contract_engine_of(state));
+}
+
+/* So many, or fewer where a write is O(n). */
+static inline uint64_t contract_scaled(void **state, uint64_t count) {
+    return (contract_card_of(state)->caps & WEFT_CAP_COPIES) != 0 ? count / 16 : count;
 }
 
 /* ---- maps ------------------------------------------------------------------------------------ */

@@ -13,34 +13,36 @@ static weft_map_stats stats_of(weft_map *map) {
 
 static void growth_keeps_everything(void **state) {
     weft_map map = contract_open(state);
-    for (uint64_t i = 0; i < MANY; i++) {
+    uint64_t many = contract_scaled(state, MANY);
+    for (uint64_t i = 0; i < many; i++) {
         assert_int_equal(put_u64(&map, i, i), WEFT_OK);
         if ((i & (i - 1)) == 0) { /* in the midst of growths */
             require_range(&map, 0, i + 1);
         }
     }
-    require_range(&map, 0, MANY);
+    require_range(&map, 0, many);
     weft_map_stats stats = stats_of(&map);
-    assert_int_equal(stats.entries, MANY);
+    assert_int_equal(stats.entries, many);
     assert_true(stats.growths > 3);
     assert_int_equal(stats.growth_failures, 0);
-    assert_true(stats.table_bytes < MANY * 100);
+    assert_true(stats.table_bytes < many * 100);
     contract_close(&map);
 }
 
 static void table_is_as_large_as_the_entries_need(void **state) {
     weft_map map = contract_open(state);
-    put_range(&map, 0, MANY / 3);
+    uint64_t many = contract_scaled(state, MANY) / 3 + MANY / 48;
+    put_range(&map, 0, many);
     contract_sound(&map);
     uint64_t large = stats_of(&map).table_bytes;
-    remove_range(&map, 100, MANY / 3);
+    remove_range(&map, 100, many);
     int status;
     while ((status = weft_map_shrink(&map)) == WEFT_OK) {
         contract_sound(&map);
     }
     assert_int_equal(status, WEFT_UNCHANGED);
     weft_map_stats stats = stats_of(&map);
-    assert_true(stats.table_bytes < large / 50);
+    assert_true(stats.table_bytes < large / (many < MANY / 10 ? 5 : 50));
     assert_true(stats.shrinks > 0);
     require_range(&map, 0, 100);
     put_range(&map, 100, 5000);
@@ -50,17 +52,18 @@ static void table_is_as_large_as_the_entries_need(void **state) {
 
 /* At a constant number of entries the table must neither grow nor lose slots. */
 static void churn_does_not_grow(void **state) {
-    enum { LIVE = 2000, ROUNDS = 25 };
+    enum { ROUNDS = 25 };
+    const uint64_t live = contract_scaled(state, 2000);
     weft_map map = contract_open(state);
-    put_range(&map, 0, LIVE);
-    for (uint64_t i = 0; i < 5 * LIVE; i++) { /* the steady state */
-        assert_int_equal(put_u64(&map, LIVE + i, LIVE + i), WEFT_OK);
+    put_range(&map, 0, live);
+    for (uint64_t i = 0; i < 5 * live; i++) { /* the steady state */
+        assert_int_equal(put_u64(&map, live + i, live + i), WEFT_OK);
         assert_int_equal(remove_u64(&map, i), WEFT_OK);
     }
     contract_sound(&map);
     weft_map_stats before = stats_of(&map);
-    for (uint64_t i = 5 * LIVE; i < (uint64_t)ROUNDS * LIVE; i++) {
-        assert_int_equal(put_u64(&map, LIVE + i, LIVE + i), WEFT_OK);
+    for (uint64_t i = 5 * live; i < (uint64_t)ROUNDS * live; i++) {
+        assert_int_equal(put_u64(&map, live + i, live + i), WEFT_OK);
         assert_int_equal(remove_u64(&map, i), WEFT_OK);
     }
     contract_sound(&map);
@@ -68,8 +71,8 @@ static void churn_does_not_grow(void **state) {
     assert_true(after.buckets <= 2 * before.buckets);
     assert_true(after.growths <= before.growths + 2);
     assert_true(after.table_bytes <= 2 * before.table_bytes + 4096);
-    require_range(&map, (uint64_t)ROUNDS * LIVE, (uint64_t)(ROUNDS + 1) * LIVE);
-    assert_int_equal(weft_map_len_exact(&map), LIVE);
+    require_range(&map, (uint64_t)ROUNDS * live, (uint64_t)(ROUNDS + 1) * live);
+    assert_int_equal(weft_map_len_exact(&map), live);
     contract_close(&map);
 }
 
@@ -96,10 +99,10 @@ static void map_shrinks_by_itself_unless_told_not_to(void **state) {
         weft_map_options options = contract_options(state);
         options.grow_only = grow_only != 0;
         weft_map map = contract_open_with(&options);
-        put_range(&map, 0, MANY / 12);
+        put_range(&map, 0, contract_scaled(state, MANY) / 6);
         contract_sound(&map);
         uint64_t full = stats_of(&map).buckets;
-        remove_range(&map, 50, MANY / 12);
+        remove_range(&map, 50, contract_scaled(state, MANY) / 6);
         for (uint64_t i = 0; i < 20000; i++) { /* the ordinary work of a small map */
             assert_int_equal(put_u64(&map, MANY + i % 10, i), WEFT_OK);
             assert_int_equal(remove_u64(&map, MANY + i % 10), WEFT_OK);
@@ -114,15 +117,16 @@ static void map_shrinks_by_itself_unless_told_not_to(void **state) {
 
 static void reserve_grows_ahead(void **state) {
     weft_map map = contract_open(state);
+    const uint64_t many = contract_scaled(state, 50000);
     put_range(&map, 0, 10);
-    assert_int_equal(weft_map_reserve(&map, 50000), WEFT_OK);
+    assert_int_equal(weft_map_reserve(&map, many), WEFT_OK);
     contract_sound(&map);
     uint64_t growths = stats_of(&map).growths;
-    put_range(&map, 10, 50000);
+    put_range(&map, 10, many);
     assert_int_equal(stats_of(&map).growths, growths);
-    require_range(&map, 0, 50000);
+    require_range(&map, 0, many);
     assert_int_equal(weft_map_reserve(&map, 0), WEFT_OK);
-    require_range(&map, 0, 50000);
+    require_range(&map, 0, many);
     contract_close(&map);
 }
 
@@ -186,9 +190,10 @@ static void maintain_frees_what_was_cleared(void **state) {
     weft_map_options options = contract_options(state);
     options.allocator = &allocator;
     weft_map map = contract_open_with(&options);
-    put_range(&map, 0, 20000);
+    const int64_t many = (int64_t)contract_scaled(state, 20000);
+    put_range(&map, 0, (uint64_t)many);
     contract_sound(&map);
-    assert_true(meter.blocks >= 20000);
+    assert_true(meter.blocks >= many);
     assert_int_equal(weft_map_clear(&map), WEFT_OK);
     contract_sound(&map);
     assert_true(meter.blocks < 20);
@@ -231,6 +236,11 @@ static bool frees_under_a_lock(void **state) {
     return (contract_card_of(state)->caps & WEFT_CAP_LOCK_FREE) == 0;
 }
 
+/* Where a write is O(n) anyway, so is what it gives back. */
+static bool gives_back_at_once(void **state) {
+    return (contract_card_of(state)->caps & WEFT_CAP_COPIES) != 0;
+}
+
 /* Writers alone do it, a piece at a time, and the figures say how far they are. */
 static void writes_give_back_what_a_resize_left(void **state) {
     uint64_t before = weft_pages_held();
@@ -241,7 +251,7 @@ static void writes_give_back_what_a_resize_left(void **state) {
     for (uint64_t i = 0; stats.pending_bytes >= PIECE / 4 && i < PASSING; i++) {
         assert_int_equal(put_u64(&map, i % 4, i % 4), WEFT_OK);
         uint64_t held = weft_pages_held();
-        assert_true(held + PIECE >= last);
+        assert_true(held + PIECE >= last || gives_back_at_once(state));
         last = held;
         stats = stats_of(&map);
         assert_true(held - before <= stats.table_bytes + stats.pending_bytes);
@@ -301,7 +311,7 @@ static void maintain_gives_back_what_a_resize_left(void **state) {
     uint64_t last = weft_pages_held();
     for (int round = 0; weft_map_maintain(&map, 1) != WEFT_OK; round++) {
         assert_true(round < 100000);
-        assert_true(weft_pages_held() + PIECE >= last);
+        assert_true(weft_pages_held() + PIECE >= last || gives_back_at_once(state));
         last = weft_pages_held();
     }
     assert_int_equal(weft_pages_held(), before);

@@ -291,13 +291,14 @@ static void allocator_gets_everything_back(void **state) {
 
 static void expected_entries_fit_without_growth(void **state) {
     weft_map_options options = contract_options(state);
-    options.expected_entries = 20000;
+    const uint64_t many = contract_scaled(state, 20000);
+    options.expected_entries = many;
     weft_map map = contract_open_with(&options);
-    put_range(&map, 0, 20000);
+    put_range(&map, 0, many);
     weft_map_stats stats;
     weft_map_stats_get(&map, &stats);
     assert_int_equal(stats.growths, 0);
-    require_range(&map, 0, 20000);
+    require_range(&map, 0, many);
     contract_close(&map);
 }
 
