@@ -14,5 +14,6 @@
 #include <weft/status.h>
 #include <weft/typed.h>
 #include <weft/u64map.h>
+#include <weft/write_batch.h>
 
 #endif

@@ -310,15 +310,17 @@ static void set_slot(const weft_core *core, bucket *at, unsigned i, const cell *
     at->head.first |= LIVE | (uint64_t)1 << (VALID_SHIFT + i);
 }
 
-/* Into a version that nobody sees yet, and that has room. */
-static void add_cell(const weft_core *core, version *v, const cell *what) {
+/* Into a version that nobody sees yet; false without memory. */
+static bool add_cell(weft_core *core, version *v, const cell *what) {
     bucket *at = bucket_at(&v->gen, what->hash);
     unsigned slots = slots_of(core->shape);
     uint64_t open = ~valid_slots(at->head.first) & (((uint64_t)1 << slots) - 1);
     if (open != 0) {
         set_slot(core, at, (unsigned)__builtin_ctzll(open), what);
     } else {
-        WEFT_ASSERT(v->count < v->capacity);
+        if (v->count == v->capacity && !make_room(core, v, 2 * v->count + CELLS_MIN)) {
+            return false;
+        }
         v->cells[v->count++] = (more){*what, at->head.second & LINK_INDEX};
         at->head.second = ((at->head.second & ~LINK_INDEX) + LINK_ONE) | v->count;
         at->head.first |= filter_bit(what->hash);
@@ -326,6 +328,7 @@ static void add_cell(const weft_core *core, version *v, const cell *what) {
     v->entries++;
     v->longest = max_u64(v->longest, (uint64_t)__builtin_popcountll(valid_slots(at->head.first)) +
                                          at->head.second / LINK_ONE);
+    return true;
 }
 
 /* The filter, from what is outside of the slots. */
@@ -383,10 +386,10 @@ static void sweep_bucket(const weft_core *core, version *v, uint64_t index) {
     }
 }
 
-/* The same table again, with room for more cells and without marks. */
-static version *version_copy(weft_core *core, const version *from, uint64_t room) {
+/* The same table again, without marks. */
+static version *version_copy(weft_core *core, const version *from) {
     version *v = version_new(core, from->gen.mask + 1);
-    if (v == NULL || (from->count + room != 0 && !make_room(core, v, from->count + room))) {
+    if (v == NULL || !make_room(core, v, from->count)) {
         if (v != NULL) {
             version_free(core, v);
         }
@@ -413,25 +416,23 @@ static bool refill(weft_core *core, version *v, const version *from) {
         place p = place_of(from, i);
         while (next_that_counts(core, from, WITHOUT_MARKED, &p)) {
             p.what.hash = cell_hash(core, &p.what);
-            if (v->count == v->capacity && !make_room(core, v, 2 * v->count + CELLS_MIN)) {
+            if (!add_cell(core, v, &p.what)) {
                 return false;
             }
-            add_cell(core, v, &p.what);
         }
     }
     return true;
 }
 
 /* The same cells in another number of buckets. */
-static version *version_resized(weft_core *core, const version *from, uint64_t buckets,
-                                uint64_t room) {
+static version *version_resized(weft_core *core, const version *from, uint64_t buckets) {
     version *v = version_new(core, buckets);
     if (v == NULL) {
         return NULL;
     }
     memset(v->gen.buckets, 0, bucket_bytes(v));
     v->removed_version = from == NULL ? 0 : from->removed_version;
-    if (!refill(core, v, from) || !make_room(core, v, v->count + room)) {
+    if (!refill(core, v, from)) {
         version_free(core, v);
         return NULL;
     }
@@ -467,14 +468,14 @@ static uint64_t buckets_wanted(weft_core *core, uint64_t buckets, uint64_t entri
 }
 
 /* A version to write into, that is like `from`, for so many entries in the end; NULL: no memory. */
-static version *version_for(weft_core *core, const version *from, uint64_t entries, uint64_t room) {
+static version *version_for(weft_core *core, const version *from, uint64_t entries) {
     cow_table *table = cow_of(core);
     uint64_t buckets = from == NULL ? 0 : from->gen.mask + 1;
     uint64_t wanted = buckets_wanted(core, buckets, entries);
     if (wanted == buckets) {
-        return version_copy(core, from, room);
+        return version_copy(core, from);
     }
-    version *v = version_resized(core, from, wanted, room + 1);
+    version *v = version_resized(core, from, wanted);
     if (v != NULL) {
         table->growths += from != NULL && wanted > buckets;
         table->shrinks += wanted < buckets;
@@ -482,8 +483,7 @@ static version *version_for(weft_core *core, const version *from, uint64_t entri
     }
     table->failures++;
     /* How many entries are expected, or fit well, is a hint: with less memory it goes on. */
-    return from != NULL ? version_copy(core, from, room)
-                        : version_resized(core, NULL, BUCKETS_MIN, room);
+    return from != NULL ? version_copy(core, from) : version_resized(core, NULL, BUCKETS_MIN);
 }
 
 /* ---- publishing ------------------------------------------------------------------------------ */
@@ -553,8 +553,8 @@ static void stamp(const weft_core *core, weft_group_write *write, uint64_t floor
     }
 }
 
-/* One write, in a version that nobody sees yet. */
-static void apply(weft_core *core, version *v, weft_group_write *write) {
+/* One write, in a version that nobody sees yet; false without memory. */
+static bool apply(weft_core *core, version *v, weft_group_write *write) {
     place p;
     write->existed = find_cell(core, v, &write->key, &p);
     write->old = write->existed ? public_cell(core, &p.what) : 0;
@@ -570,8 +570,9 @@ static void apply(weft_core *core, version *v, weft_group_write *write) {
         v->removed_version = max_u64(v->removed_version, write->version);
         drop_cell(core, v, &p);
     } else if (write->keep) {
-        add_cell(core, v, &what);
+        return add_cell(core, v, &what);
     }
+    return true;
 }
 
 /* Under the lock: a removal that must not fail for memory. What it removes is where `p` says, in
@@ -611,10 +612,11 @@ static int write_one(weft_core *core, const weft_position *seen, weft_group_writ
         return WEFT_OK;
     }
     uint64_t entries = live_entries(root) + (present ? 0 : 1) - (write->keep ? 0 : 1);
-    uint64_t all = ((uint64_t)1 << slots_of(core->shape)) - 1;
-    bool full =
-        root != NULL && valid_slots(bucket_at(&root->gen, write->key.hash)->head.first) == all;
-    version *v = version_for(core, root, entries, write->keep && !present && full);
+    version *v = version_for(core, root, entries);
+    if (v != NULL && !apply(core, v, write)) {
+        version_free(core, v);
+        v = NULL;
+    }
     if (v == NULL && write->keep) {
         return WEFT_E_NOMEM;
     }
@@ -622,7 +624,6 @@ static int write_one(weft_core *core, const weft_position *seen, weft_group_writ
         mark(core, root, &p, write);
         return WEFT_OK;
     }
-    apply(core, v, write);
     *old = publish(core, v);
     return WEFT_OK;
 }
@@ -660,36 +661,37 @@ static uint64_t entries_after(weft_core *core, const version *v, const weft_grou
     return entries > removed ? entries - removed : 0;
 }
 
+/* All of them in one copy, which nobody sees yet; NULL without memory. */
+static version *version_with(weft_core *core, const version *from, weft_group_write *writes,
+                             size_t count) {
+    version *v = version_for(core, from, entries_after(core, from, writes, count));
+    for (size_t i = 0; v != NULL && i < count; i++) {
+        if (!apply(core, v, &writes[i])) {
+            version_free(core, v);
+            return NULL;
+        }
+    }
+    return v;
+}
+
 static int cow_write_batch(weft_core *core, weft_group_write *writes, size_t count) {
     WEFT_ASSERT(count > 0);
     cow_table *table = cow_of(core);
-    uint64_t room = 0;
-    for (size_t i = 0; i < count; i++) {
-        room += writes[i].keep;
-    }
+    version *old = NULL;
     weft_mutex_lock(&table->lock);
-    version *old = root_version(core);
-    version *v = version_for(core, old, entries_after(core, old, writes, count), room);
-    for (size_t i = 0; v != NULL && i < count; i++) {
-        apply(core, v, &writes[i]);
 #if WEFT_MUTANT == 42 /* half of a batch can be seen */
-        if (i == 0) {
-            version *half = version_copy(core, v, room);
-            let_go(core, publish(core, v));
-            old = v;
-            v = half;
-        }
+    version *half = version_with(core, root_version(core), writes, count / 2);
+    let_go(core, half == NULL ? NULL : publish(core, half));
+    version *v = version_with(core, root_version(core), writes + count / 2, count - count / 2);
+#else
+    version *v = version_with(core, root_version(core), writes, count);
 #endif
-    }
     if (v != NULL) {
-        publish(core, v);
+        old = publish(core, v);
     }
     weft_mutex_unlock(&table->lock);
-    if (v == NULL) {
-        return WEFT_E_NOMEM;
-    }
     let_go(core, old);
-    return WEFT_OK;
+    return v == NULL ? WEFT_E_NOMEM : WEFT_OK;
 }
 
 /* ---- walk ------------------------------------------------------------------------------------ */
@@ -723,7 +725,7 @@ static int clean_root(weft_core *core) {
     weft_mutex_lock(&table->lock);
     const version *root = root_version(core);
     if (root == NULL || root->marks != 0) {
-        version *v = version_for(core, root, live_entries(root), 0);
+        version *v = version_for(core, root, live_entries(root));
         status = v == NULL ? WEFT_E_NOMEM : WEFT_OK;
         old = v == NULL ? NULL : publish(core, v);
     }
@@ -879,7 +881,7 @@ static bool cow_close(weft_core *core, size_t budget,
 static int resize(weft_core *core, uint64_t buckets, version **old) {
     version *root = root_version(core);
     uint64_t present = root == NULL ? 0 : root->gen.mask + 1;
-    version *v = version_resized(core, root, buckets, 0);
+    version *v = version_resized(core, root, buckets);
     if (v == NULL) {
         cow_of(core)->failures++;
         return WEFT_E_NOMEM;

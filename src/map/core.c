@@ -152,7 +152,7 @@ static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
     return era;
 }
 
-static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
+int weft_era_make(weft_map_impl *map, weft_era **made) {
     weft_era *era = era_alloc(map, stripes_wanted);
     if (era == NULL) {
         return WEFT_E_NOMEM;
@@ -163,7 +163,6 @@ static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
     core->grow_only = map->options.grow_only;
     core->expected_entries = map->options.expected_entries;
     core->options = &map->options;
-    core->era = number;
     core->allocator = map->allocator;
     core->limbo.release = release_retired;
     core->limbo.ctx = core;
@@ -203,21 +202,25 @@ void weft_era_let_go(weft_era *era) {
     }
 }
 
+void weft_map_replace_era(weft_map_impl *map, weft_era *fresh) {
+    WEFT_ASSERT(weft_epoch_inside() && fresh->map == map);
+    weft_era *old = weft_load_acquire(&map->era); /* pairs with the CAS below */
+    do {
+        fresh->core.era = old->core.era + 1;
+        /* The linearization point. Release: the fresh era. Pairs with the acquire in
+         * weft_map_core. */
+    } while (!weft_cas_seq_cst(&map->era, &old, fresh));
+    weft_era_let_go(old);
+}
+
 int weft_map_clear_impl(weft_map_impl *map) {
     weft_guard guard;
     weft_guard_enter(&guard);
     weft_era *fresh = NULL;
-    weft_era *old = weft_load_acquire(&map->era); /* pairs with the CAS below */
-    int status = era_make(map, old->core.era + 1, &fresh);
-    while (status == WEFT_OK) {
-        fresh->core.era = old->core.era + 1;
-        /* The linearization point. Release: the fresh era. Pairs with the acquire in
-         * weft_map_core. */
-        if (weft_cas_seq_cst(&map->era, &old, fresh)) {
-            weft_era_let_go(old);
-            weft_recording_refuse(map, "the map was cleared, which a trace cannot hold");
-            break;
-        }
+    int status = weft_era_make(map, &fresh);
+    if (status == WEFT_OK) {
+        weft_map_replace_era(map, fresh);
+        weft_recording_refuse(map, "the map was cleared, which a trace cannot hold");
     }
     weft_guard_leave(&guard);
     return status;
@@ -261,7 +264,7 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
         map->options.hash_seed = weft_random_u64();
     }
     weft_map_set_limbo(map);
-    status = era_make(map, 0, &map->era);
+    status = weft_era_make(map, &map->era);
     if (status == WEFT_OK && !weft_mutex_init(&map->claims_lock)) {
         status = WEFT_E_NOMEM;
     }

@@ -62,6 +62,12 @@ bool weft_era_hold(weft_era *era);
 void weft_era_let_go(weft_era *era);
 
 int weft_map_clear_impl(weft_map_impl *map);
+/* An era that nobody sees yet; its number is given when it becomes the present one. */
+int weft_era_make(weft_map_impl *map, weft_era **made);
+/* The fresh era in place of the present one, inside a guard. */
+void weft_map_replace_era(weft_map_impl *map, weft_era *fresh);
+/* Free an era that nobody has seen; what its cells lead to stays. */
+void weft_era_discard(weft_era *era);
 
 /* Tables and eras that nobody can reach (bury.c). Free some of them: as many buckets, or as much as
  * costs the same; true if nothing is left or waits for its grace period. Inside a guard. */
