@@ -43,3 +43,7 @@ weft_mutant_of(16 src/map/bury.c bury_schedule_test "" 1000000) # gives a piece 
 weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what others look at
 weft_mutant(19 src/engine/lockfree.c LOCKFREE u64)   # copies slots that others still change
 weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same
+weft_mutant(40 src/engine/cow.c COW u64)                    # frees a version under its readers
+weft_mutant(41 src/engine/cow.c COW u64)                    # two writers copy the same version
+weft_mutant_of(42 src/engine/cow.c write_batch_schedule_test "" COW 100000) # publishes half a batch
+weft_mutant(43 src/engine/cow.c COW bytes)                  # takes a snapshot without looking again
