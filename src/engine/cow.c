@@ -27,422 +27,26 @@
  *   Read-copy-update (McKenney, Slingwine 1998); Java's CopyOnWriteArrayList (Lea), of which this
  *   is the map; LMDB's single writer and its readers that block nobody (Chu).
  */
+#include "engine/cow_layout.h"
+
 #include "base/assert.h"
-#include "base/lock.h"
-#include "engine/lockfree_layout.h"
 #include <stdio.h>
 
 enum {
-    SHRINK_DIVISOR = 8,   /* fewer than an eighth of what fits: a smaller table */
-    PAGES_FROM = 2 << 20, /* larger ones want huge pages; smaller ones, recycled memory */
+    SHRINK_DIVISOR = 8, /* fewer than an eighth of what fits: a smaller table */
     BUCKET_BITS_MAX = 50,
-    CELLS_MIN = 4,
     COLLECT_BYTES = 64 << 10,
     COLLECT_OBJECTS = 64,
-    ALL_LOAD_HALVES = 2,
+    HALVES =
+        2, /* entries a bucket, on average, at the most: 1 and 3.5, as misses of slots are slow */
+    LOAD_U64 = 2,
+    LOAD_BYTES = 7,
 };
-
-/* In a bucket's link: index + 1 of its first cell outside of the slots, and how many there are. */
-#define LINK_INDEX (((uint64_t)1 << 32) - 1)
-#define LINK_ONE ((uint64_t)1 << 32)
-
-#define MORE_GONE ((uint64_t)1 << 63)
-
-/* A cell that found no slot. */
-typedef struct more {
-    cell what;
-    uint64_t next; /* of its bucket: index + 1, or 0; MORE_GONE: this one was removed in place */
-} more;
-
-/* A table as it is for good, but for marks. */
-typedef struct version {
-    generation gen; /* what readers see: buckets, mask */
-    weft_block block;
-    more *cells;
-    uint64_t count;
-    uint64_t capacity;
-    uint64_t entries;         /* marked ones too */
-    uint64_t marks;           /* removed in place; under the lock */
-    uint64_t longest;         /* entries in a bucket, seen by an insert */
-    uint64_t removed_version; /* bytes shape: no key that is not here had a greater one */
-    uint64_t holders;         /* the root, and images */
-} version;
-
-typedef struct cow_table {
-    weft_mutex lock;
-    uint64_t floor; /* fewest buckets wanted */
-    uint64_t growths;
-    uint64_t shrinks;
-    uint64_t failures;
-    uint64_t closing; /* buckets that close has dropped */
-    uint64_t bytes;   /* of versions that are not retired */
-    uint64_t retired; /* bytes, since the last attempt to end a grace period */
-    bucket *spare; /* what the next copy of as many buckets begins with: no page to be had anew */
-    uint64_t spare_mask;
-} cow_table;
-
-typedef struct cow_image {
-    weft_image base;
-    weft_block block;
-    version *shown;
-} cow_image;
-
-static cow_table *cow_of(weft_core *core) {
-    return core->table;
-}
-
-static version *root_version(const weft_core *core) {
-    generation *root = root_of(core);
-    return root == NULL ? NULL : WEFT_CONTAINER(root, version, gen);
-}
-
-/* ---- cells of a bucket ----------------------------------------------------------------------- */
-
-/* A place in a bucket. */
-typedef struct place {
-    bucket *at;
-    uint64_t index; /* of the bucket */
-    unsigned slot;  /* the next one to look at */
-    uint64_t *link; /* NULL: it is in a slot; else what led to the cell */
-    cell what;
-    bool gone; /* marked */
-} place;
-
-static place place_of(const version *v, uint64_t hash) {
-    uint64_t index = hash & v->gen.mask;
-    return (place){.at = &v->gen.buckets[index], .index = index};
-}
-
-static void slot_cell(const weft_core *core, place *p, unsigned i) {
-    if (core->shape == WEFT_SHAPE_BYTES) {
-        uint64_t word = weft_load_acquire(&p->at->words[i]); /* pairs with the store of a mark */
-        p->gone = (word & WORD_GONE) != 0;
-        p->what = (cell){0, word & ~WORD_FLAGS};
-    } else {
-        uint64_t first = weft_load_acquire(&p->at->pairs[i].first); /* likewise */
-        p->gone = (first & PAIR_GONE) != 0;
-        p->what = (cell){(first & PAIR_HASH) | (p->index & ~PAIR_HASH), p->at->pairs[i].second};
-    }
-}
-
-/* The next cell, marked or not; false: there is none. */
-static bool next_cell(const weft_core *core, const version *v, place *p) {
-    WEFT_ASSERT(p->at == &v->gen.buckets[p->index]);
-    while (p->slot < slots_of(core->shape)) {
-        unsigned i = p->slot++;
-        if (slot_is_valid(p->at->head.first, i)) {
-            slot_cell(core, p, i);
-            return true;
-        }
-    }
-    uint64_t *link = &p->at->head.second;
-    if (p->link != NULL) {
-        link = &v->cells[(weft_load_relaxed(p->link) & LINK_INDEX) - 1].next;
-    }
-    uint64_t number = weft_load_relaxed(link) & LINK_INDEX;
-    p->link = link;
-    if (number == 0) {
-        return false;
-    }
-    more *here = &v->cells[number - 1];
-    p->what = here->what;
-    p->gone = (weft_load_acquire(&here->next) & MORE_GONE) != 0; /* pairs with the mark's store */
-    return true;
-}
-
-/* Whether cells that were removed in place count. */
-typedef enum marked { WITHOUT_MARKED, WITH_MARKED } marked;
-
-/* The next cell that counts. */
-static bool next_that_counts(const weft_core *core, const version *v, marked which, place *p) {
-    bool any;
-    do {
-        any = next_cell(core, v, p);
-    } while (any && p->gone && which == WITHOUT_MARKED);
-    return any;
-}
-
-static bool is_key(const weft_core *core, const cell *what, const weft_key *key) {
-    if (core->shape == WEFT_SHAPE_U64) {
-        return what->hash == key->hash;
-    }
-    return ((what->value ^ key->hash) & WORD_TAG) == 0 &&
-           weft_entry_has_key(word_entry(what->value), key->bytes);
-}
-
-/* The key's place in a version; NULL has none. */
-static bool find_cell(const weft_core *core, const version *v, const weft_key *key, place *p) {
-    if (v == NULL) {
-        return false;
-    }
-    *p = place_of(v, key->hash);
-    bool elsewhere = (p->at->head.first & filter_bit(key->hash)) != 0;
-    while ((elsewhere || p->slot < slots_of(core->shape)) &&
-           next_that_counts(core, v, WITHOUT_MARKED, p)) {
-        if (is_key(core, &p->what, key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static uint64_t public_cell(const weft_core *core, const cell *what) {
-    return core->shape == WEFT_SHAPE_U64 ? what->value : (uintptr_t)word_entry(what->value);
-}
-
-static uint64_t stored_value(const weft_core *core, uint64_t hash, uint64_t public_value) {
-    return core->shape == WEFT_SHAPE_U64 ? public_value : word_of(public_value, hash);
-}
-
-/* ---- making versions ------------------------------------------------------------------------- */
-
-static size_t bucket_bytes(const version *v) {
-    return (v->gen.mask + 1) * sizeof(bucket);
-}
-
-static size_t version_bytes(const version *v) {
-    return sizeof *v + bucket_bytes(v) + v->capacity * sizeof(more);
-}
-
-static void free_cells(weft_core *core, version *v) {
-    if (v->cells != NULL) {
-        weft_core_free(core, v->cells, v->capacity * sizeof(more), sizeof(uint64_t));
-    }
-}
-
-static void free_buckets(weft_core *core, bucket *buckets, uint64_t mask) {
-    size_t bytes = (mask + 1) * sizeof(bucket);
-    if (buckets != NULL && bytes >= PAGES_FROM) {
-        weft_core_free_table(core, buckets, bytes);
-    } else if (buckets != NULL) {
-        weft_core_free(core, buckets, bytes, WEFT_CACHE_LINE);
-    }
-}
-
-static void version_free(weft_core *core, version *v) {
-    free_cells(core, v);
-    free_buckets(core, v->gen.buckets, v->gen.mask);
-    weft_core_free(core, v, sizeof *v, FACES_BYTES);
-}
-
-/* Under the lock. */
-static void free_spare(weft_core *core) {
-    free_buckets(core, cow_of(core)->spare, cow_of(core)->spare_mask);
-    cow_of(core)->spare = NULL;
-}
-
-/* The grace period is over. The buckets become the spare, if that costs no waiting. */
-static void version_destroy(weft_core *core, weft_block *block) {
-    version *v = WEFT_CONTAINER(block, version, block);
-    cow_table *table = cow_of(core); /* NULL: it has been closed */
-    if (table != NULL && weft_mutex_try_lock(&table->lock)) {
-        const version *root = root_version(core);
-        if (root != NULL && root->gen.mask == v->gen.mask) {
-            free_spare(core);
-            table->spare = v->gen.buckets;
-            table->spare_mask = v->gen.mask;
-            v->gen.buckets = NULL;
-        }
-        weft_mutex_unlock(&table->lock);
-    }
-    version_free(core, v);
-}
-
-/* Under the lock: memory for so many buckets, with anything in it. */
-static bucket *new_buckets(weft_core *core, uint64_t buckets) {
-    cow_table *table = cow_of(core);
-    bucket *made = table->spare;
-    size_t bytes = buckets * sizeof(bucket);
-    if (made != NULL && table->spare_mask == buckets - 1) {
-        table->spare = NULL;
-        return made;
-    }
-    free_spare(core);
-    return bytes >= PAGES_FROM ? weft_core_alloc_table(core, bytes, false)
-                               : weft_core_alloc(core, bytes, WEFT_CACHE_LINE);
-}
-
-/* Its buckets hold anything. NULL without memory. */
-static version *version_new(weft_core *core, uint64_t buckets) {
-    WEFT_ASSERT(buckets >= BUCKETS_MIN && (buckets & (buckets - 1)) == 0);
-    version *v = weft_core_alloc(core, sizeof *v, FACES_BYTES);
-    if (v == NULL) {
-        return NULL;
-    }
-    *v = (version){.gen = {.buckets = new_buckets(core, buckets), .mask = buckets - 1},
-                   .holders = 1};
-    if (v->gen.buckets == NULL) {
-        weft_core_free(core, v, sizeof *v, FACES_BYTES);
-        return NULL;
-    }
-    v->gen.next = &v->gen; /* for lockfree's plain writes it is on the move, always */
-    v->block.destroy = version_destroy;
-    return v;
-}
-
-/* Room for so many cells outside of slots. */
-static bool make_room(weft_core *core, version *v, uint64_t wanted) {
-    if (wanted <= v->capacity) {
-        return true;
-    }
-    more *cells = weft_core_alloc(core, wanted * sizeof(more), sizeof(uint64_t));
-    if (cells == NULL || wanted > LINK_INDEX) {
-        if (cells != NULL) {
-            weft_core_free(core, cells, wanted * sizeof(more), sizeof(uint64_t));
-        }
-        return false;
-    }
-    if (v->count != 0) {
-        memcpy(cells, v->cells, v->count * sizeof(more));
-    }
-    free_cells(core, v);
-    v->cells = cells;
-    v->capacity = wanted;
-    return true;
-}
-
-static void set_slot(const weft_core *core, bucket *at, unsigned i, const cell *what) {
-    if (core->shape == WEFT_SHAPE_U64) {
-        at->pairs[i] = (weft_pair){(what->hash & PAIR_HASH) | PAIR_USED, what->value};
-    } else {
-        at->words[i] = what->value;
-    }
-    at->head.first |= LIVE | (uint64_t)1 << (VALID_SHIFT + i);
-}
-
-/* Into a version that nobody sees yet; false without memory. */
-static bool add_cell(weft_core *core, version *v, const cell *what) {
-    bucket *at = bucket_at(&v->gen, what->hash);
-    unsigned slots = slots_of(core->shape);
-    uint64_t open = ~valid_slots(at->head.first) & (((uint64_t)1 << slots) - 1);
-    if (open != 0) {
-        set_slot(core, at, (unsigned)__builtin_ctzll(open), what);
-    } else {
-        if (v->count == v->capacity && !make_room(core, v, 2 * v->count + CELLS_MIN)) {
-            return false;
-        }
-        v->cells[v->count++] = (more){*what, at->head.second & LINK_INDEX};
-        at->head.second = ((at->head.second & ~LINK_INDEX) + LINK_ONE) | v->count;
-        at->head.first |= filter_bit(what->hash);
-    }
-    v->entries++;
-    v->longest = max_u64(v->longest, (uint64_t)__builtin_popcountll(valid_slots(at->head.first)) +
-                                         at->head.second / LINK_ONE);
-    return true;
-}
-
-/* The filter, from what is outside of the slots. */
-static void set_filter(const version *v, bucket *at) {
-    uint64_t filter = 0;
-    for (uint64_t i = at->head.second & LINK_INDEX; i != 0; i = v->cells[i - 1].next & LINK_INDEX) {
-        filter |= filter_bit(v->cells[i - 1].what.hash);
-    }
-    at->head.first = (at->head.first & ~FILTER_MASK) | filter;
-}
-
-/* Takes a cell out of a bucket's chain; the last one of all moves to where it was. */
-static void unchain(version *v, bucket *at, uint64_t *link) {
-    uint64_t number = *link & LINK_INDEX;
-    *link = (*link & ~LINK_INDEX) | (v->cells[number - 1].next & LINK_INDEX);
-    at->head.second -= LINK_ONE;
-    set_filter(v, at);
-    if (number != v->count) {
-        uint64_t *to = &bucket_at(&v->gen, v->cells[v->count - 1].what.hash)->head.second;
-        while ((*to & LINK_INDEX) != v->count) {
-            to = &v->cells[(*to & LINK_INDEX) - 1].next;
-        }
-        *to = (*to & ~LINK_INDEX) | number;
-        v->cells[number - 1] = v->cells[v->count - 1];
-    }
-    v->count--;
-}
-
-/* Out of a version that nobody sees yet. */
-static void drop_cell(const weft_core *core, version *v, const place *p) {
-    v->entries--;
-    if (p->link != NULL) {
-        unchain(v, p->at, p->link);
-        return;
-    }
-    unsigned slot = p->slot - 1;
-    p->at->head.first &= ~((uint64_t)1 << (VALID_SHIFT + slot));
-    if ((p->at->head.second & LINK_INDEX) != 0) {
-        cell first = v->cells[(p->at->head.second & LINK_INDEX) - 1].what;
-        unchain(v, p->at, &p->at->head.second);
-        set_slot(core, p->at, slot, &first);
-    } else if (core->shape == WEFT_SHAPE_U64) {
-        p->at->pairs[slot] = (weft_pair){0, 0}; /* inlined lookups don't ask what is valid */
-    }
-}
-
-static void sweep_bucket(const weft_core *core, version *v, uint64_t index) {
-    place p = place_of(v, index);
-    while (v->marks != 0 && next_cell(core, v, &p)) {
-        if (p.gone) {
-            drop_cell(core, v, &p);
-            v->marks--;
-            p = place_of(v, index);
-        }
-    }
-}
-
-/* The same table again, without marks. */
-static version *version_copy(weft_core *core, const version *from) {
-    version *v = version_new(core, from->gen.mask + 1);
-    if (v == NULL || !make_room(core, v, from->count)) {
-        if (v != NULL) {
-            version_free(core, v);
-        }
-        return NULL;
-    }
-    memcpy(v->gen.buckets, from->gen.buckets, bucket_bytes(v));
-    if (from->count != 0) {
-        memcpy(v->cells, from->cells, from->count * sizeof(more));
-    }
-    v->count = from->count;
-    v->entries = from->entries;
-    v->marks = from->marks;
-    v->longest = from->longest;
-    v->removed_version = from->removed_version;
-    for (uint64_t i = 0; v->marks != 0 && i <= v->gen.mask; i++) {
-        sweep_bucket(core, v, i);
-    }
-    return v;
-}
-
-/* All cells of a version, or NULL, into one that is empty; false without memory. */
-static bool refill(weft_core *core, version *v, const version *from) {
-    for (uint64_t i = 0; from != NULL && i <= from->gen.mask; i++) {
-        place p = place_of(from, i);
-        while (next_that_counts(core, from, WITHOUT_MARKED, &p)) {
-            p.what.hash = cell_hash(core, &p.what);
-            if (!add_cell(core, v, &p.what)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-/* The same cells in another number of buckets. */
-static version *version_resized(weft_core *core, const version *from, uint64_t buckets) {
-    version *v = version_new(core, buckets);
-    if (v == NULL) {
-        return NULL;
-    }
-    memset(v->gen.buckets, 0, bucket_bytes(v));
-    v->removed_version = from == NULL ? 0 : from->removed_version;
-    if (!refill(core, v, from)) {
-        version_free(core, v);
-        return NULL;
-    }
-    return v;
-}
 
 /* ---- size ------------------------------------------------------------------------------------ */
 
 static uint64_t fits(const weft_core *core, uint64_t buckets) {
-    return buckets * load_in_halves(core) / ALL_LOAD_HALVES;
+    return buckets * (core->shape == WEFT_SHAPE_U64 ? LOAD_U64 : LOAD_BYTES) / HALVES;
 }
 
 static uint64_t buckets_for(const weft_core *core, uint64_t entries) {
@@ -473,9 +77,9 @@ static version *version_for(weft_core *core, const version *from, uint64_t entri
     uint64_t buckets = from == NULL ? 0 : from->gen.mask + 1;
     uint64_t wanted = buckets_wanted(core, buckets, entries);
     if (wanted == buckets) {
-        return version_copy(core, from);
+        return weft_cow_copy(core, from);
     }
-    version *v = version_resized(core, from, wanted);
+    version *v = weft_cow_resized(core, from, wanted);
     if (v != NULL) {
         table->growths += from != NULL && wanted > buckets;
         table->shrinks += wanted < buckets;
@@ -483,7 +87,7 @@ static version *version_for(weft_core *core, const version *from, uint64_t entri
     }
     table->failures++;
     /* How many entries are expected, or fit well, is a hint: with less memory it goes on. */
-    return from != NULL ? version_copy(core, from) : version_resized(core, NULL, BUCKETS_MIN);
+    return from != NULL ? weft_cow_copy(core, from) : weft_cow_resized(core, NULL, BUCKETS_MIN);
 }
 
 /* ---- publishing ------------------------------------------------------------------------------ */
@@ -492,8 +96,8 @@ static version *version_for(weft_core *core, const version *from, uint64_t entri
  * callbacks of the user. */
 static version *publish(weft_core *core, version *v) {
     version *old = root_version(core);
-    weft_fetch_add_relaxed(&cow_of(core)->bytes, version_bytes(v));
-    v->block.bytes = version_bytes(v);
+    weft_fetch_add_relaxed(&cow_of(core)->bytes, weft_cow_bytes(v));
+    v->block.bytes = weft_cow_bytes(v);
     /* The linearization point. Release: the version. Pairs with the loads of root. Sequentially
      * consistent: comes before the epoch that the old one is retired with. */
     weft_store_seq_cst(&core->root, (void *)&v->gen);
@@ -515,7 +119,7 @@ static void let_go(weft_core *core, version *v) {
         uint64_t bytes = v->block.bytes;
         weft_fetch_add_relaxed(&cow_of(core)->bytes, (uint64_t)0 - bytes);
 #if WEFT_MUTANT == 40 /* frees a version under its readers */
-        version_free(core, v);
+        weft_cow_free(core, v);
         return;
 #endif
         weft_core_retire_block(core, &v->block);
@@ -561,16 +165,12 @@ static bool apply(weft_core *core, version *v, weft_group_write *write) {
     stamp(core, write, write->existed ? version_in(core, p.what.value) : v->removed_version);
     cell what = {write->key.hash, stored_value(core, write->key.hash, write->desired)};
     if (write->existed && write->keep) {
-        if (p.link != NULL) { /* its hash stays: the caller's may be wrong */
-            v->cells[(*p.link & LINK_INDEX) - 1].what.value = what.value;
-        } else {
-            set_slot(core, p.at, p.slot - 1, &what);
-        }
+        weft_cow_set(core, v, &p, &what);
     } else if (write->existed) {
         v->removed_version = max_u64(v->removed_version, write->version);
-        drop_cell(core, v, &p);
+        weft_cow_drop(core, v, &p);
     } else if (write->keep) {
-        return add_cell(core, v, &what);
+        return weft_cow_add(core, v, &what);
     }
     return true;
 }
@@ -614,7 +214,7 @@ static int write_one(weft_core *core, const weft_position *seen, weft_group_writ
     uint64_t entries = live_entries(root) + (present ? 0 : 1) - (write->keep ? 0 : 1);
     version *v = version_for(core, root, entries);
     if (v != NULL && !apply(core, v, write)) {
-        version_free(core, v);
+        weft_cow_free(core, v);
         v = NULL;
     }
     if (v == NULL && write->keep) {
@@ -667,7 +267,7 @@ static version *version_with(weft_core *core, const version *from, weft_group_wr
     version *v = version_for(core, from, entries_after(core, from, writes, count));
     for (size_t i = 0; v != NULL && i < count; i++) {
         if (!apply(core, v, &writes[i])) {
-            version_free(core, v);
+            weft_cow_free(core, v);
             return NULL;
         }
     }
@@ -867,9 +467,9 @@ static bool cow_close(weft_core *core, size_t budget,
         }
     }
     if (v != NULL) {
-        version_free(core, v);
+        weft_cow_free(core, v);
     }
-    free_spare(core);
+    weft_cow_free_spare(core);
     weft_mutex_destroy(&table->lock);
     weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
     core->root = NULL;
@@ -881,7 +481,7 @@ static bool cow_close(weft_core *core, size_t budget,
 static int resize(weft_core *core, uint64_t buckets, version **old) {
     version *root = root_version(core);
     uint64_t present = root == NULL ? 0 : root->gen.mask + 1;
-    version *v = version_resized(core, root, buckets);
+    version *v = weft_cow_resized(core, root, buckets);
     if (v == NULL) {
         cow_of(core)->failures++;
         return WEFT_E_NOMEM;
@@ -933,7 +533,7 @@ static bool cow_maintain(weft_core *core, size_t budget) {
     }
     if (budget != 0) {
         weft_mutex_lock(&table->lock);
-        free_spare(core);
+        weft_cow_free_spare(core);
         weft_mutex_unlock(&table->lock);
     }
     return true;
