@@ -315,7 +315,7 @@ WEFT_API int weft_map_close(weft_map *map);
  *          says what is needed) · WEFT_E_TOOBIG (key)
  * Owns     nothing
  * Threads  any
- * Progress lockfree: no store to shared memory, waits for nobody; rwlock: may block
+ * Progress lockfree, cow: no store to shared memory, waits for nobody; rwlock: may block
  * Order    acquire: what the writer of the value did before writing it is visible [A]
  * Cost     expected O(1): one line of the table, and the entry
  */

@@ -119,7 +119,7 @@ WEFT_API int weft_u64map_close(weft_u64map *map);
  * Returns  WEFT_OK · WEFT_NOT_FOUND
  * Owns     nothing
  * Threads  any
- * Progress lockfree: no store to shared memory, waits for nobody; rwlock: may block
+ * Progress lockfree, cow: no store to shared memory, waits for nobody; rwlock: may block
  * Order    acquire: what the writer of the value did before writing it is visible [A]
  * Cost     expected O(1): one line of the table
  */
