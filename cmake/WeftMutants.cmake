@@ -47,3 +47,5 @@ weft_mutant(40 src/engine/cow.c COW u64)                    # frees a version un
 weft_mutant(41 src/engine/cow.c COW u64)                    # two writers copy the same version
 weft_mutant_of(42 src/engine/cow.c write_batch_schedule_test "" COW 100000) # publishes half a batch
 weft_mutant(43 src/engine/cow.c COW bytes)                  # takes a snapshot without looking again
+weft_mutant(44 src/engine/fixed.c FIXED u64)                # reads a claim for a value
+weft_mutant(45 src/engine/fixed.c FIXED u64)                # two inserts of a key both succeed

@@ -157,6 +157,15 @@ typedef enum weft_reason {
  * [F] */
 typedef void (*weft_destructor)(void *ctx, weft_bytes key, weft_bytes value, weft_reason reason);
 
+/* Of engine "fixed", which has all its memory from the beginning: <weft/fixed.h>. */
+typedef struct weft_fixed_options {
+    size_t capacity;     /* entries; 0: expected_entries, or if that is 0 too 1024 */
+    size_t key_bytes;    /* weft_map: of a key at most; 0: 32 */
+    size_t value_bytes;  /* weft_map: of a value at most; 0: 64 */
+    void *memory;        /* weft_u64map: where the table is, at a multiple of 64; NULL: its own */
+    size_t memory_bytes; /* weft_fixed_bytes(capacity) or more */
+} weft_fixed_options;
+
 typedef struct weft_map_options {
     size_t size;                /* sizeof(weft_map_options) */
     weft_engine_id engine;      /* 0: AUTO */
@@ -172,6 +181,7 @@ typedef struct weft_map_options {
     uint64_t (*hash)(void *ctx, weft_bytes key,
                      uint64_t seed); /* NULL: keyed XXH3; result is mixed again */
     void *hash_ctx;
+    weft_fixed_options fixed; /* other engines: all 0 */
 } weft_map_options;
 
 /* What a compute callback decides. */

@@ -44,7 +44,8 @@ typedef struct weft_core {
     void *table; /* the engine's own */
     weft_shape shape;
     bool grow_only;
-    uint32_t stripe_count;     /* a power of two */
+    bool shared;           /* other processes change the table too; the engine says so in open */
+    uint32_t stripe_count; /* a power of two */
     weft_core_stripe *stripes; /* twice as many */
     uint64_t expected_entries;
     const weft_map_options *options; /* the map's: what is the engine's own */
@@ -160,6 +161,7 @@ typedef struct weft_engine {
     int (*reserve)(weft_core *core, uint64_t entries);
     int (*shrink)(weft_core *core);
     bool (*maintain)(weft_core *core, size_t budget); /* true: nothing left to do */
+    uint64_t (*entries)(weft_core *core);             /* if core->shared can be */
     void (*stats)(weft_core *core,
                   weft_map_stats *stats); /* fills the table's fields, adds to others */
     int (*check)(weft_core *core, char *text, size_t capacity);
@@ -177,6 +179,9 @@ typedef struct weft_engine {
                         uint64_t cell);
     void (*image_release)(weft_core *core, weft_image *image);
 } weft_engine;
+
+/* Entries that engine "fixed" is to have room for. (src/engine/fixed_memory.c) */
+uint64_t weft_fixed_capacity(const weft_map_options *options);
 
 /* engines.def, as a table; NULL for an unknown id. AUTO gives the default engine. */
 const weft_engine *weft_engine_of(weft_engine_id id);

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/lock.h"
 #include "engine/engine.h"
+#include "map/records.h"
 
 struct weft_map_impl;
 
@@ -39,6 +40,7 @@ typedef struct weft_map_impl {
     uint64_t remains_bytes; /* of tables in it */
     uint64_t waiting;       /* tables and eras retired, and not yet freed */
     uint64_t references;    /* held by callers: of entries, and snapshots */
+    weft_records records;   /* engine "fixed", bytes shape: of which entries are made */
     weft_mutex claims_lock;
     weft_cond claims_changed;
     weft_claim *claims;
@@ -99,6 +101,12 @@ void weft_claim_give_back(weft_map_impl *map, weft_claim *claim);
 /* With `take_key` the key is held as the map's mode says; else it is copied in any mode. */
 weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value,
                             bool take_key);
+/* Why there can be no entry with a key and a value of these sizes; or WEFT_OK. */
+int weft_entry_refusal(const weft_map_impl *map, size_t key_size, size_t value_size);
+/* Why there is none though there could be: WEFT_E_NOMEM, or WEFT_E_FULL. */
+int weft_entry_shortage(const weft_map_impl *map);
+/* Bytes of the largest entry of these sizes. */
+size_t weft_entry_room(const weft_map_impl *map, size_t key_size, size_t value_size);
 void weft_entry_discard(weft_map_impl *map, weft_entry *entry); /* never was in the map */
 void weft_entry_release(weft_map_impl *map, weft_entry *entry); /* a reference less; destructor */
 void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason);

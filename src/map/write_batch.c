@@ -28,15 +28,16 @@ typedef struct group {
 
 /* ---- before and after ------------------------------------------------------------------------ */
 
-/* Why the caller's writes cannot be carried out, whatever the map. */
+/* Why the caller's writes cannot be carried out. */
 static int refusal(const group *g) {
     for (size_t i = 0; i < g->count; i++) {
         item it = g->get(g, i);
         if (it.op != WEFT_WRITE_PUT && it.op != WEFT_WRITE_REMOVE) {
             return WEFT_E_INVALID;
         }
-        if (it.key.size > WEFT_KEY_SIZE_MAX || it.value.size > WEFT_VALUE_SIZE_MAX) {
-            return WEFT_E_TOOBIG;
+        int status = weft_entry_refusal(g->map, it.key.size, it.value.size);
+        if (status != WEFT_OK) {
+            return status;
         }
     }
     return WEFT_OK;
@@ -87,7 +88,7 @@ static int prepare(group *g) {
     for (size_t i = 0; i < g->count; i++) {
         if (!prepare_one(g, i)) {
             undo(g, i);
-            return WEFT_E_NOMEM;
+            return weft_entry_shortage(g->map);
         }
     }
     return WEFT_OK;
@@ -236,6 +237,9 @@ static int make_filled(group *g, weft_era **made) {
 
 static int assign(group *g) {
     int status = g->map == NULL ? WEFT_E_NOMEM : refusal(g);
+    if (status == WEFT_OK && g->map->options.fixed.memory != NULL) {
+        status = WEFT_E_UNSUPPORTED;
+    }
     if (status != WEFT_OK) {
         return status;
     }

@@ -81,17 +81,27 @@ static inline const weft_engine *contract_card_of(void **state) {
     return weft_engine_of(contract_engine_of(state));
 }
 
-/* So many, or fewer where a write is O(n). */
+/* So many, or fewer where a write is O(n), or where memory is all there from the beginning. */
 static inline uint64_t contract_scaled(void **state, uint64_t count) {
-    return (contract_card_of(state)->caps & WEFT_CAP_COPIES) != 0 ? count / 16 : count;
+    uint32_t caps = contract_card_of(state)->caps;
+    return (caps & WEFT_CAP_COPIES) != 0 || (caps & WEFT_CAP_GROW) == 0 ? count / 16 : count;
+}
+
+static inline bool contract_grows(void **state) {
+    return (contract_card_of(state)->caps & WEFT_CAP_GROW) != 0;
 }
 
 /* ---- maps ------------------------------------------------------------------------------------ */
 
 /* Options for this engine, to be changed before contract_open_with. */
 static inline weft_map_options contract_options(void **state) {
-    return (weft_map_options){.size = sizeof(weft_map_options),
-                              .engine = contract_engine_of(state)};
+    weft_map_options options = {.size = sizeof(weft_map_options),
+                                .engine = contract_engine_of(state)};
+    if (!contract_grows(state)) { /* what the tests need */
+        options.fixed = (weft_fixed_options){.capacity = 32768, .key_bytes = 1100};
+        options.fixed.value_bytes = 4096;
+    }
+    return options;
 }
 
 static inline weft_map contract_open_with(const weft_map_options *options) {

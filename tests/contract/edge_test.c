@@ -106,7 +106,8 @@ static void stats_and_dump_tell(void **state) {
     weft_map_stats_get(&map, &stats);
     assert_int_equal(stats.entries, 1000);
     assert_int_equal(stats.entry_bytes, 1000 * (16 + 8 + 8));
-    assert_true(stats.buckets > 0 && stats.table_bytes > 0 && stats.growths > 0);
+    assert_true(stats.buckets > 0 && stats.table_bytes > 0);
+    assert_true(stats.growths > 0 || !contract_grows(state));
     assert_int_equal(stats.era, 0);
     weft_map_dump(&map, count_lines, &lines);
     assert_true(lines > 0);

@@ -23,13 +23,16 @@ static void growth_keeps_everything(void **state) {
     require_range(&map, 0, many);
     weft_map_stats stats = stats_of(&map);
     assert_int_equal(stats.entries, many);
-    assert_true(stats.growths > 3);
+    assert_true(stats.growths > 3 || !contract_grows(state));
     assert_int_equal(stats.growth_failures, 0);
-    assert_true(stats.table_bytes < many * 100);
+    assert_true(stats.table_bytes < many * 100 || !contract_grows(state));
     contract_close(&map);
 }
 
 static void table_is_as_large_as_the_entries_need(void **state) {
+    if (!contract_grows(state)) {
+        return;
+    }
     weft_map map = contract_open(state);
     uint64_t many = contract_scaled(state, MANY) / 3 + MANY / 48;
     put_range(&map, 0, many);
@@ -95,7 +98,7 @@ static void removed_slot_is_free_at_once(void **state) {
 }
 
 static void map_shrinks_by_itself_unless_told_not_to(void **state) {
-    for (int grow_only = 0; grow_only <= 1; grow_only++) {
+    for (int grow_only = 0; contract_grows(state) && grow_only <= 1; grow_only++) {
         weft_map_options options = contract_options(state);
         options.grow_only = grow_only != 0;
         weft_map map = contract_open_with(&options);
@@ -145,6 +148,8 @@ static void test_E_reserve_beyond_memory_changes_nothing(void **state) {
     uint64_t buckets = stats_of(&map).buckets;
     assert_int_equal(weft_map_reserve(&map, (size_t)1 << 60), WEFT_E_NOMEM);
     assert_int_equal(weft_map_reserve(&map, SIZE_MAX), WEFT_E_NOMEM);
+    assert_int_equal(weft_map_reserve(&map, 40000), contract_grows(state) ? WEFT_OK : WEFT_E_FULL);
+    buckets = stats_of(&map).buckets;
     assert_int_equal(stats_of(&map).buckets, buckets);
     put_range(&map, 100, 1000);
     require_range(&map, 0, 1000);
@@ -172,7 +177,7 @@ static void clear_empties_at_once(void **state) {
 static void maintain_finishes_a_move(void **state) {
     weft_map map = contract_open(state);
     put_range(&map, 0, 3000);
-    assert_int_equal(weft_map_reserve(&map, MANY), WEFT_OK);
+    assert_int_equal(weft_map_reserve(&map, contract_scaled(state, MANY)), WEFT_OK);
     for (int round = 0; weft_map_maintain(&map, 8) != WEFT_OK; round++) {
         assert_true(round < 100000);
         if (round % 16 == 0) {
@@ -227,8 +232,10 @@ static weft_map open_shrunk(void **state) {
     weft_map_options options = contract_options(state);
     weft_map map = contract_open_with(&options);
     put_range(&map, 0, 100);
-    assert_int_equal(weft_map_reserve(&map, LARGE), WEFT_OK);
-    assert_int_equal(weft_map_shrink(&map), WEFT_OK);
+    if (contract_grows(state)) { /* else nothing is left by resizing, and nothing to give back */
+        assert_int_equal(weft_map_reserve(&map, LARGE), WEFT_OK);
+        assert_int_equal(weft_map_shrink(&map), WEFT_OK);
+    }
     return map;
 }
 

@@ -412,6 +412,9 @@ static void what_a_trace_cannot_hold_is_dropped_from_a_sample(void **state) {
 
 /* Keys so long that they wrap around in the ring and make chunks grow. */
 static void long_keys_arrive_whole(void **state) {
+    if (!contract_grows(state)) { /* keys are as long as the options say */
+        return;
+    }
     enum { LONGEST = 65535, COUNT = 60 };
     static char bytes[LONGEST];
     weft_map map = contract_open(state);
