@@ -230,8 +230,19 @@ static int insert(weft_core *core, const weft_key *key, weft_position *position,
 static void stamp(const weft_core *core, weft_position *position) {
     if (core->shape == WEFT_SHAPE_BYTES) {
         const weft_entry *entry = (const weft_entry *)(uintptr_t)position->cell;
-        position->version = max_u64(weft_load_relaxed(&entry->version), position->at_least) + 1;
+        position->version = max_u64(weft_load_acquire(&entry->version), position->at_least) + 1;
     }
+}
+
+/* Is the pair what find saw? Asked behind the load of the version, which is a link as soon as the
+ * entry is retired: then it was none. An entry that has left does not come back under this guard. */
+static bool is_as_seen(const found *what) {
+#if WEFT_MUTANT == 46 /* takes a link for a version */
+    return true;
+#endif
+    /* Acquires: in this order. Pairs with the CAS of who removes or replaces it. */
+    return weft_load_acquire(&what->at->first) == what->was.first &&
+           weft_load_acquire(&what->at->second) == what->was.second;
 }
 
 static int replace(weft_core *core, const weft_key *key, weft_position *position,
@@ -252,15 +263,18 @@ static int replace(weft_core *core, const weft_key *key, weft_position *position
 static int remove_key(weft_core *core, const weft_key *key, weft_position *position) {
     fixed_table *table = fixed_of(core);
     bucket *home = fixed_bucket(table, key->hash);
+    found what = {.at = (weft_pair *)(uintptr_t)position->words[0]};
+    what.was = (weft_pair){(key->hash & PAIR_HASH) | PAIR_USED, position->cell};
     stamp(core, position);
     if (core->shape == WEFT_SHAPE_BYTES) {
+        if (!is_as_seen(&what)) {
+            return WEFT_MISMATCH;
+        }
         uint64_t state = weft_load_acquire(&home->head.first); /* pairs with its CAS */
         while (version_of(state) < position->version &&
                !raise_state(home, &state, position->version, 0)) {
         }
     }
-    uint64_t first = (key->hash & PAIR_HASH) | PAIR_USED;
-    found what = {.at = (weft_pair *)(uintptr_t)position->words[0], .was = {first, position->cell}};
     return take_away(table, &what) ? WEFT_OK : WEFT_MISMATCH;
 }
 

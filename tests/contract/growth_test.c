@@ -198,7 +198,7 @@ static void maintain_frees_what_was_cleared(void **state) {
     const int64_t many = (int64_t)contract_scaled(state, 20000);
     put_range(&map, 0, (uint64_t)many);
     contract_sound(&map);
-    assert_true(meter.blocks >= many);
+    assert_true(meter.blocks >= many || !contract_grows(state));
     assert_int_equal(weft_map_clear(&map), WEFT_OK);
     contract_sound(&map);
     assert_true(meter.blocks < 20);
@@ -232,10 +232,8 @@ static weft_map open_shrunk(void **state) {
     weft_map_options options = contract_options(state);
     weft_map map = contract_open_with(&options);
     put_range(&map, 0, 100);
-    if (contract_grows(state)) { /* else nothing is left by resizing, and nothing to give back */
-        assert_int_equal(weft_map_reserve(&map, LARGE), WEFT_OK);
-        assert_int_equal(weft_map_shrink(&map), WEFT_OK);
-    }
+    assert_int_equal(weft_map_reserve(&map, LARGE), WEFT_OK);
+    assert_int_equal(weft_map_shrink(&map), WEFT_OK);
     return map;
 }
 
@@ -250,6 +248,9 @@ static bool gives_back_at_once(void **state) {
 
 /* Writers alone do it, a piece at a time, and the figures say how far they are. */
 static void writes_give_back_what_a_resize_left(void **state) {
+    if (!contract_grows(state)) {
+        return;
+    }
     uint64_t before = weft_pages_held();
     weft_map map = open_shrunk(state);
     uint64_t last = weft_pages_held();
@@ -270,6 +271,9 @@ static void writes_give_back_what_a_resize_left(void **state) {
 }
 
 static void guard_holds_back_what_a_resize_left(void **state) {
+    if (!contract_grows(state)) {
+        return;
+    }
     weft_guard guard;
     weft_guard_enter_movable(&guard);
     weft_map map = open_shrunk(state);
@@ -284,6 +288,9 @@ static void guard_holds_back_what_a_resize_left(void **state) {
 }
 
 static void close_gives_back_what_a_resize_left(void **state) {
+    if (!contract_grows(state)) {
+        return;
+    }
     uint64_t before = weft_pages_held();
     for (uint64_t writes = 0; writes <= 4096; writes += 1024) { /* it has begun, or not */
         weft_map map = open_shrunk(state);
@@ -305,6 +312,9 @@ static void give_back(contract_worker *worker) {
 }
 
 static void threads_give_back_each_piece_once(void **state) {
+    if (!contract_grows(state)) {
+        return;
+    }
     uint64_t before = weft_pages_held();
     weft_map map = open_shrunk(state);
     contract_together(4, give_back, &map, NULL);
@@ -313,6 +323,9 @@ static void threads_give_back_each_piece_once(void **state) {
 }
 
 static void maintain_gives_back_what_a_resize_left(void **state) {
+    if (!contract_grows(state)) {
+        return;
+    }
     uint64_t before = weft_pages_held();
     weft_map map = open_shrunk(state);
     uint64_t last = weft_pages_held();

@@ -470,7 +470,8 @@ static void every_case(const weft_map_options *options, bool pictured) {
             }
         }
     }
-    REQUIRE(failed >= 30); /* the failures were really met */
+    bool grows = (weft_engine_of(options->engine)->caps & WEFT_CAP_GROW) != 0;
+    REQUIRE(failed >= (grows ? 30 : 8)); /* the failures were really met */
 }
 
 static void E_operations_survive_failures(void **state) {
@@ -567,7 +568,7 @@ static void grow_with_gaps(void **state, uint64_t stride) {
 }
 
 static void E_growth_fails_and_is_retried(void **state) {
-    for (uint64_t stride = 1; stride < 40; stride += 3) {
+    for (uint64_t stride = 1; contract_grows(state) && stride < 40; stride += 3) {
         grow_with_gaps(state, stride);
     }
 }
