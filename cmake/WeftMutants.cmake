@@ -49,4 +49,3 @@ weft_mutant_of(42 src/engine/cow.c write_batch_schedule_test "" COW 100000) # pu
 weft_mutant(43 src/engine/cow.c COW bytes)                  # takes a snapshot without looking again
 weft_mutant(44 src/engine/fixed.c FIXED u64)                # reads a claim for a value
 weft_mutant(45 src/engine/fixed.c FIXED u64)                # two inserts of a key both succeed
-weft_mutant(46 src/engine/fixed.c FIXED bytes)              # takes a link for a version

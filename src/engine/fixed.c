@@ -237,9 +237,6 @@ static void stamp(const weft_core *core, weft_position *position) {
 /* Is the pair what find saw? Asked behind the load of the version, which is a link as soon as the
  * entry is retired: then it was none. An entry that has left does not come back under this guard. */
 static bool is_as_seen(const found *what) {
-#if WEFT_MUTANT == 46 /* takes a link for a version */
-    return true;
-#endif
     /* Acquires: in this order. Pairs with the CAS of who removes or replaces it. */
     return weft_load_acquire(&what->at->first) == what->was.first &&
            weft_load_acquire(&what->at->second) == what->was.second;

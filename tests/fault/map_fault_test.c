@@ -361,6 +361,15 @@ static const fault_case cases[] = {
     {"snapshot", run_snapshot, apply_nothing, false},
 };
 
+/* Small ones, where memory is all there from the beginning: thousands are opened. */
+static weft_map_options small_options(void **state) {
+    weft_map_options options = contract_options(state);
+    if (!contract_grows(state)) {
+        options.fixed = (weft_fixed_options){.capacity = 5000};
+    }
+    return options;
+}
+
 /* ---- running them ---------------------------------------------------------------------------- */
 
 static uint64_t constant_hash(void *ctx, weft_bytes key, uint64_t seed) {
@@ -475,13 +484,13 @@ static void every_case(const weft_map_options *options, bool pictured) {
 }
 
 static void E_operations_survive_failures(void **state) {
-    weft_map_options options = contract_options(state);
+    weft_map_options options = small_options(state);
     options.refcount = true;
     every_case(&options, false);
 }
 
 static void E_operations_beside_a_snapshot_survive_failures(void **state) {
-    weft_map_options options = contract_options(state);
+    weft_map_options options = small_options(state);
     options.refcount = true;
     bool pictures = contract_card_of(state)->snapshot != NULL;
     for (int crowded = 0; pictures && crowded < 2; crowded++) {
@@ -491,7 +500,7 @@ static void E_operations_beside_a_snapshot_survive_failures(void **state) {
 }
 
 static void E_operations_survive_failures_in_crowded_buckets(void **state) {
-    weft_map_options options = contract_options(state);
+    weft_map_options options = small_options(state);
     options.refcount = true;
     options.hash = constant_hash;
     every_case(&options, false);
@@ -503,7 +512,7 @@ static void E_open_fails_cleanly(void **state) {
     for (uint64_t site = 1, more = 1; more != 0; site++) {
         contract_meter meter = {0, 0};
         weft_allocator allocator = contract_allocator(&meter);
-        weft_map_options options = contract_options(state);
+        weft_map_options options = small_options(state);
         weft_map map = WEFT_MAP_INIT;
         options.allocator = &allocator;
         weft_memory_fail_at(site, false);
@@ -538,7 +547,7 @@ static void grow_with_gaps(void **state, uint64_t stride) {
     static bool stored[GROWN];
     contract_meter meter = {0, 0};
     weft_allocator allocator = contract_allocator(&meter);
-    weft_map_options options = contract_options(state);
+    weft_map_options options = small_options(state);
     options.allocator = &allocator;
     weft_map map = contract_open_with(&options);
     size_t refused = 0;
@@ -577,7 +586,7 @@ static void E_numbers_survive_failures(void **state) {
     for (uint64_t site = 1; site < 300; site++) {
         contract_meter meter = {0, 0};
         weft_allocator allocator = contract_allocator(&meter);
-        weft_map_options options = contract_options(state);
+        weft_map_options options = small_options(state);
         weft_u64map map = WEFT_U64MAP_INIT;
         bool stored[500];
         options.allocator = &allocator;
