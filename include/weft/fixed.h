@@ -14,16 +14,17 @@
  *
  * WEFT_E_FULL is an answer. As many entries as `capacity` says fit nearly always; which insert is
  * refused is a matter of chance, as each bucket that is full takes a line of a common stock, and
- * keeps it. Records (weft_map) are stored inline in a stock of their own: keys and values up to
- * the sizes given, WEFT_E_TOOBIG beyond; a record that was replaced or removed is free again when no
- * guard that was entered before is held any more.
+ * keeps it. Records (weft_map) are stored inline in a stock of their own: keys and values up to the
+ * sizes given, WEFT_E_TOOBIG beyond. A record that was replaced or removed is free again when no
+ * guard that was entered before is held any more. clear and assign allocate a table once more.
  *
- * Shared: a process may be killed at any point. What it was told has been done is there, what it was
- * about to do is there or is not, and nobody waits for it. A write that was under way may leave one
- * line of the stock unused for ever. Numbers only: records are addresses. weft_u64map_clear,
- * weft_u64map_assign and weft_map's calls of that name answer WEFT_E_UNSUPPORTED, and weft_u64map_len
- * counts by looking at all of the table. The memory stays the caller's, who unmaps it after
- * weft_u64map_close; the last process to use it removes it. Processes trust each other: who can write
+ * Shared: a process may be killed at any point. What it was told has been done is there, what it
+ * was about to do is there or is not, and nobody waits for it. A write that was under way may leave
+ * one line of the stock unused for ever. Numbers only: records are addresses. clear and assign
+ * answer WEFT_E_UNSUPPORTED, and weft_u64map_len counts by looking at all of the table. The memory
+ * stays the caller's, who unmaps it after weft_u64map_close; the last process to use it removes it.
+ * Opening answers WEFT_E_INVALID if it is too small or not at a multiple of 64 bytes, and
+ * WEFT_E_CORRUPT if it holds something else than a table. Processes trust each other: who can write
  * to the memory can break it.
  */
 #ifndef WEFT_FIXED_H

@@ -29,7 +29,9 @@
  *   C  Lifetime. Nothing that a guard or a reference protects is freed or changed.
  *   D  Versions. Each write of a key gives it a version greater than all versions that this key had
  *      in this era, also across remove and insert; clear starts a new era.
- *   E  Memory. If an operation answers WEFT_E_NOMEM the map is what it was. Remove, take,
+ *   E  Memory. If an operation answers WEFT_E_NOMEM the map is what it was; engine "fixed" answers
+ *      WEFT_E_FULL where others would, and WEFT_E_TOOBIG to what is larger than its records (an
+ *      error of any operation that stores). Remove, take,
  *      iterate and close need no memory. A growth that fails is retried later; the map keeps
  *      serving.
  *   F  Destructors run exactly once per owned object, after its last reader, with no lock held.
@@ -292,7 +294,7 @@ WEFT_BEGIN_DECLS
  *          defaults
  *
  * Returns  WEFT_OK · WEFT_E_INVALID (size, engine or mode unknown, ADOPT without destructor) ·
- *          WEFT_E_UNSUPPORTED (the engine lacks an option) · WEFT_E_NOMEM
+ *          WEFT_E_UNSUPPORTED (the engine lacks an option, or has no use for one) · WEFT_E_NOMEM
  * Owns     the map is the caller's until weft_map_close; options are copied
  * Threads  none may use the map meanwhile
  * Progress lock-free
@@ -325,7 +327,7 @@ WEFT_API int weft_map_close(weft_map *map);
  *          says what is needed) · WEFT_E_TOOBIG (key)
  * Owns     nothing
  * Threads  any
- * Progress lockfree, cow: no store to shared memory, waits for nobody; rwlock: may block
+ * Progress lockfree, cow, fixed: no store to shared memory, waits for nobody; rwlock: may block
  * Order    acquire: what the writer of the value did before writing it is visible [A]
  * Cost     expected O(1): one line of the table, and the entry
  */

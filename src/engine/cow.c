@@ -63,6 +63,7 @@ static uint64_t live_entries(const version *v) {
 
 /* How many buckets there should be for so many entries, when there are some, or 0. */
 static uint64_t buckets_wanted(weft_core *core, uint64_t buckets, uint64_t entries) {
+    WEFT_ASSERT((buckets & (buckets - 1)) == 0);
     uint64_t least = max_u64(cow_of(core)->floor, BUCKETS_MIN);
     if (buckets == 0 || entries > fits(core, buckets)) {
         return max_u64(least, buckets_for(core, entries));
@@ -95,6 +96,7 @@ static version *version_for(weft_core *core, const version *from, uint64_t entri
 /* Under the lock. The version that was there is to be let go of, without the lock: freeing runs
  * callbacks of the user. */
 static version *publish(weft_core *core, version *v) {
+    WEFT_ASSERT(v->holders == 1 && v->marks == 0 && v->gen.next == &v->gen);
     version *old = root_version(core);
     weft_fetch_add_relaxed(&cow_of(core)->bytes, weft_cow_bytes(v));
     v->block.bytes = weft_cow_bytes(v);
@@ -114,6 +116,7 @@ static void collect_if_due(weft_core *core, uint64_t bytes) {
 }
 
 static void let_go(weft_core *core, version *v) {
+    WEFT_ASSERT(weft_epoch_inside());
     /* Acquire and release: all looks at it come before its end. Pairs with itself. */
     if (v != NULL && weft_fetch_add_acq_rel(&v->holders, (uint64_t)-1) == 1) {
         uint64_t bytes = v->block.bytes;
@@ -130,6 +133,7 @@ static void let_go(weft_core *core, version *v) {
 /* ---- find and swing -------------------------------------------------------------------------- */
 
 static bool cow_look(weft_core *core, const weft_key *key, uint64_t *out) {
+    WEFT_ASSERT(out != NULL);
     place p;
     if (!find_cell(core, root_version(core), key, &p)) {
         return false;
@@ -159,6 +163,7 @@ static void stamp(const weft_core *core, weft_group_write *write, uint64_t floor
 
 /* One write, in a version that nobody sees yet; false without memory. */
 static bool apply(weft_core *core, version *v, weft_group_write *write) {
+    WEFT_ASSERT(v->marks == 0 && root_version(core) != v);
     place p;
     write->existed = find_cell(core, v, &write->key, &p);
     write->old = write->existed ? public_cell(core, &p.what) : 0;
@@ -178,6 +183,7 @@ static bool apply(weft_core *core, version *v, weft_group_write *write) {
 /* Under the lock: a removal that must not fail for memory. What it removes is where `p` says, in
  * the root. */
 static void mark(weft_core *core, version *v, place *p, weft_group_write *write) {
+    WEFT_ASSERT(v != NULL && !write->keep && !p->gone);
     write->existed = true;
     write->old = public_cell(core, &p->what);
     stamp(core, write, version_in(core, p->what.value));
@@ -202,6 +208,7 @@ static void mark(weft_core *core, version *v, place *p, weft_group_write *write)
 /* Under the lock. */
 static int write_one(weft_core *core, const weft_position *seen, weft_group_write *write,
                      version **old) {
+    WEFT_ASSERT(*old == NULL);
     version *root = root_version(core);
     place p;
     bool present = find_cell(core, root, &write->key, &p);
@@ -249,6 +256,7 @@ static int cow_swing(weft_core *core, const weft_key *key, weft_position *positi
 /* How many entries there will be; a key that is written twice may count twice. */
 static uint64_t entries_after(weft_core *core, const version *v, const weft_group_write *writes,
                               size_t count) {
+    WEFT_ASSERT(writes != NULL || count == 0);
     uint64_t added = 0;
     uint64_t removed = 0;
     for (size_t i = 0; i < count; i++) {
@@ -264,6 +272,7 @@ static uint64_t entries_after(weft_core *core, const version *v, const weft_grou
 /* All of them in one copy, which nobody sees yet; NULL without memory. */
 static version *version_with(weft_core *core, const version *from, weft_group_write *writes,
                              size_t count) {
+    WEFT_ASSERT(from == NULL || from == root_version(core));
     version *v = version_for(core, from, entries_after(core, from, writes, count));
     for (size_t i = 0; v != NULL && i < count; i++) {
         if (!apply(core, v, &writes[i])) {
@@ -319,6 +328,7 @@ static void cow_walk(weft_core *core, weft_step *step) {
 
 /* Make a root that a snapshot can be taken of. */
 static int clean_root(weft_core *core) {
+    WEFT_ASSERT(weft_epoch_inside());
     cow_table *table = cow_of(core);
     version *old = NULL;
     int status = WEFT_OK;
@@ -380,6 +390,7 @@ static int cow_snapshot(weft_core *core, weft_image **image) {
 }
 
 static int cow_image_look(weft_core *core, weft_image *base, const weft_key *key, uint64_t *out) {
+    WEFT_ASSERT(base->core == core);
     const version *v = WEFT_CONTAINER(base, cow_image, base)->shown;
     place p = place_of(v, key->hash);
     while (next_cell(core, v, &p)) {
@@ -392,6 +403,7 @@ static int cow_image_look(weft_core *core, weft_image *base, const weft_key *key
 }
 
 static int cow_image_next(weft_core *core, weft_image *base, weft_image_cell *at) {
+    WEFT_ASSERT(base->core == core);
     const version *v = WEFT_CONTAINER(base, cow_image, base)->shown;
     for (; at->bucket <= v->gen.mask; at->bucket++, at->next = 0) {
         place p = place_of(v, at->bucket);
@@ -411,6 +423,7 @@ static int cow_image_next(weft_core *core, weft_image *base, weft_image_cell *at
 
 static bool cow_image_holds(weft_core *core, const weft_image *base, const weft_key *key,
                             uint64_t wanted) {
+    WEFT_ASSERT(base->core == core);
     const version *v = WEFT_CONTAINER(base, const cow_image, base)->shown;
     place p = place_of(v, key->hash);
     while (next_cell(core, v, &p)) {
@@ -479,6 +492,7 @@ static bool cow_close(weft_core *core, size_t budget,
 
 /* The table in so many buckets, if they are not what there is. */
 static int resize(weft_core *core, uint64_t buckets, version **old) {
+    WEFT_ASSERT(*old == NULL && buckets >= BUCKETS_MIN);
     version *root = root_version(core);
     uint64_t present = root == NULL ? 0 : root->gen.mask + 1;
     version *v = weft_cow_resized(core, root, buckets);
@@ -493,6 +507,7 @@ static int resize(weft_core *core, uint64_t buckets, version **old) {
 }
 
 static int cow_reserve(weft_core *core, uint64_t entries) {
+    WEFT_ASSERT(core->table != NULL);
     cow_table *table = cow_of(core);
     version *old = NULL;
     int status = WEFT_OK;
@@ -509,6 +524,7 @@ static int cow_reserve(weft_core *core, uint64_t entries) {
 }
 
 static int cow_shrink(weft_core *core) {
+    WEFT_ASSERT(core->table != NULL);
     cow_table *table = cow_of(core);
     version *old = NULL;
     int status = WEFT_UNCHANGED;
@@ -526,6 +542,7 @@ static int cow_shrink(weft_core *core) {
 
 /* Marks go, as soon as there is memory; any write does it too. */
 static bool cow_maintain(weft_core *core, size_t budget) {
+    WEFT_ASSERT(core->table != NULL);
     cow_table *table = cow_of(core);
     const version *root = root_version(core);
     if (root != NULL && weft_load_relaxed(&root->marks) != 0) {
@@ -540,6 +557,7 @@ static bool cow_maintain(weft_core *core, size_t budget) {
 }
 
 static void cow_stats(weft_core *core, weft_map_stats *stats) {
+    WEFT_ASSERT(core->table != NULL);
     cow_table *table = cow_of(core);
     const version *v = root_version(core);
     stats->table_bytes += weft_load_relaxed(&table->bytes);

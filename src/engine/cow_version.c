@@ -35,6 +35,7 @@ static void free_buckets(weft_core *core, bucket *buckets, uint64_t mask) {
 }
 
 void weft_cow_free(weft_core *core, version *v) {
+    WEFT_ASSERT(v->gen.next == &v->gen);
     free_cells(core, v);
     free_buckets(core, v->gen.buckets, v->gen.mask);
     weft_core_free(core, v, sizeof *v, FACES_BYTES);
@@ -48,6 +49,7 @@ void weft_cow_free_spare(weft_core *core) {
 
 /* The grace period is over. The buckets become the spare, if that costs no waiting. */
 static void version_destroy(weft_core *core, weft_block *block) {
+    WEFT_ASSERT(block->destroy != NULL);
     version *v = WEFT_CONTAINER(block, version, block);
     cow_table *table = cow_of(core); /* NULL: it has been closed */
     if (table != NULL && weft_mutex_try_lock(&table->lock)) {
@@ -97,6 +99,7 @@ static version *version_new(weft_core *core, uint64_t buckets) {
 
 /* Room for so many cells outside of slots. */
 static bool make_room(weft_core *core, version *v, uint64_t wanted) {
+    WEFT_ASSERT(v->count <= v->capacity);
     if (wanted <= v->capacity) {
         return true;
     }
@@ -127,6 +130,7 @@ static void set_slot(const weft_core *core, bucket *at, unsigned i, const cell *
 
 /* Into a version that nobody sees yet; false without memory. */
 bool weft_cow_add(weft_core *core, version *v, const cell *what) {
+    WEFT_ASSERT(v->count <= v->capacity && v->marks == 0);
     bucket *at = bucket_at(&v->gen, what->hash);
     unsigned slots = slots_of(core->shape);
     uint64_t open = ~valid_slots(at->head.first) & (((uint64_t)1 << slots) - 1);
@@ -157,6 +161,7 @@ static void set_filter(const version *v, bucket *at) {
 
 /* Takes a cell out of a bucket's chain; the last one of all moves to where it was. */
 static void unchain(version *v, bucket *at, uint64_t *link) {
+    WEFT_ASSERT(v->count > 0 && at->head.second >= LINK_ONE);
     uint64_t number = *link & LINK_INDEX;
     *link = (*link & ~LINK_INDEX) | (v->cells[number - 1].next & LINK_INDEX);
     at->head.second -= LINK_ONE;
@@ -174,6 +179,7 @@ static void unchain(version *v, bucket *at, uint64_t *link) {
 
 /* Out of a version that nobody sees yet. */
 void weft_cow_drop(const weft_core *core, version *v, const place *p) {
+    WEFT_ASSERT(v->entries > 0);
     v->entries--;
     if (p->link != NULL) {
         unchain(v, p->at, p->link);
@@ -191,6 +197,7 @@ void weft_cow_drop(const weft_core *core, version *v, const place *p) {
 }
 
 static void sweep_bucket(const weft_core *core, version *v, uint64_t index) {
+    WEFT_ASSERT(index <= v->gen.mask);
     place p = place_of(v, index);
     while (v->marks != 0 && next_cell(core, v, &p)) {
         if (p.gone) {
@@ -203,6 +210,7 @@ static void sweep_bucket(const weft_core *core, version *v, uint64_t index) {
 
 /* The same table again, without marks. */
 version *weft_cow_copy(weft_core *core, const version *from) {
+    WEFT_ASSERT(from != NULL);
     version *v = version_new(core, from->gen.mask + 1);
     if (v == NULL || !make_room(core, v, from->count)) {
         if (v != NULL) {
@@ -227,6 +235,7 @@ version *weft_cow_copy(weft_core *core, const version *from) {
 
 /* All cells of a version, or NULL, into one that is empty; false without memory. */
 static bool refill(weft_core *core, version *v, const version *from) {
+    WEFT_ASSERT(v->entries == 0 && v != from);
     for (uint64_t i = 0; from != NULL && i <= from->gen.mask; i++) {
         place p = place_of(from, i);
         while (next_that_counts(core, from, WITHOUT_MARKED, &p)) {

@@ -8,10 +8,11 @@
  *   the stock.
  * Layout
  *   header | buckets | stock, at multiples of 64 bytes, with indices in place of addresses: the
- *   u64 shape works in memory that processes share, wherever each of them maps it. A bucket is that
- *   of engine "lockfree" (lockfree_layout.h), of which the lookups that are compiled into the caller
- *   know the state's filter and the pairs; the link is the number of a line of the stock. In the
- *   bytes shape a pair's value is the address of an entry, from a stock of entries (src/map).
+ *   u64 shape works in memory that processes share, wherever each of them maps it. A bucket is
+ *   that of engine "lockfree" (lockfree_layout.h), of which the lookups that are compiled into the
+ *   caller know the state's filter and the pairs; the link is the number of a line of the stock.
+ *   In the bytes shape a pair's value is the address of an entry, from a stock of entries
+ *   (src/map).
  * Concurrency
  *   docs/design/fixed.md: an insert claims an empty pair, publishes that it did in the state of
  *   the key's bucket, and fills the pair; each is one CAS. Claims belong to nobody: whoever
@@ -21,8 +22,8 @@
  *   Linear probing: a key that is removed leaves a mark, and marks go by moving. Robust mutexes:
  *   who takes one from the dead has to repair what they left.
  * Credits
- *   Purcell and Harris, Non-blocking hashtables with open addressing (2005), for inserting in
- *   steps; Linux's futex-free shared rings for the header.
+ *   Purcell and Harris (2005), who insert in steps that others can tell apart; Harris, Fraser and
+ *   Pratt (2002), whose operations are finished by whoever meets them.
  */
 #include "engine/fixed_layout.h"
 
@@ -65,6 +66,7 @@ static void note(found *what, const found *here) {
 }
 
 static void scan_pair(const weft_core *core, const weft_key *key, const found *here, scan *s) {
+    WEFT_ASSERT(here->at != NULL && s->live.at == NULL);
     uint64_t first = here->was.first;
     uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
     if (pair_is_empty(first)) {
@@ -122,6 +124,13 @@ static void fixed_find(weft_core *core, const weft_key *key, weft_position *posi
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
+/* An insert on its way. */
+typedef struct insertion {
+    const weft_key *key;
+    weft_position *position;
+    uint64_t desired;
+} insertion;
+
 /* Another state for the bucket: a higher version, and perhaps a bit of the filter. */
 static bool raise_state(bucket *home, uint64_t *state, uint64_t version, uint64_t filter) {
     uint64_t next = version << VERSION_SHIFT | LIVE | (*state & FILTER_MASK) | filter;
@@ -142,20 +151,23 @@ static bool take_away(const fixed_table *table, const found *what) {
 /* Claim an empty pair for the hash. Before a pair that had a key gets another content the state
  * changes: a reader may have seen that key, and not yet its value. */
 static void claim(const fixed_table *table, const weft_key *key, scan *s) {
-    bucket *home = fixed_bucket(table, key->hash);
-#if WEFT_MUTANT != 44 /* readers get a claim's number for a value */
-    if (s->empty.was.first != 0 && !raise_state(home, &s->state, version_of(s->state) + 1, 0)) {
+    WEFT_ASSERT(pair_is_empty(s->empty.was.first));
+    bool used = s->empty.was.first != 0;
+#if WEFT_MUTANT == 44 /* readers get a claim's number for a value */
+    used = false;
+#endif
+    if (used &&
+        !raise_state(fixed_bucket(table, key->hash), &s->state, version_of(s->state) + 1, 0)) {
         return;
     }
-#endif
     weft_pair claimed = {(key->hash & PAIR_HASH) | PAIR_USED | PAIR_CLAIMED,
                          fixed_stamp(table) << 1 | 1};
     (void)weft_cas_pair_seq_cst(s->empty.at, s->empty.was, claimed);
-    (void)home;
 }
 
 /* Put a line of the stock behind the last one. False: there is none. */
 static bool extend(fixed_table *table, bucket *last) {
+    WEFT_ASSERT(last != NULL);
     uint64_t line = weft_exchange_acq_rel(&table->spare, 0); /* pairs with the exchange below */
     if (line == 0) {
         line = weft_load_relaxed(&table->header->taken);
@@ -186,39 +198,41 @@ static bool make_room(fixed_table *table, scan *s) {
 }
 
 /* The claim becomes the key. */
-static bool publish_and_fill(weft_core *core, const weft_key *key, weft_position *position, scan *s,
-                             uint64_t desired) {
-    bucket *home = fixed_bucket(fixed_of(core), key->hash);
-    uint64_t version = max_u64(version_of(s->state), position->at_least) + 1;
+static bool publish_and_fill(weft_core *core, const insertion *in, scan *s) {
+    bucket *home = fixed_bucket(fixed_of(core), in->key->hash);
+    uint64_t version = max_u64(version_of(s->state), in->position->at_least) + 1;
+    WEFT_ASSERT(s->claim.at != NULL && s->live.at == NULL);
     if (core->shape == WEFT_SHAPE_BYTES) {
-        position->version = version;
-        weft_store_relaxed(&((weft_entry *)(uintptr_t)desired)->version, version);
+        in->position->version = version;
+        weft_store_relaxed(&((weft_entry *)(uintptr_t)in->desired)->version, version);
     }
-#if WEFT_MUTANT != 45 /* two inserts of a key both succeed */
-    if (!raise_state(home, &s->state, version, s->claim.chained ? filter_bit(key->hash) : 0)) {
+    uint64_t filter = s->claim.chained ? filter_bit(in->key->hash) : 0;
+#if WEFT_MUTANT == 45 /* two inserts of a key both succeed */
+    (void)raise_state(home, &s->state, version, filter);
+#else
+    if (!raise_state(home, &s->state, version, filter)) {
         return false;
     }
 #endif
-    weft_pair filled = {(key->hash & PAIR_HASH) | PAIR_USED, desired};
-    (void)home;
+    weft_pair filled = {(in->key->hash & PAIR_HASH) | PAIR_USED, in->desired};
     return weft_cas_pair_seq_cst(s->claim.at, s->claim.was, filled); /* the linearization point */
 }
 
-static int insert(weft_core *core, const weft_key *key, weft_position *position, uint64_t desired) {
+static int insert(weft_core *core, const insertion *in) {
     fixed_table *table = fixed_of(core);
     for (;;) {
-        scan s = look(core, table, key);
+        scan s = look(core, table, in->key);
         if (s.live.at != NULL) {
             return WEFT_MISMATCH;
         }
         if (s.again.at != NULL) {
             (void)take_away(table, &s.again);
         } else if (s.claim.at != NULL) {
-            if (publish_and_fill(core, key, position, &s, desired)) {
+            if (publish_and_fill(core, in, &s)) {
                 return WEFT_OK;
             }
         } else if (s.empty.at != NULL) {
-            claim(table, key, &s);
+            claim(table, in->key, &s);
         } else if (!make_room(table, &s)) {
             weft_fetch_add_relaxed(&table->refusals, 1);
             return WEFT_E_FULL;
@@ -230,12 +244,14 @@ static int insert(weft_core *core, const weft_key *key, weft_position *position,
 static void stamp(const weft_core *core, weft_position *position) {
     if (core->shape == WEFT_SHAPE_BYTES) {
         const weft_entry *entry = (const weft_entry *)(uintptr_t)position->cell;
-        position->version = max_u64(weft_load_acquire(&entry->version), position->at_least) + 1;
+        /* Acquire: before the loads of is_as_seen. Pairs with the release of the link. */
+        uint64_t version = weft_load_acquire(&entry->version);
+        position->version = max_u64(version, position->at_least) + 1;
     }
 }
 
-/* Is the pair what find saw? Asked behind the load of the version, which is a link as soon as the
- * entry is retired: then it was none. An entry that has left does not come back under this guard. */
+/* Is the pair what find saw? Asked after the load of the version, which is a link as soon as the
+ * entry is retired: then it was none. An entry that has left does not come back under a guard. */
 static bool is_as_seen(const found *what) {
     /* Acquires: in this order. Pairs with the CAS of who removes or replaces it. */
     return weft_load_acquire(&what->at->first) == what->was.first &&
@@ -277,9 +293,10 @@ static int remove_key(weft_core *core, const weft_key *key, weft_position *posit
 
 static int fixed_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                        uint64_t desired) {
+    WEFT_ASSERT(weft_epoch_inside());
     WEFT_ASSERT(!keep || core->shape == WEFT_SHAPE_U64 || desired != 0);
     if (!position->present) {
-        return keep ? insert(core, key, position, desired) : WEFT_OK;
+        return keep ? insert(core, &(insertion){key, position, desired}) : WEFT_OK;
     }
     return keep ? replace(core, key, position, desired) : remove_key(core, key, position);
 }
@@ -316,8 +333,9 @@ static void visit_emit(const visit *v, const weft_pair *pair) {
     v->step->emit(v->step, number ? weft_core_unhash_u64(v->core, hash) : 0, pair->second);
 }
 
-/* From pair number `from` of the bucket on, as many as there is room for. True if there are more. */
+/* From pair number `from` of the bucket on, as many as there is room for. True: there are more. */
 static bool collect(visit *v, const fixed_table *table, uint64_t from) {
+    WEFT_ASSERT(v->index <= table->mask);
     bucket *home = &table->buckets[v->index];
     uint64_t passed = 0;
     v->count = 0;
@@ -415,6 +433,7 @@ static uint64_t fixed_entries(weft_core *core) {
 
 static void fixed_stats(weft_core *core, weft_map_stats *stats) {
     const fixed_table *table = fixed_of(core);
+    WEFT_ASSERT(table->header->magic == FIXED_MAGIC);
     stats->buckets = table->mask + 1;
     stats->table_bytes += fixed_bytes_of(table->mask + 1, table->header->stock);
     stats->overflow_entries = 0;
@@ -423,6 +442,7 @@ static void fixed_stats(weft_core *core, weft_map_stats *stats) {
 
 static const char *broken_line(const weft_core *core, const fixed_table *table, uint64_t index,
                                bucket *at) {
+    WEFT_ASSERT(index <= table->mask);
     for (unsigned i = 0; i < PAIRS; i++) {
         uint64_t first = at->pairs[i].first;
         if (pair_is_empty(first) || (first & PAIR_CLAIMED) != 0) {
@@ -449,6 +469,7 @@ static const char *broken_line(const weft_core *core, const fixed_table *table, 
 }
 
 static const char *broken_invariant(weft_core *core, const fixed_table *table) {
+    WEFT_ASSERT(core->table == table);
     uint64_t lines = 0;
     for (uint64_t i = 0; i <= table->mask; i++) {
         bucket *at = &table->buckets[i];

@@ -46,6 +46,7 @@ static void set_header(fixed_header *header, uint64_t buckets, uint64_t seed) {
 
 /* What is in given memory, or what is to be made of it. */
 static int attach(const weft_core *core, const weft_fixed_options *fixed, fixed_table *table) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && table->header == NULL);
     fixed_header *header = fixed->memory;
     if ((uintptr_t)fixed->memory % WEFT_CACHE_LINE != 0 || fixed->memory_bytes < sizeof *header) {
         return WEFT_E_INVALID;
@@ -75,6 +76,7 @@ static int attach(const weft_core *core, const weft_fixed_options *fixed, fixed_
 static int allocate(weft_core *core, fixed_table *table) {
     uint64_t buckets = buckets_for(weft_fixed_capacity(core->options));
     size_t bytes = fixed_bytes_of(buckets, stock_for(buckets));
+    WEFT_ASSERT(bytes >= sizeof(fixed_header) + BUCKETS_MIN * sizeof(bucket));
     table->header = weft_core_alloc_table(core, bytes, false);
     if (table->header == NULL) {
         return WEFT_E_NOMEM;

@@ -198,8 +198,8 @@ static int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key, chang
     return status;
 }
 
-/* Entries of engine "fixed": is there none because those that left wait for guards? Then these have
- * a moment to be left, but for the caller's own. Outside of a guard, unless the caller holds one. */
+/* Engine "fixed": is there no record because those that left wait for guards? Then these have a
+ * moment to be left. Outside of a guard, unless the caller holds one. */
 static WEFT_COLD bool another_chance(weft_map_impl *impl, int status, unsigned *chances) {
     enum { CHANCES = 200, AT_ONCE = 4096 };
     if (status != WEFT_E_FULL || impl->records.memory == NULL || weft_epoch_inside() ||

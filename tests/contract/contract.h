@@ -54,8 +54,8 @@ typedef struct contract_test {
 
 enum { CONTRACT_TESTS_MAX = 600, CONTRACT_NAME_MAX = 100 };
 
-/* Run the tests over engines.def; the engine's name begins the test's. Those that match the pattern in
- * WEFT_TESTS, if it is set. */
+/* Run the tests over engines.def, or those that match the pattern in WEFT_TESTS; the engine's name
+ * begins the test's. */
 static inline int contract_run(const char *group, const contract_test *tests, size_t count) {
     static struct CMUnitTest all[CONTRACT_TESTS_MAX];
     static char names[CONTRACT_TESTS_MAX][CONTRACT_NAME_MAX];
