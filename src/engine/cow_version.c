@@ -264,6 +264,7 @@ version *weft_cow_resized(weft_core *core, const version *from, uint64_t buckets
 }
 
 void weft_cow_set(const weft_core *core, version *v, const place *p, const cell *what) {
+    WEFT_ASSERT(p->at == &v->gen.buckets[p->index]);
     if (p->link != NULL) { /* its hash stays: the caller's may be wrong */
         v->cells[(*p->link & LINK_INDEX) - 1].what.value = what->value;
     } else {
