@@ -158,6 +158,10 @@ void weft_manage_stats(weft_map_impl *map, weft_map_stats *stats);
 int weft_manage_check(weft_map_impl *map, char *text, size_t capacity);
 void weft_manage_dump(weft_map_impl *map, void (*print)(void *ctx, const char *line), void *ctx);
 
+/* Engine "fixed": is there no record because those that left wait for guards? Then these have a
+ * moment to be left. Outside of a guard, unless the caller holds one. */
+bool weft_map_another_chance(weft_map_impl *map, int status, unsigned *chances);
+
 static inline weft_key weft_key_of_bytes(const weft_core *core, weft_bytes bytes) {
     return (weft_key){.hash = weft_core_hash_bytes(core, bytes), .bytes = bytes};
 }

@@ -198,21 +198,6 @@ static int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key, chang
     return status;
 }
 
-/* Engine "fixed": is there no record because those that left wait for guards? Then these have a
- * moment to be left. Outside of a guard, unless the caller holds one. */
-static WEFT_COLD bool another_chance(weft_map_impl *impl, int status, unsigned *chances) {
-    enum { CHANCES = 200, AT_ONCE = 4096 };
-    if (status != WEFT_E_FULL || impl->records.memory == NULL || weft_epoch_inside() ||
-        ++*chances > CHANCES) {
-        return false;
-    }
-    weft_map_stats stats;
-    weft_manage_stats(impl, &stats);
-    (void)weft_manage_maintain(impl, AT_ONCE);
-    weft_yield();
-    return stats.pending_objects != 0;
-}
-
 static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
     if (WEFT_UNLIKELY(bytes.size > WEFT_KEY_SIZE_MAX)) {
         return WEFT_E_TOOBIG;
@@ -236,7 +221,7 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
         weft_key key = weft_key_of_bytes(core, bytes);
         status = run_hashed(impl, core, &key, c);
         weft_epoch_leave(&guard);
-    } while (WEFT_UNLIKELY(status < 0) && another_chance(impl, status, &chances));
+    } while (WEFT_UNLIKELY(status < 0) && weft_map_another_chance(impl, status, &chances));
     return status;
 }
 
@@ -690,7 +675,7 @@ int weft_map_put_hashed(weft_map *map, const weft_hashed *key, weft_bytes value)
         weft_key found = weft_key_of_hashed(impl, key);
         status = run_hashed(impl, weft_map_core(impl), &found, &c);
         weft_epoch_leave(&guard);
-    } while (WEFT_UNLIKELY(status < 0) && another_chance(impl, status, &chances));
+    } while (WEFT_UNLIKELY(status < 0) && weft_map_another_chance(impl, status, &chances));
     return status;
 }
 
@@ -734,7 +719,7 @@ static int write_many(weft_map_impl *impl, const weft_bytes *keys, size_t count,
     int status = WEFT_OK;
     unsigned chances = 0;
     for (size_t at = 0;
-         at < count && (status == WEFT_OK || another_chance(impl, status, &chances));) {
+         at < count && (status == WEFT_OK || weft_map_another_chance(impl, status, &chances));) {
         status = WEFT_OK;
         weft_ahead ahead;
         weft_guard guard;

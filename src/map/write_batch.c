@@ -170,10 +170,13 @@ static int write_batch(group *g) {
     if (status != WEFT_OK) {
         return status;
     }
-    weft_guard guard;
-    weft_guard_enter(&guard);
-    status = write_guarded(g);
-    weft_guard_leave(&guard);
+    unsigned chances = 0;
+    do {
+        weft_guard guard;
+        weft_guard_enter(&guard);
+        status = write_guarded(g);
+        weft_guard_leave(&guard);
+    } while (status != WEFT_OK && weft_map_another_chance(g->map, status, &chances));
     return status;
 }
 
@@ -235,18 +238,10 @@ static int make_filled(group *g, weft_era **made) {
     return status;
 }
 
-static int assign(group *g) {
-    int status = g->map == NULL ? WEFT_E_NOMEM : refusal(g);
-    if (status == WEFT_OK && g->map->options.fixed.memory != NULL) {
-        status = WEFT_E_UNSUPPORTED;
-    }
-    if (status != WEFT_OK) {
-        return status;
-    }
-    weft_guard guard;
-    weft_guard_enter(&guard);
+/* Inside a guard. */
+static int assign_guarded(group *g) {
     weft_era *fresh = NULL;
-    status = make_filled(g, &fresh);
+    int status = make_filled(g, &fresh);
     if (status == WEFT_OK) {
         weft_map_replace_era(g->map, fresh);
         weft_recording_refuse(g->map, "all of the map was replaced, which a trace cannot hold");
@@ -256,7 +251,24 @@ static int assign(group *g) {
         }
         weft_map_bury(g->map);
     }
-    weft_guard_leave(&guard);
+    return status;
+}
+
+static int assign(group *g) {
+    int status = g->map == NULL ? WEFT_E_NOMEM : refusal(g);
+    if (status == WEFT_OK && g->map->options.fixed.memory != NULL) {
+        status = WEFT_E_UNSUPPORTED;
+    }
+    if (status != WEFT_OK) {
+        return status;
+    }
+    unsigned chances = 0;
+    do {
+        weft_guard guard;
+        weft_guard_enter(&guard);
+        status = assign_guarded(g);
+        weft_guard_leave(&guard);
+    } while (status != WEFT_OK && weft_map_another_chance(g->map, status, &chances));
     return status;
 }
 
