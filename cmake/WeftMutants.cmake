@@ -64,3 +64,9 @@ weft_mutant(31 src/engine/twotier.c TWOTIER u64)        # forgets that dirty may
 weft_mutant(32 src/engine/twotier.c TWOTIER u64)        # tells the value of another state
 weft_mutant(33 src/engine/twotier_tier.c TWOTIER bytes) # gives back boxes that are in use again
 weft_mutant(34 src/engine/twotier.c TWOTIER bytes)      # loses who comes back with the read tier
+weft_mutant(40 src/engine/cow.c COW u64)                    # frees a version under its readers
+weft_mutant(41 src/engine/cow.c COW u64)                    # two writers copy the same version
+weft_mutant_of(42 src/engine/cow.c write_batch_schedule_test "" COW 100000) # publishes half a batch
+weft_mutant(43 src/engine/cow.c COW bytes)                  # takes a snapshot without looking again
+weft_mutant(44 src/engine/fixed.c FIXED u64)                # reads a claim for a value
+weft_mutant(50 src/engine/fixed.c FIXED u64)                # two inserts of a key both succeed

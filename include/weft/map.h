@@ -29,7 +29,9 @@
  *   C  Lifetime. Nothing that a guard or a reference protects is freed or changed.
  *   D  Versions. Each write of a key gives it a version greater than all versions that this key had
  *      in this era, also across remove and insert; clear starts a new era.
- *   E  Memory. If an operation answers WEFT_E_NOMEM the map is what it was. Remove, take,
+ *   E  Memory. If an operation answers WEFT_E_NOMEM the map is what it was; engine "fixed" answers
+ *      WEFT_E_FULL where others would, and WEFT_E_TOOBIG to what is larger than its records (an
+ *      error of any operation that stores). Remove, take,
  *      iterate and close need no memory. A growth that fails is retried later; the map keeps
  *      serving.
  *   F  Destructors run exactly once per owned object, after its last reader, with no lock held.
@@ -176,6 +178,15 @@ typedef struct weft_twotier_options {
     bool incremental; /* no read or write takes O(n) steps, removed keys are let go; not adaptive */
 } weft_twotier_options;
 
+/* Of engine "fixed", which has all its memory from the beginning: <weft/fixed.h>. */
+typedef struct weft_fixed_options {
+    size_t capacity;     /* entries; 0: expected_entries, or if that is 0 too 1024 */
+    size_t key_bytes;    /* weft_map: of a key at most; 0: 32 */
+    size_t value_bytes;  /* weft_map: of a value at most; 0: 64 */
+    void *memory;        /* weft_u64map: where the table is, at a multiple of 64; NULL: its own */
+    size_t memory_bytes; /* weft_fixed_bytes(capacity) or more */
+} weft_fixed_options;
+
 typedef struct weft_map_options {
     size_t size;                /* sizeof(weft_map_options) */
     weft_engine_id engine;      /* 0: AUTO */
@@ -200,9 +211,10 @@ typedef struct weft_map_options {
         bool packed;         /* shards share cache lines: to measure what that costs */
     } sharded;
     struct {
-        uint32_t hot_entries; /* keys that are to be hot at a time, 1 … 1048576; 0: 512 */
-    } hybrid;                 /* engine hybrid */
+        uint32_t hot_entries;     /* keys that are to be hot at a time, 1 … 1048576; 0: 512 */
+    } hybrid;                     /* engine hybrid */
     weft_twotier_options twotier; /* other engines ignore it */
+    weft_fixed_options fixed;     /* other engines: all 0 */
 } weft_map_options;
 
 /* What a compute callback decides. */
@@ -318,8 +330,8 @@ typedef struct weft_map_stats {
     uint64_t retries;           /* writes that lost a race and tried again */
     uint64_t pending_bytes;     /* retired by this map and not yet freed, old tables included */
     uint64_t pending_objects;
-    uint64_t snapshots; /* that are not released, of this era */
-    uint64_t shards;    /* engine sharded: tables with a lock each */
+    uint64_t snapshots;    /* that are not released, of this era */
+    uint64_t shards;       /* engine sharded: tables with a lock each */
     weft_tier_stats tiers; /* engine twotier; 0 elsewhere */
     struct {
         uint64_t hot_entries; /* in the hot tier now */
@@ -338,7 +350,7 @@ WEFT_BEGIN_DECLS
  *          defaults
  *
  * Returns  WEFT_OK · WEFT_E_INVALID (size, engine or mode unknown, ADOPT without destructor) ·
- *          WEFT_E_UNSUPPORTED (the engine lacks an option) · WEFT_E_NOMEM
+ *          WEFT_E_UNSUPPORTED (the engine lacks an option, or has no use for one) · WEFT_E_NOMEM
  * Owns     the map is the caller's until weft_map_close; options are copied
  * Threads  none may use the map meanwhile
  * Progress lock-free

@@ -88,7 +88,7 @@ WEFT_BEGIN_DECLS
  *          hash
  *
  * Returns  WEFT_OK · WEFT_E_INVALID (size, engine) · WEFT_E_UNSUPPORTED (an option of the bytes
- *          shape) · WEFT_E_NOMEM
+ *          shape) · WEFT_E_CORRUPT (the memory that was given holds no table) · WEFT_E_NOMEM
  * Owns     the map is the caller's until weft_u64map_close; options are copied
  * Threads  none may use the map meanwhile
  * Progress lock-free
@@ -527,7 +527,7 @@ WEFT_API int weft_u64map_retain(weft_u64map *map, weft_u64visit_fn fn, void *ctx
  *
  * map      the map
  *
- * Returns  WEFT_OK · WEFT_E_NOMEM (unchanged)
+ * Returns  WEFT_OK · WEFT_E_NOMEM (unchanged) · WEFT_E_UNSUPPORTED (shared memory)
  * Owns     nothing
  * Threads  any
  * Progress as weft_u64map_put; O(1) for the caller

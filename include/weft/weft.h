@@ -6,6 +6,7 @@
 #include <weft/alloc.h>
 #include <weft/batch.h>
 #include <weft/export.h>
+#include <weft/fixed.h>
 #include <weft/guard.h>
 #include <weft/log.h>
 #include <weft/map.h>
@@ -14,5 +15,6 @@
 #include <weft/status.h>
 #include <weft/typed.h>
 #include <weft/u64map.h>
+#include <weft/write_batch.h>
 
 #endif

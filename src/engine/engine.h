@@ -46,7 +46,8 @@ typedef struct weft_core {
     void *table; /* the engine's own */
     weft_shape shape;
     bool grow_only;
-    uint32_t stripe_count;     /* a power of two */
+    bool shared;           /* other processes change the table too; the engine says so in open */
+    uint32_t stripe_count; /* a power of two */
     weft_core_stripe *stripes; /* twice as many */
     uint64_t expected_entries;
     const weft_map_options *options; /* the map's: what is the engine's own */
@@ -77,6 +78,17 @@ typedef struct weft_position {
     uint64_t at_least; /* bytes shape, in: the version must be greater than this; 0 usually */
     uint64_t words[9]; /* the engine's own */
 } weft_position;
+
+/* A write of several that take effect at one moment. */
+typedef struct weft_group_write {
+    weft_key key;
+    bool keep;         /* false: remove */
+    bool existed;      /* out */
+    uint64_t desired;  /* if it keeps */
+    uint64_t old;      /* out: what it replaced or removed; perhaps what one of the writes put */
+    uint64_t at_least; /* bytes shape, in and out: as in weft_position */
+    uint64_t version;
+} weft_group_write;
 
 /* A step of a walk: visit the part of the hash space that begins at `from`, one bucket at the most.
  * The space is the hash with its bits reversed, read as a fraction; an engine's bucket is an
@@ -112,6 +124,8 @@ typedef enum weft_engine_cap {
     WEFT_CAP_RESIZE = 4,    /* there is one table, which becomes larger and smaller as a whole */
     WEFT_CAP_THREADS = 8,   /* several threads may use a map at the same time */
     WEFT_CAP_KEEPS_REMOVED = 16, /* removed keys take memory until maintain, or some other call */
+    WEFT_CAP_GROW = 32,          /* there is room as long as there is memory */
+    WEFT_CAP_COPIES = 64,        /* a write is O(n) */
 } weft_engine_cap;
 
 typedef struct weft_engine {
@@ -147,6 +161,11 @@ typedef struct weft_engine {
     /* May be NULL. Frees what was retired with weft_core_retire_own; returns its bytes. */
     size_t (*release)(weft_core *core, uint64_t link);
 
+    /* May be NULL: not offered. All of the writes, one after the other, at one moment: WEFT_OK; or
+     * none of them: WEFT_E_NOMEM, WEFT_E_FULL. One at the least. Versions are as in swing, and the
+     * caller owns what was replaced. A removal of a key that is absent is no error. */
+    int (*write_batch)(weft_core *core, weft_group_write *writes, size_t count);
+
     /* May be NULL. Begin to bring what find will read into the cache: the table's part; and later,
      * with `entry`, what the table's part leads to. */
     void (*prefetch)(weft_core *core, const weft_key *key, bool entry);
@@ -154,6 +173,7 @@ typedef struct weft_engine {
     int (*reserve)(weft_core *core, uint64_t entries);
     int (*shrink)(weft_core *core);
     bool (*maintain)(weft_core *core, size_t budget); /* true: nothing left to do */
+    uint64_t (*entries)(weft_core *core);             /* if core->shared can be */
     void (*stats)(weft_core *core,
                   weft_map_stats *stats); /* fills the table's fields, adds to others */
     int (*check)(weft_core *core, char *text, size_t capacity);
@@ -179,11 +199,17 @@ static inline void weft_engine_let_go(weft_core *core, weft_position *position) 
     }
 }
 
+/* Entries that engine "fixed" is to have room for. (src/engine/fixed_memory.c) */
+uint64_t weft_fixed_capacity(const weft_map_options *options);
+
 /* engines.def, as a table; NULL for an unknown id. AUTO gives the default engine. */
 const weft_engine *weft_engine_of(weft_engine_id id);
 
 /* What the user's handle holds, for reports. (src/map/core.c) */
 const void *weft_core_map(const weft_core *core);
+
+/* Put an image into core->images; false if there is no room. (src/map/snapshot.c) */
+bool weft_core_register_image(weft_core *core, weft_image *image);
 
 /* Entries in the core, summed over the stripes; never below 0. (src/map/core.c) */
 uint64_t weft_core_entries(const weft_core *core);

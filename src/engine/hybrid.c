@@ -733,7 +733,7 @@ static void hybrid_dump(weft_core *core, void (*print)(void *ctx, const char *li
 const weft_engine weft_engine_hybrid = {
     .name = "hybrid",
     .id = WEFT_ENGINE_HYBRID,
-    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS,
+    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS | WEFT_CAP_GROW,
     .choose = "a few hundred keys get nearly all operations, of several threads",
     .do_not_choose = "keys that are used alike, or come and go: they are behind one lock, and pay "
                      "for the look at the hot tier too",

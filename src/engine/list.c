@@ -451,7 +451,7 @@ static void list_dump(weft_core *core, void (*print)(void *ctx, const char *line
 const weft_engine weft_engine_list = {
     .name = "list",
     .id = WEFT_ENGINE_LIST,
-    .caps = WEFT_CAP_LOCK_FREE | WEFT_CAP_THREADS,
+    .caps = WEFT_CAP_LOCK_FREE | WEFT_CAP_THREADS | WEFT_CAP_GROW,
     .choose = "to learn how a lock-free map works; or a number of entries that is known and stays",
     .do_not_choose = "more entries than were expected: the array never grows, its lists do",
     .open = list_open,

@@ -910,7 +910,8 @@ static int lockfree_open(weft_core *core) {
 const weft_engine weft_engine_lockfree = {
     .name = "lockfree",
     .id = WEFT_ENGINE_LOCKFREE,
-    .caps = WEFT_CAP_LOCK_FREE | WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS,
+    .caps =
+        WEFT_CAP_LOCK_FREE | WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS | WEFT_CAP_GROW,
     .choose = "many threads, any mix of reads and writes, any size, tail latency that matters",
     .do_not_choose = "one thread only, or a few hundred entries that hardly change",
     .open = lockfree_open,

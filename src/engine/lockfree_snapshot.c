@@ -155,21 +155,6 @@ bool weft_lockfree_look_behind_door(weft_core *core, generation *gen, uint64_t h
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-static bool register_image(weft_core *core, lockfree_image *image) {
-    WEFT_ASSERT(image->holders == 2 && image->gen != NULL);
-    for (uint64_t i = 0; i < WEFT_IMAGES_MAX; i++) {
-        weft_image *none = NULL;
-        image->base.slot = i;
-        /* Release: the image. Pairs with the acquire of whoever retires an entry. */
-        if (weft_load_relaxed(&core->images[i]) == NULL &&
-            weft_cas_seq_cst(&core->images[i], &none, &image->base)) {
-            weft_fetch_add_seq_cst(&core->image_count, 1);
-            return true;
-        }
-    }
-    return false;
-}
-
 /* All that a snapshot needs, before anything can be seen of it. */
 typedef struct attempt {
     generation *root;
@@ -264,7 +249,7 @@ int weft_lockfree_snapshot(weft_core *core, weft_image **image) {
     if (!attempt_make(core, &made)) {
         return WEFT_E_NOMEM;
     }
-    if (!register_image(core, made.image)) {
+    if (!weft_core_register_image(core, &made.image->base)) {
         attempt_undo(core, &made);
         return WEFT_E_BUSY;
     }

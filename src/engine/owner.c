@@ -240,7 +240,7 @@ static void owner_dump(weft_core *core, void (*print)(void *ctx, const char *lin
 const weft_engine weft_engine_owner = {
     .name = "owner",
     .id = WEFT_ENGINE_OWNER,
-    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE,
+    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_GROW,
     .choose = "one thread at a time: a map that a thread owns, hands over, or guards by a lock of "
               "its own",
     .do_not_choose = "two threads that may use it at the same time: it aborts the process",

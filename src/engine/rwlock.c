@@ -407,7 +407,7 @@ static void rwlock_dump(weft_core *core, void (*print)(void *ctx, const char *li
 const weft_engine weft_engine_rwlock = {
     .name = "rwlock",
     .id = WEFT_ENGINE_RWLOCK,
-    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS,
+    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS | WEFT_CAP_GROW,
     .choose = "one thread at a time, tiny maps, or as the reference in tests",
     .do_not_choose = "several writers, many cores, or latency: one lock is for all keys, and a "
                      "thread that is stopped inside stops the others",

@@ -673,7 +673,7 @@ static void sharded_dump(weft_core *core, void (*print)(void *ctx, const char *l
 const weft_engine weft_engine_sharded = {
     .name = "sharded",
     .id = WEFT_ENGINE_SHARDED,
-    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS,
+    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS | WEFT_CAP_GROW,
     .choose = "writes of many keys by as many threads as there are processors, and writes of "
               "several keys that are to be one",
     .do_not_choose = "more threads than processors with latency to keep, one hot key, or lookups "

@@ -1148,7 +1148,7 @@ static void trie_dump(weft_core *core, void (*print)(void *ctx, const char *line
 const weft_engine weft_engine_trie = {
     .name = "trie",
     .id = WEFT_ENGINE_TRIE,
-    .caps = WEFT_CAP_LOCK_FREE | WEFT_CAP_SHRINK | WEFT_CAP_THREADS,
+    .caps = WEFT_CAP_LOCK_FREE | WEFT_CAP_SHRINK | WEFT_CAP_THREADS | WEFT_CAP_GROW,
     .choose = "sizes that nobody knows, or that change by powers of ten: there is no resize at all",
     .do_not_choose =
         "large maps of which reads should cost one cache miss: here it is two or three",

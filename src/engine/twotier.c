@@ -508,7 +508,8 @@ static bool twotier_maintain(weft_core *core, size_t budget) {
 const weft_engine weft_engine_twotier = {
     .name = "twotier",
     .id = WEFT_ENGINE_TWOTIER,
-    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS | WEFT_CAP_KEEPS_REMOVED,
+    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS | WEFT_CAP_GROW |
+            WEFT_CAP_KEEPS_REMOVED,
     .choose =
         "keys that are written once and read often, or threads with keys of their own; to see "
         "what Go's sync.Map did",

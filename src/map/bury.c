@@ -123,6 +123,18 @@ static void era_end(weft_core *core, weft_block *block) {
     weft_memory_free(&era->map->allocator, era, era->bytes, WEFT_CACHE_LINE);
 }
 
+static void keep_cell(weft_core *core, uint64_t cell) {
+    (void)core;
+    (void)cell;
+}
+
+void weft_era_discard(weft_era *era) {
+    while (!era->core.engine->close(&era->core, SIZE_MAX, keep_cell)) {
+    }
+    weft_limbo_drain(&era->core.limbo);
+    era_end(&era->core, &era->remains.block);
+}
+
 void weft_era_set_remains(weft_era *era) {
     era->remains.end = era_end;
     era->remains.pieces = 1;

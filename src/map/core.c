@@ -121,6 +121,9 @@ static size_t release_retired(void *ctx, uint64_t link) {
 /* ---- counting and hashing -------------------------------------------------------------------- */
 
 uint64_t weft_core_entries(const weft_core *core) {
+    if (WEFT_UNLIKELY(core->shared)) {
+        return core->engine->entries((weft_core *)core);
+    }
     int64_t sum = 0;
     for (uint32_t i = 0; i < 2 * core->stripe_count; i++) {
         sum += weft_load_relaxed(&core->stripes[i].entries);
@@ -165,7 +168,7 @@ static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
     return era;
 }
 
-static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
+int weft_era_make(weft_map_impl *map, weft_era **made) {
     weft_era *era = era_alloc(map, stripes_wanted);
     if (era == NULL) {
         return WEFT_E_NOMEM;
@@ -176,7 +179,6 @@ static int era_make(weft_map_impl *map, uint64_t number, weft_era **made) {
     core->grow_only = map->options.grow_only;
     core->expected_entries = map->options.expected_entries;
     core->options = &map->options;
-    core->era = number;
     core->allocator = map->allocator;
     core->limbo.release = release_retired;
     core->limbo.ctx = core;
@@ -216,21 +218,28 @@ void weft_era_let_go(weft_era *era) {
     }
 }
 
-int weft_map_clear_impl(weft_map_impl *map) {
-    weft_guard guard;
-    weft_guard_enter(&guard);
-    weft_era *fresh = NULL;
+void weft_map_replace_era(weft_map_impl *map, weft_era *fresh) {
+    WEFT_ASSERT(weft_epoch_inside() && fresh->map == map);
     weft_era *old = weft_load_acquire(&map->era); /* pairs with the CAS below */
-    int status = era_make(map, old->core.era + 1, &fresh);
-    while (status == WEFT_OK) {
+    do {
         fresh->core.era = old->core.era + 1;
         /* The linearization point. Release: the fresh era. Pairs with the acquire in
          * weft_map_core. */
-        if (weft_cas_seq_cst(&map->era, &old, fresh)) {
-            weft_era_let_go(old);
-            weft_recording_refuse(map, "the map was cleared, which a trace cannot hold");
-            break;
-        }
+    } while (!weft_cas_seq_cst(&map->era, &old, fresh));
+    weft_era_let_go(old);
+}
+
+int weft_map_clear_impl(weft_map_impl *map) {
+    if (map->options.fixed.memory != NULL) {
+        return WEFT_E_UNSUPPORTED;
+    }
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    weft_era *fresh = NULL;
+    int status = weft_era_make(map, &fresh);
+    if (status == WEFT_OK) {
+        weft_map_replace_era(map, fresh);
+        weft_recording_refuse(map, "the map was cleared, which a trace cannot hold");
     }
     weft_guard_leave(&guard);
     return status;
@@ -250,9 +259,36 @@ static int check_options(weft_shape shape, const weft_map_options *o) {
     if (o->allocator != NULL && (o->allocator->alloc == NULL || o->allocator->free == NULL)) {
         return WEFT_E_INVALID;
     }
+    const weft_fixed_options *f = &o->fixed;
+    bool fixed = f->capacity != 0 || f->key_bytes != 0 || f->value_bytes != 0 ||
+                 f->memory != NULL || f->memory_bytes != 0;
+    if (fixed && o->engine != WEFT_ENGINE_FIXED) {
+        return WEFT_E_UNSUPPORTED;
+    }
     bool bytes_only = o->key_own != WEFT_OWN_COPY || o->value_own != WEFT_OWN_COPY || o->refcount ||
                       o->destructor != NULL || o->hash != NULL;
     return shape == WEFT_SHAPE_U64 && bytes_only ? WEFT_E_UNSUPPORTED : WEFT_OK;
+}
+
+/* Engine "fixed": what entries of the bytes shape are made of. Those that wait for their grace
+ * period take room too. */
+static int open_records(weft_map_impl *map) {
+    enum { KEY_DEFAULT = 32, VALUE_DEFAULT = 64, WAITING = 4096 };
+    weft_fixed_options *fixed = &map->options.fixed;
+    if (map->options.engine != WEFT_ENGINE_FIXED || map->shape != WEFT_SHAPE_BYTES) {
+        return WEFT_OK;
+    }
+    uint64_t capacity = weft_fixed_capacity(&map->options);
+    fixed->key_bytes = fixed->key_bytes != 0 ? fixed->key_bytes : KEY_DEFAULT;
+    fixed->value_bytes = fixed->value_bytes != 0 ? fixed->value_bytes : VALUE_DEFAULT;
+    if (fixed->key_bytes > WEFT_KEY_SIZE_MAX || fixed->value_bytes > WEFT_VALUE_SIZE_MAX) {
+        return WEFT_E_INVALID;
+    }
+    size_t size = weft_entry_room(map, fixed->key_bytes, fixed->value_bytes);
+    return weft_records_open(&map->records, &map->allocator, capacity + capacity / 4 + WAITING,
+                             size)
+               ? WEFT_OK
+               : WEFT_E_NOMEM;
 }
 
 int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_impl **made) {
@@ -274,7 +310,10 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
         map->options.hash_seed = weft_random_u64();
     }
     weft_map_set_limbo(map);
-    status = era_make(map, 0, &map->era);
+    status = open_records(map);
+    if (status == WEFT_OK) {
+        status = weft_era_make(map, &map->era);
+    }
     if (status == WEFT_OK && !weft_mutex_init(&map->claims_lock)) {
         status = WEFT_E_NOMEM;
     }
@@ -286,6 +325,7 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
         if (map->era != NULL) {
             weft_era_close(map->era);
         }
+        weft_records_close(&map->records, &map->allocator);
         weft_memory_free(allocator, map, sizeof *map, WEFT_CACHE_LINE);
         return status;
     }
@@ -298,6 +338,7 @@ static void map_free(weft_map_impl *map) {
     weft_cond_destroy(&map->claims_changed);
     weft_mutex_destroy(&map->claims_lock);
     weft_allocator allocator = map->allocator;
+    weft_records_close(&map->records, &allocator);
     weft_memory_free(&allocator, map, sizeof *map, WEFT_CACHE_LINE);
 }
 

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/lock.h"
 #include "engine/engine.h"
+#include "map/records.h"
 
 struct weft_map_impl;
 
@@ -39,6 +40,7 @@ typedef struct weft_map_impl {
     uint64_t remains_bytes; /* of tables in it */
     uint64_t waiting;       /* tables and eras retired, and not yet freed */
     uint64_t references;    /* held by callers: of entries, and snapshots */
+    weft_records records;   /* engine "fixed", bytes shape: of which entries are made */
     weft_mutex claims_lock;
     weft_cond claims_changed;
     weft_claim *claims;
@@ -62,6 +64,12 @@ bool weft_era_hold(weft_era *era);
 void weft_era_let_go(weft_era *era);
 
 int weft_map_clear_impl(weft_map_impl *map);
+/* An era that nobody sees yet; its number is given when it becomes the present one. */
+int weft_era_make(weft_map_impl *map, weft_era **made);
+/* The fresh era in place of the present one, inside a guard. */
+void weft_map_replace_era(weft_map_impl *map, weft_era *fresh);
+/* Free an era that nobody has seen; what its cells lead to stays. */
+void weft_era_discard(weft_era *era);
 
 /* Tables and eras that nobody can reach (bury.c). Free some of them: as many buckets, or as much as
  * costs the same; true if nothing is left or waits for its grace period. Inside a guard. */
@@ -93,6 +101,12 @@ void weft_claim_give_back(weft_map_impl *map, weft_claim *claim);
 /* With `take_key` the key is held as the map's mode says; else it is copied in any mode. */
 weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value,
                             bool take_key);
+/* Why there can be no entry with a key and a value of these sizes; or WEFT_OK. */
+int weft_entry_refusal(const weft_map_impl *map, size_t key_size, size_t value_size);
+/* Why there is none though there could be: WEFT_E_NOMEM, or WEFT_E_FULL. */
+int weft_entry_shortage(const weft_map_impl *map);
+/* Bytes of the largest entry of these sizes. */
+size_t weft_entry_room(const weft_map_impl *map, size_t key_size, size_t value_size);
 void weft_entry_discard(weft_map_impl *map, weft_entry *entry); /* never was in the map */
 void weft_entry_release(weft_map_impl *map, weft_entry *entry); /* a reference less; destructor */
 void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason);
@@ -143,6 +157,10 @@ size_t weft_manage_len(weft_map_impl *map);
 void weft_manage_stats(weft_map_impl *map, weft_map_stats *stats);
 int weft_manage_check(weft_map_impl *map, char *text, size_t capacity);
 void weft_manage_dump(weft_map_impl *map, void (*print)(void *ctx, const char *line), void *ctx);
+
+/* Engine "fixed": is there no record because those that left wait for guards? Then these have a
+ * moment to be left. Outside of a guard, unless the caller holds one. */
+bool weft_map_another_chance(weft_map_impl *map, int status, unsigned *chances);
 
 static inline weft_key weft_key_of_bytes(const weft_core *core, weft_bytes bytes) {
     return (weft_key){.hash = weft_core_hash_bytes(core, bytes), .bytes = bytes};

@@ -50,6 +50,42 @@ static unsigned char *put_piece(unsigned char *at, weft_bytes piece) {
     return at + piece.size;
 }
 
+size_t weft_entry_room(const weft_map_impl *map, size_t key_size, size_t value_size) {
+    size_t pointer = sizeof(void *);
+    return sizeof(weft_entry) + (map->options.refcount ? COUNT_BYTES : 0) +
+           (key_size < pointer ? pointer : key_size) +
+           (value_size < pointer ? pointer : value_size);
+}
+
+int weft_entry_refusal(const weft_map_impl *map, size_t key_size, size_t value_size) {
+    const weft_map_options *options = &map->options;
+    if (key_size > WEFT_KEY_SIZE_MAX || value_size > WEFT_VALUE_SIZE_MAX) {
+        return WEFT_E_TOOBIG;
+    }
+    /* A key that the caller keeps is copied all the same by operations that take none. */
+    bool inside = options->value_own == WEFT_OWN_COPY;
+    bool fits =
+        map->records.memory == NULL || (key_size <= options->fixed.key_bytes &&
+                                        (!inside || value_size <= options->fixed.value_bytes));
+    return fits ? WEFT_OK : WEFT_E_TOOBIG;
+}
+
+int weft_entry_shortage(const weft_map_impl *map) {
+    return map->records.memory != NULL ? WEFT_E_FULL : WEFT_E_NOMEM;
+}
+
+/* One that waits for its grace period may be had sooner. Inside a guard, or by nobody else. */
+static void *take_record(weft_map_impl *map) {
+    enum { ATTEMPTS = 3, AT_ONCE = 1024 };
+    void *record = weft_records_take(&map->records);
+    for (int i = 0; i < ATTEMPTS && record == NULL; i++) {
+        (void)weft_limbo_collect(&weft_map_core(map)->limbo, AT_ONCE);
+        (void)weft_map_bury_some(map, AT_ONCE);
+        record = weft_records_take(&map->records);
+    }
+    return record;
+}
+
 weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value,
                             bool take_key) {
     bool outside = take_key && map->options.key_own != WEFT_OWN_COPY;
@@ -58,7 +94,10 @@ weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh
                      (map->options.refcount ? WEFT_ENTRY_COUNTED : 0);
     size_t value_size = value->head.size + value->body.size;
     weft_entry shape = {0, (uint32_t)value_size, (uint32_t)key.size | flags};
-    weft_entry *entry = weft_memory_alloc(&map->allocator, weft_entry_bytes(&shape), ENTRY_ALIGN);
+    weft_entry *entry =
+        map->records.memory != NULL
+            ? take_record(map)
+            : weft_memory_alloc(&map->allocator, weft_entry_bytes(&shape), ENTRY_ALIGN);
     if (entry == NULL) {
         return NULL;
     }
@@ -83,7 +122,9 @@ weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh
 }
 
 void weft_entry_discard(weft_map_impl *map, weft_entry *entry) {
-    if (entry != NULL) {
+    if (entry != NULL && map->records.memory != NULL) {
+        weft_records_give_back(&map->records, entry);
+    } else if (entry != NULL) {
         weft_memory_free(&map->allocator, entry, weft_entry_bytes(entry), ENTRY_ALIGN);
     }
 }

@@ -3,6 +3,8 @@
  * line each over these. */
 #include "map/core.h"
 
+#include "base/lock.h"
+
 /* The epoch moves once while a guard is held; what was retired is free when it has moved twice. */
 enum { GRACE_TURNS = 3 };
 
@@ -137,6 +139,20 @@ void weft_manage_dump(weft_map_impl *map, void (*print)(void *ctx, const char *l
     weft_core *core = weft_map_core(map);
     core->engine->dump(core, print, ctx);
     weft_guard_leave(&guard);
+}
+
+WEFT_COLD bool weft_map_another_chance(weft_map_impl *map, int status, unsigned *chances) {
+    enum { CHANCES = 200, AT_ONCE = 4096 };
+    if (status != WEFT_E_FULL || map->records.memory == NULL || weft_epoch_inside() ||
+        ++*chances > CHANCES) {
+        return false;
+    }
+    weft_map_stats stats;
+    weft_manage_stats(map, &stats);
+    bool waits = stats.pending_objects != 0 || weft_load_relaxed(&map->waiting) != 0;
+    (void)weft_manage_maintain(map, AT_ONCE);
+    weft_yield();
+    return waits;
 }
 
 /* ---- bytes shape ----------------------------------------------------------------------------- */

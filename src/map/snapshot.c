@@ -45,6 +45,20 @@ bool weft_snapshot_keeps(weft_core *core, weft_entry *entry) {
     return false;
 }
 
+bool weft_core_register_image(weft_core *core, weft_image *image) {
+    for (uint64_t i = 0; i < WEFT_IMAGES_MAX; i++) {
+        weft_image *none = NULL;
+        image->slot = i;
+        /* Release: the image. Pairs with the acquire of whoever retires an entry. */
+        if (weft_load_relaxed(&core->images[i]) == NULL &&
+            weft_cas_seq_cst(&core->images[i], &none, image)) {
+            weft_fetch_add_seq_cst(&core->image_count, 1);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- taking and releasing -------------------------------------------------------------------- */
 
 static weft_era *era_of(const weft_image *image) {

@@ -86,13 +86,16 @@ static int make(site *at, const change *c, const weft_fresh *fresh) {
     if (at->made != NULL) {
         return WEFT_OK;
     }
-    if (fresh->head.size > WEFT_VALUE_SIZE_MAX ||
-        fresh->body.size > WEFT_VALUE_SIZE_MAX - fresh->head.size) {
-        return WEFT_E_TOOBIG;
+    bool possible = fresh->head.size <= WEFT_VALUE_SIZE_MAX &&
+                    fresh->body.size <= WEFT_VALUE_SIZE_MAX - fresh->head.size;
+    size_t size = possible ? fresh->head.size + fresh->body.size : SIZE_MAX;
+    int refusal = weft_entry_refusal(at->map, at->key->bytes.size, size);
+    if (refusal != WEFT_OK) {
+        return refusal;
     }
     bool take = c->key_rule == KEY_TAKEN || (c->key_rule != KEY_COPIED && at->old == NULL);
     at->made = weft_entry_make(at->map, at->key->bytes, fresh, take);
-    return at->made == NULL ? WEFT_E_NOMEM : WEFT_OK;
+    return at->made == NULL ? weft_entry_shortage(at->map) : WEFT_OK;
 }
 
 /* A key that is stored under another hash than its own is lost when the table grows. Where the
@@ -244,12 +247,16 @@ static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
             return WEFT_E_NOMEM;
         }
     }
-    weft_guard guard;
-    weft_epoch_enter(&guard);
-    weft_core *core = weft_map_core(impl);
-    weft_key key = weft_key_of_bytes(core, bytes);
-    int status = run_hashed(impl, core, &key, c);
-    weft_epoch_leave(&guard);
+    unsigned chances = 0;
+    int status;
+    do {
+        weft_guard guard;
+        weft_epoch_enter(&guard);
+        weft_core *core = weft_map_core(impl);
+        weft_key key = weft_key_of_bytes(core, bytes);
+        status = run_hashed(impl, core, &key, c);
+        weft_epoch_leave(&guard);
+    } while (WEFT_UNLIKELY(status < 0) && weft_map_another_chance(impl, status, &chances));
     return status;
 }
 
@@ -696,11 +703,15 @@ int weft_map_put_hashed(weft_map *map, const weft_hashed *key, weft_bytes value)
     change c = change_of(decide_put, &g);
     c.hash_given = true;
     c.hold = false; /* the hash is made again, by the user's function perhaps */
-    weft_guard guard;
-    weft_epoch_enter(&guard);
-    weft_key found = weft_key_of_hashed(impl, key);
-    int status = run_hashed(impl, weft_map_core(impl), &found, &c);
-    weft_epoch_leave(&guard);
+    unsigned chances = 0;
+    int status;
+    do {
+        weft_guard guard;
+        weft_epoch_enter(&guard);
+        weft_key found = weft_key_of_hashed(impl, key);
+        status = run_hashed(impl, weft_map_core(impl), &found, &c);
+        weft_epoch_leave(&guard);
+    } while (WEFT_UNLIKELY(status < 0) && weft_map_another_chance(impl, status, &chances));
     return status;
 }
 
@@ -742,14 +753,17 @@ static int write_one(weft_map_impl *impl, weft_core *core, weft_key *key, severa
 /* Until one fails. */
 static int write_many(weft_map_impl *impl, const weft_bytes *keys, size_t count, several *all) {
     int status = WEFT_OK;
-    for (size_t at = 0; at < count && status == WEFT_OK;) {
+    unsigned chances = 0;
+    for (size_t at = 0;
+         at < count && (status == WEFT_OK || weft_map_another_chance(impl, status, &chances));) {
+        status = WEFT_OK;
         weft_ahead ahead;
         weft_guard guard;
         weft_epoch_enter(&guard);
         weft_ahead_begin(&ahead, weft_map_core(impl), keys + at, count - at);
         while (ahead.done < ahead.count && status == WEFT_OK) {
             size_t to = weft_ahead_go(&ahead);
-            for (; ahead.done < to && status == WEFT_OK; ahead.done++) {
+            for (; ahead.done < to && status == WEFT_OK; ahead.done += status == WEFT_OK) {
                 if (all->values != NULL) {
                     all->given.value = all->values[at + ahead.done];
                 }

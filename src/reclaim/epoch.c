@@ -468,8 +468,10 @@ void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
 
 bool weft_limbo_collect(weft_limbo *limbo, size_t budget) {
     WEFT_ASSERT(limbo->stripe_count > 0);
-    for (int turn = 0; turn < 3; turn++) {
-        advance();
+    for (int turn = 0; turn <= 3; turn++) {
+        if (turn != 0) {
+            advance(); /* behind what is free now: its bag would wait until the epoch comes round */
+        }
         weft_guard guard;
         weft_guard_enter(&guard);
         for (uint32_t i = 0; i < limbo->stripe_count; i++) {

@@ -212,15 +212,16 @@ static void what_happens_in_between_counts(void **state) {
     weft_u64batch u64batch;
     assert_ok(weft_batch_init(&batch, &map, FLYING));
     assert_ok(weft_u64batch_init(&u64batch, &u64map, FLYING));
+    const uint64_t many = contract_scaled(state, NUMBERS);
     submit_all(&batch, &u64batch); /* into empty tables, which then grow a few times */
-    for (uint64_t i = 0; i < NUMBERS; i++) {
+    for (uint64_t i = 0; i < many; i++) {
         assert_ok(put_u64(&map, i, i + 1));
         assert_ok(weft_u64map_put(&u64map, i, i + 1));
     }
     expect_all(&batch, &u64batch, WEFT_OK, 1);
 
     submit_all(&batch, &u64batch); /* then shrink */
-    for (uint64_t i = FLYING; i < NUMBERS; i++) {
+    for (uint64_t i = FLYING; i < many; i++) {
         assert_ok(remove_u64(&map, i));
         assert_ok(weft_u64map_remove(&u64map, i));
     }

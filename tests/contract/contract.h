@@ -61,8 +61,8 @@ typedef struct contract_test {
 
 enum { CONTRACT_TESTS_MAX = 600, CONTRACT_NAME_MAX = 100 };
 
-/* Run the tests over engines.def, each on the engines that can do what it needs; the engine's
- * name begins the test's. */
+/* Run the tests over engines.def, each on the engines that can do what it needs, or those that match
+ * the pattern in WEFT_TESTS; the engine's name begins the test's. */
 static inline int contract_run(const char *group, const contract_test *tests, size_t count) {
     static struct CMUnitTest all[CONTRACT_TESTS_MAX];
     static char names[CONTRACT_TESTS_MAX][CONTRACT_NAME_MAX];
@@ -81,6 +81,7 @@ static inline int contract_run(const char *group, const contract_test *tests, si
             n++;
         }
     }
+    cmocka_set_test_filter(getenv("WEFT_TESTS")); /* NULL: all */
     return _cmocka_run_group_tests(group, all, n, NULL, NULL);
 }
 
@@ -103,13 +104,28 @@ static inline bool contract_keeps_removed(void **state) {
            !((const contract_engine *)*state)->twotier.incremental;
 }
 
+/* So many, or fewer where a write is O(n), or where memory is all there from the beginning. */
+static inline uint64_t contract_scaled(void **state, uint64_t count) {
+    bool all = !contract_can(state, WEFT_CAP_COPIES) && contract_can(state, WEFT_CAP_GROW);
+    return all ? count : count / 16;
+}
+
+static inline bool contract_grows(void **state) {
+    return contract_can(state, WEFT_CAP_GROW);
+}
+
 /* ---- maps ------------------------------------------------------------------------------------ */
 
 /* Options for this engine, to be changed before contract_open_with. */
 static inline weft_map_options contract_options(void **state) {
-    return (weft_map_options){.size = sizeof(weft_map_options),
-                              .engine = contract_engine_of(state),
-                              .twotier = ((const contract_engine *)*state)->twotier};
+    weft_map_options options = {.size = sizeof(weft_map_options),
+                                .engine = contract_engine_of(state),
+                                .twotier = ((const contract_engine *)*state)->twotier};
+    if (!contract_grows(state)) { /* what the tests need */
+        options.fixed = (weft_fixed_options){.capacity = 32768, .key_bytes = 1100};
+        options.fixed.value_bytes = 4096;
+    }
+    return options;
 }
 
 static inline weft_map contract_open_with(const weft_map_options *options) {

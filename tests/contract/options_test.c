@@ -147,6 +147,9 @@ static void pieces_are_limited_together(void **state) {
 }
 
 static void longest_key_is_a_key(void **state) {
+    if (!contract_grows(state)) { /* its length was said in the options */
+        return;
+    }
     weft_map map = contract_open(state);
     weft_bytes key = {calloc(1, WEFT_KEY_SIZE_MAX), WEFT_KEY_SIZE_MAX};
     assert_non_null(key.data);
@@ -280,7 +283,7 @@ static void allocator_gets_everything_back(void **state) {
     weft_map map = contract_open_with(&options);
     allocator = (weft_allocator){0}; /* the map has a copy */
     put_range(&map, 0, 5000);
-    assert_true(meter.blocks > 5000);
+    assert_true(meter.blocks > 5000 || !contract_grows(state));
     remove_range(&map, 0, 4000);
     assert_int_equal(weft_map_clear(&map), WEFT_OK);
     put_range(&map, 0, 100);
@@ -291,13 +294,14 @@ static void allocator_gets_everything_back(void **state) {
 
 static void expected_entries_fit_without_growth(void **state) {
     weft_map_options options = contract_options(state);
-    options.expected_entries = 20000;
+    const uint64_t many = contract_scaled(state, 20000);
+    options.expected_entries = many;
     weft_map map = contract_open_with(&options);
-    put_range(&map, 0, 20000);
+    put_range(&map, 0, many);
     weft_map_stats stats;
     weft_map_stats_get(&map, &stats);
     assert_int_equal(stats.growths, 0);
-    require_range(&map, 0, 20000);
+    require_range(&map, 0, many);
     contract_close(&map);
 }
 
@@ -388,6 +392,9 @@ static void bad_hashes_are_survived(void **state) {
 /* Keys of one hash have at most the slots of one bucket; the rest is told, and what leaves is not
  * told any more. */
 static void crowding_shows_in_the_figures(void **state) {
+    if (!contract_grows(state)) { /* what is outside is not counted */
+        return;
+    }
     enum { KEYS = 100, SLOTS_AT_MOST = 6 };
     weft_map_options options = contract_options(state);
     options.hash = constant_hash;

@@ -16,6 +16,7 @@ struct sight {
     disturb_fn disturb; /* called at each entry; may be NULL */
     uint64_t steps;
     uint64_t stable; /* number of stable keys */
+    uint64_t keys;   /* that there may be */
     uint8_t seen[KEYS];
 };
 
@@ -90,13 +91,13 @@ static void (*const walks[])(sight *s) = {walk_foreach, walk_three_parts, walk_m
 
 static void grow_in_the_middle(sight *s) {
     if (s->steps == s->stable / 3) {
-        put_range(s->map, STABLE, KEYS);
+        put_range(s->map, STABLE, s->keys);
     }
 }
 
 static void shrink_in_the_middle(sight *s) {
     if (s->steps == s->stable / 3) {
-        for (uint64_t key = STABLE; key < KEYS; key++) {
+        for (uint64_t key = STABLE; key < s->keys; key++) {
             remove_u64(s->map, key);
         }
         weft_map_shrink(s->map);
@@ -105,7 +106,7 @@ static void shrink_in_the_middle(sight *s) {
 
 static void grow_and_shrink(sight *s) {
     uint64_t from = STABLE + s->steps % 7 * 1000;
-    for (uint64_t key = from; key < from + 300; key++) {
+    for (uint64_t key = from; key < from + (s->keys - STABLE) / 25; key++) {
         if (s->steps % 2 == 0) {
             REQUIRE(put_u64(s->map, key, key) == WEFT_OK);
         } else {
@@ -133,9 +134,10 @@ static void G_every_walk_beside_every_change(void **state) {
             static sight s;
             weft_map map = contract_open(state);
             s = (sight){.map = &map, .disturb = disturbances[d], .stable = STABLE};
+            s.keys = STABLE + contract_scaled(state, KEYS - STABLE);
             put_range(&map, 0, STABLE);
             if (disturbances[d] == shrink_in_the_middle) {
-                put_range(&map, STABLE, KEYS);
+                put_range(&map, STABLE, s.keys);
             }
             walks[w](&s);
             require_stable_seen(&s);
@@ -227,6 +229,7 @@ static void G_walks_beside_writing_threads(void **state) {
 typedef struct number_sight {
     weft_u64map *map;
     uint64_t steps;
+    uint64_t keys;
     uint8_t seen[KEYS];
 } number_sight;
 
@@ -234,12 +237,12 @@ static bool see_number(void *ctx, weft_u64pair entry) {
     number_sight *s = ctx;
     REQUIRE(entry.key < KEYS && s->seen[entry.key]++ == 0);
     if (++s->steps == 100) {
-        for (uint64_t key = STABLE; key < KEYS; key++) {
+        for (uint64_t key = STABLE; key < s->keys; key++) {
             REQUIRE(weft_u64map_put(s->map, key, key) == WEFT_OK);
         }
     }
     if (s->steps == 300) {
-        for (uint64_t key = STABLE; key < KEYS; key++) {
+        for (uint64_t key = STABLE; key < s->keys; key++) {
             REQUIRE(weft_u64map_remove(s->map, key) == WEFT_OK);
         }
         weft_u64map_shrink(s->map);
@@ -282,7 +285,7 @@ static void G_numbers(void **state) {
     for (int way = 0; way < 5; way++) {
         static number_sight s;
         weft_u64map map = contract_open_u64(state);
-        s = (number_sight){.map = &map};
+        s = (number_sight){.map = &map, .keys = STABLE + contract_scaled(state, KEYS - STABLE)};
         for (uint64_t key = 0; key < STABLE; key++) {
             assert_int_equal(weft_u64map_put(&map, key, key), WEFT_OK);
         }

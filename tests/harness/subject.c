@@ -65,6 +65,9 @@ int weft_subject_open(weft_subject *subject, const weft_subject_options *options
                                .allocator = options->allocator,
                                .hash_seed = options->hash_seed,
                                .twotier = options->twotier};
+    if (options->engine == WEFT_ENGINE_FIXED) {
+        of_map.fixed.capacity = KEYS_MAX;
+    }
     if (options->shape == WEFT_SUBJECT_U64) {
         return weft_u64map_open(&subject->numbers, &of_map);
     }
