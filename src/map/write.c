@@ -113,8 +113,7 @@ static WEFT_NOINLINE void let_go(site *at) {
     weft_engine_let_go(at->core, &at->position);
 }
 
-/* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH to go round
- * again. */
+/* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH for one more. */
 static int attempt(site *at, change *c) {
     at->position.hold = c->hold;
     at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);

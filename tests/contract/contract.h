@@ -61,8 +61,8 @@ typedef struct contract_test {
 
 enum { CONTRACT_TESTS_MAX = 600, CONTRACT_NAME_MAX = 100 };
 
-/* Run the tests over engines.def, each on the engines that can do what it needs, or those that match
- * the pattern in WEFT_TESTS; the engine's name begins the test's. */
+/* Run the tests over engines.def, each on the engines that can do what it needs; or those that
+ * match the pattern in WEFT_TESTS. The engine's name begins the test's. */
 static inline int contract_run(const char *group, const contract_test *tests, size_t count) {
     static struct CMUnitTest all[CONTRACT_TESTS_MAX];
     static char names[CONTRACT_TESTS_MAX][CONTRACT_NAME_MAX];
