@@ -405,17 +405,19 @@ static int cow_image_look(weft_core *core, weft_image *base, const weft_key *key
 static int cow_image_next(weft_core *core, weft_image *base, weft_image_cell *at) {
     WEFT_ASSERT(base->core == core);
     const version *v = WEFT_CONTAINER(base, cow_image, base)->shown;
+    const uint64_t slots = slots_of(core->shape);
     for (; at->bucket <= v->gen.mask; at->bucket++, at->next = 0) {
+        /* at->next: the next slot to look at; beyond the slots, the number of the last cell. */
+        uint64_t last = at->next > slots ? at->next - slots : 0;
         place p = place_of(v, at->bucket);
-        uint64_t passed = 0;
-        while (next_cell(core, v, &p)) {
-            if (passed++ == at->next) {
-                at->next++;
-                bool number = core->shape == WEFT_SHAPE_U64;
-                at->key_number = number ? weft_core_unhash_u64(core, p.what.hash) : 0;
-                at->cell = public_cell(core, &p.what);
-                return WEFT_OK;
-            }
+        p.slot = (unsigned)(at->next < slots ? at->next : slots);
+        p.link = last != 0 ? &last : NULL;
+        if (next_cell(core, v, &p)) {
+            at->next = p.link == NULL ? p.slot : slots + (weft_load_relaxed(p.link) & LINK_INDEX);
+            bool number = core->shape == WEFT_SHAPE_U64;
+            at->key_number = number ? weft_core_unhash_u64(core, p.what.hash) : 0;
+            at->cell = public_cell(core, &p.what);
+            return WEFT_OK;
         }
     }
     return WEFT_NOT_FOUND;
