@@ -355,10 +355,8 @@ static WEFT_HOT void lockfree_prefetch(weft_core *core, const weft_key *key, boo
         overflow_prefetch(at);
     }
     for (; match != 0; match &= match - 1) {
-        const char *first =
-            (const char *)word_entry(weft_load_relaxed(&at->words[__builtin_ctzll(match)]));
-        __builtin_prefetch(first);
-        __builtin_prefetch(first + WEFT_CACHE_LINE);
+        uint64_t word = weft_load_relaxed(&at->words[__builtin_ctzll(match)]);
+        prefetch_two_lines((uintptr_t)word_entry(word));
     }
 }
 

@@ -342,11 +342,15 @@ static inline bucket *bucket_at(const generation *gen, uint64_t hash) {
     return &gen->buckets[hash & gen->mask];
 }
 
+/* Begin to bring the beginning of an object. An address that is none does no harm. */
+static inline void prefetch_two_lines(uintptr_t address) {
+    __builtin_prefetch((const void *)address);
+    __builtin_prefetch((const void *)(address + WEFT_CACHE_LINE));
+}
+
 /* Begin to bring the overflow block. Only a hint: what the link says may change meanwhile. */
 static inline void overflow_prefetch(const bucket *at) {
-    const char *block = (const char *)overflow_of(weft_load_relaxed(&at->head.second));
-    __builtin_prefetch(block);
-    __builtin_prefetch(block + WEFT_CACHE_LINE);
+    prefetch_two_lines(weft_load_relaxed(&at->head.second) & LINK_ADDRESS);
 }
 
 /* lockfree_move.c */

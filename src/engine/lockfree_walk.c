@@ -144,8 +144,7 @@ static void look_ahead(weft_core *core, generation *gen, uint64_t from) {
     bucket *near = bucket_of_point(gen, from + ENTRIES_AHEAD * width);
     for (unsigned i = 0; core->shape == WEFT_SHAPE_BYTES && i < WORDS; i++) {
         uintptr_t entry = (uintptr_t)word_entry(weft_load_relaxed(&near->words[i]));
-        __builtin_prefetch((const void *)entry); /* of an empty slot: of no use, and harmless */
-        __builtin_prefetch((const void *)(entry + WEFT_CACHE_LINE));
+        prefetch_two_lines(entry); /* of an empty slot: of no use, and harmless */
     }
 }
 
