@@ -43,6 +43,8 @@ weft_mutant_of(16 src/map/bury.c bury_schedule_test "" 1000000) # gives a piece 
 weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what others look at
 weft_mutant(19 src/engine/lockfree.c LOCKFREE u64)   # copies slots that others still change
 weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same
+weft_mutant_of(20 src/engine/lockfree.c script_schedule_test "" unborn) # looks at what never was
+weft_mutant_of(20 src/map/map.c script_schedule_test "" unborn_get)     # the same
 weft_mutant_of(18 src/engine/lockfree.c script_schedule_test "" half) # looks at freed entries
 weft_mutant_of(21 src/engine/lockfree.c script_schedule_test "" late_lookup) # marks to come
 weft_mutant_of(22 src/engine/lockfree_snapshot.c script_schedule_test "" late_image) # shows them

@@ -126,7 +126,6 @@ static inline void find_in_pairs(bucket *at, const weft_key *key, weft_position 
 static WEFT_ALWAYS_INLINE bool find_in_word(const uint64_t *at, uint64_t i, const weft_key *key,
                                             weft_position *position) {
     uint64_t word = weft_load_acquire(at); /* pairs with swing's CAS: the entry */
-    const bucket *in = (const bucket *)(uintptr_t)position->words[AT_BUCKET];
 #if WEFT_MUTANT == 18 /* looks at entries that may have moved on in the other half */
     bool elsewhere = false;
 #else
@@ -136,6 +135,7 @@ static WEFT_ALWAYS_INLINE bool find_in_word(const uint64_t *at, uint64_t i, cons
         return false;
     }
 #if WEFT_MUTANT != 20 /* looks at entries that were never in the map */
+    const bucket *in = (const bucket *)(uintptr_t)position->words[AT_BUCKET];
     if (WEFT_UNLIKELY(weft_load_acquire(&in->head.first) != position->words[AT_STATE])) {
         return false; /* pairs with the CAS of head */
     }

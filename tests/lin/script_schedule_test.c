@@ -214,6 +214,13 @@ static void page_free(void *ctx, void *memory, size_t size, size_t align) {
     half.freed[half.freed_count++].size = pages;
 }
 
+static void give_pages_back(void) {
+    while (half.freed_count > 0) {
+        half.freed_count--;
+        munmap(half.freed[half.freed_count].memory, half.freed[half.freed_count].size);
+    }
+}
+
 static void put_number(weft_map *map, weft_bytes key, uint64_t value) {
     assert_int_equal(weft_map_put(map, key, (weft_bytes){&value, sizeof value}), WEFT_OK);
 }
@@ -277,10 +284,7 @@ static void half_run(unsigned mover, unsigned finder) {
     assert_int_equal(weft_sched_run(&script, fns, ctxs, 3), WEFT_SCHED_DONE);
     assert_int_equal(weft_map_close(&half.map), WEFT_OK);
     assert_int_equal(weft_map_close(&half.other), WEFT_OK);
-    while (half.freed_count > 0) {
-        half.freed_count--;
-        munmap(half.freed[half.freed_count].memory, half.freed[half.freed_count].size);
-    }
+    give_pages_back();
 }
 
 static void on_crash(int number) {
@@ -290,19 +294,100 @@ static void on_crash(int number) {
     _exit(half.failure_is_wanted ? 0 : 1);
 }
 
-static const char *scenario_half(void) {
+/* Runs what may crash. */
+static void watched(void (*runs)(void)) {
     static char stack[64 << 10];
     stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
     struct sigaction before;
     (void)sigaltstack(&other, NULL);
     (void)sigaction(SIGSEGV, &action, &before);
+    runs();
+    (void)sigaction(SIGSEGV, &before, NULL);
+}
+
+static void half_runs(void) {
     for (unsigned mover = 1; mover <= MOVER_PLACES; mover++) {
         for (unsigned finder = 1; finder <= FINDER_PLACES; finder++) {
             half_run(mover, finder);
         }
     }
-    (void)sigaction(SIGSEGV, &before, NULL);
+}
+
+static const char *scenario_half(void) {
+    watched(half_runs);
+    return NULL;
+}
+
+/* ---- a lookup that meets an entry which never comes into the map ------------------------------ */
+
+/* The key is there. Its lookup stops behind the state; the key is removed; an insert stops when it
+ * has reserved the slot; the lookup goes on a little; the key is inserted by somebody else; the
+ * insert fails and frees its entry; the lookup goes on. */
+enum { LOOKUP_PLACES = 30, LOOKUP_STEPS = 4, INSERT_PLACES = 60 };
+
+static bool looks_by_get;
+
+static void unborn_look(void *ctx) {
+    uint64_t value = 0;
+    weft_buffer out = {.data = &value, .capacity = sizeof value};
+    (void)ctx;
+    if (looks_by_get) {
+        (void)weft_map_get(&half.map, lower, &out);
+    } else {
+        (void)weft_map_insert(&half.map, lower, (weft_bytes){&value, sizeof value});
+    }
+    weft_sched_operation_end();
+}
+
+static void unborn_change(void *ctx) {
+    uint64_t value = 2;
+    (void)ctx;
+    (void)weft_map_remove(&half.map, lower);
+    weft_sched_operation_end();
+    (void)weft_map_insert(&half.map, lower, (weft_bytes){&value, sizeof value});
+    weft_sched_operation_end();
+}
+
+static void unborn_insert(void *ctx) {
+    uint64_t value = 3;
+    (void)ctx;
+    (void)weft_map_insert(&half.map, lower, (weft_bytes){&value, sizeof value});
+    weft_sched_operation_end();
+}
+
+static void unborn_run(unsigned place, unsigned steps, unsigned insert) {
+    weft_epoch_reset();
+    half_open(&half.map);
+    weft_sched_turn turns[] = {{0, place}, {1, 0}, {0, insert}, {0, steps}, {1, 0}, {1, 0}};
+    weft_sched_options script = {
+        .strategy = WEFT_SCHED_SCRIPT, .turns = turns, .turns_count = sizeof turns / sizeof *turns};
+    weft_sched_fn fns[] = {unborn_look, unborn_change, unborn_insert};
+    void *ctxs[] = {NULL, NULL, NULL};
+    assert_int_equal(weft_sched_run(&script, fns, ctxs, 3), WEFT_SCHED_DONE);
+    assert_int_equal(weft_map_close(&half.map), WEFT_OK);
+    give_pages_back();
+}
+
+static void unborn_runs(void) {
+    for (unsigned place = 1; place <= LOOKUP_PLACES; place++) {
+        for (unsigned insert = 1; insert <= INSERT_PLACES; insert++) {
+            for (unsigned steps = 1; steps <= LOOKUP_STEPS; steps++) {
+                unborn_run(place, steps, insert);
+            }
+        }
+    }
+}
+
+static const char *scenario_unborn(void) {
+    looks_by_get = false;
+    watched(unborn_runs);
+    return NULL;
+}
+
+static const char *scenario_unborn_get(void) {
+    looks_by_get = true;
+    watched(unborn_runs);
     return NULL;
 }
 
@@ -313,6 +398,8 @@ static const struct {
     const char *(*run)(void);
 } scenarios[] = {
     {"half", scenario_half},
+    {"unborn", scenario_unborn},
+    {"unborn_get", scenario_unborn_get},
     {"late_lookup", scenario_late_lookup},
     {"late_image", scenario_late_image},
 };

@@ -84,12 +84,23 @@ MODELS = [
         9: "fills by a store"}),
     Model("pairs-move-two", "pair_move.pml", ["CAST=1"], True, {}),
     Model("pairs-move-insert", "pair_move.pml", ["CAST=2"], True, {}),
+    Model("overflow-words", "overflow.pml", ["BYTES=1", "CAST=2"], False, {
+        2: "believes a look at a bucket that changed meanwhile",
+        3: "forgets the versions of removed keys",
+        4: "copies slots that others still change",
+        5: "fills slots that are still valid",
+        6: "forgets the versions of keys that were removed before they were held"}),
+    Model("overflow-pairs", "overflow.pml", ["BYTES=0", "CAST=2"], False, {}),
+    Model("overflow-unborn", "overflow.pml", ["BYTES=1", "CAST=3"], True, {
+        1: "looks at entries that were never in the map"}),
+    Model("overflow-three", "overflow.pml", ["BYTES=0", "CAST=3"], True, {}),
     Model("growth-any", "growth.pml", ["TABLE=121", "CAST=1", "MOVES=1"], True, {}),
     Model("merge-any", "growth.pml", ["TABLE=212", "CAST=1", "MOVES=1"], True, {}),
     Model("growth-movers", "growth.pml", ["TABLE=121", "CAST=2", "MOVES=2"], True, {}),
 ]
 # Found quickly even where the whole space takes long.
-QUICK_MUTANTS = {("u64-churn-deep", 7), ("snapshot-twice", 17), ("snapshot-twice", 19)}
+QUICK_MUTANTS = {("u64-churn-deep", 7), ("snapshot-twice", 17), ("snapshot-twice", 19),
+                 ("overflow-unborn", 1)}
 
 
 def run(folder, *command):
