@@ -319,7 +319,7 @@ static const char *scenario_half(void) {
     return NULL;
 }
 
-/* ---- a lookup that meets an entry which never comes into the map ------------------------------ */
+/* ---- a lookup that meets an entry which never comes into the map ----------------------------- */
 
 /* The key is there. Its lookup stops behind the state; the key is removed; an insert stops when it
  * has reserved the slot; the lookup goes on a little; the key is inserted by somebody else; the
