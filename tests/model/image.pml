@@ -103,11 +103,7 @@ proctype opener(byte t) {
 #else
             door[t] == DOOR_RETIRED ->
 #endif
-#if MUTANT == 17 /* opens what another has closed */
-            face = 0;
-#else
             face = (face == t + 1 -> 0 : face);
-#endif
             door[t] = 0
         }
     :: door[t] == NO_DOOR

@@ -6,7 +6,7 @@
 #include "progress/stepper.h"
 #include <string.h>
 
-enum { LINE = 64, ALIGN_MAX = 128, POISON = 0xdd };
+enum { LINE = 64, ALIGN_MAX = 4096, POISON = 0xdd };
 
 #define CAPACITY ((size_t)256 << 20)
 
@@ -20,9 +20,9 @@ static struct {
 static void *take(void *ctx, size_t size, size_t align) {
     (void)ctx;
     uint64_t whole = (size + LINE) / LINE * LINE; /* one byte more at least: no two share one */
-    uint64_t gap = align > LINE ? ALIGN_MAX - LINE : 0;
+    uint64_t gap = align > LINE ? align - LINE : 0;
     uint64_t at = weft_fetch_add_relaxed(&arena.used, whole + gap);
-    at = gap == 0 ? at : (at + gap) & ~(uint64_t)gap;
+    at = gap == 0 ? at : (at + align - 1) & ~(uint64_t)(align - 1);
     if (align > ALIGN_MAX || whole > CAPACITY || at > CAPACITY - whole) {
         return NULL;
     }
