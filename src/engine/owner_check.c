@@ -101,7 +101,9 @@ static void report(weft_core *core, weft_owner_use met, weft_owner_op op) {
         weft_core_map(core), core->shape == WEFT_SHAPE_U64 ? "u64 shape" : "bytes shape",
         (unsigned long long)core->era, (unsigned long long)weft_core_entries(core));
     say_party(&me, op);
-    if (alone) {
+    if (alone && met.busy == WEFT_OWNER_NOTHING) {
+        weft_report_line("  another operation was on the way, and has ended meanwhile\n");
+    } else if (alone) {
         weft_report_line("  it is in %s already: a signal handler, or an allocator, uses the map\n",
                          name_of(met.busy));
     } else {
