@@ -425,11 +425,26 @@ static void run_pair(contract_worker *worker) {
     }
 }
 
+/* Sanitizers take their time: they, and a second compiler, see all pairs on the first engine and
+ * each seventh on the others. */
+static size_t pairs_between(void **state) {
+#if defined(WEFT_THREAD_SANITIZER) || defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+    return contract_engine_of(state) == contract_engines[0].id ? 1 : 7;
+#else
+    (void)state;
+    return 1;
+#endif
+}
+
 static void test_A_safe_pairs_run_together(void **state) {
     matrix m;
     size_t pairs = 0;
+    const size_t every = pairs_between(state);
     weft_map_options options = contract_options(state);
     options.refcount = true;
+    if (!contract_grows(state)) { /* hundreds of maps, with memory that is all there at once */
+        options.fixed = (weft_fixed_options){.capacity = 4096};
+    }
     read_matrix(&m);
     assert_int_equal(m.count, 5);
     for (size_t a = 0; a < COUNT_OF(operations); a++) {
@@ -438,11 +453,14 @@ static void test_A_safe_pairs_run_together(void **state) {
             if (!m.safe[index_of(&m, pair[0]->class)][index_of(&m, pair[1]->class)]) {
                 continue;
             }
+            pairs++;
+            if ((pairs + contract_engine_of(state)) % every != 0) {
+                continue;
+            }
             weft_map map = contract_open_with(&options);
             put_range(&map, 0, KEYS);
             contract_together(3, run_pair, &map, pair);
             contract_close(&map);
-            pairs++;
         }
     }
     assert_int_equal(pairs, COUNT_OF(operations) * (COUNT_OF(operations) + 1) / 2);
