@@ -86,7 +86,7 @@ static void scan_line(const weft_core *core, const weft_key *key, bucket *at, sc
     for (unsigned i = 0; i < PAIRS && s->live.at == NULL; i++) {
         found here = {.at = &at->pairs[i], .chained = s->last != NULL};
         here.was.first = weft_load_acquire(&here.at->first); /* pairs with the CAS of its writer */
-        here.was.second = weft_load_acquire(&here.at->second); /* likewise */
+        here.was.second = weft_load_second_acquire(here.at); /* likewise */
         scan_pair(core, key, &here, s);
     }
     s->last = at;
@@ -255,7 +255,7 @@ static void stamp(const weft_core *core, weft_position *position) {
 static bool is_as_seen(const found *what) {
     /* Acquires: in this order. Pairs with the CAS of who removes or replaces it. */
     return weft_load_acquire(&what->at->first) == what->was.first &&
-           weft_load_acquire(&what->at->second) == what->was.second;
+           weft_load_second_acquire(what->at) == what->was.second;
 }
 
 static int replace(weft_core *core, const weft_key *key, weft_position *position,
@@ -319,7 +319,7 @@ static bool load_live(bucket *home, weft_pair *at, weft_pair *pair) {
     do {
         state = weft_load_acquire(&home->head.first);        /* pairs with its CAS */
         pair->first = weft_load_acquire(&at->first);         /* pairs with the CAS of its writer */
-        pair->second = weft_load_acquire(&at->second);       /* likewise */
+        pair->second = weft_load_second_acquire(at);         /* likewise */
     } while (weft_load_acquire(&home->head.first) != state); /* pairs with its CAS */
     return !pair_is_empty(pair->first) && (pair->first & PAIR_CLAIMED) == 0;
 }

@@ -131,7 +131,7 @@ static WEFT_ALWAYS_INLINE bool look_hot(hybrid_table *table, const weft_key *key
             /* Acquire, both: the entry. Pairs with the CAS of its writer. */
             if (weft_load_acquire(&bucket->slots[i].first) == (key->hash | USED)) { /* pairs: CAS */
                 seen->slot = i;
-                seen->cell = weft_load_acquire(&bucket->slots[i].second); /* pairs with the CAS */
+                seen->cell = weft_load_second_acquire(&bucket->slots[i]); /* pairs with the CAS */
                 found = same == NULL || same(seen->cell, key);
             }
         }
@@ -191,8 +191,8 @@ static void make_hot(weft_core *core) {
 }
 
 static weft_pair pair_at(weft_pair *slot) {
-    return (weft_pair){weft_load_acquire(&slot->first),   /* pairs with the CAS of its writer */
-                       weft_load_acquire(&slot->second)}; /* pairs with the CAS of its writer */
+    return (weft_pair){weft_load_acquire(&slot->first), /* pairs with the CAS of its writer */
+                       weft_load_second_acquire(slot)}; /* pairs with the CAS of its writer */
 }
 
 static uint64_t hash_of(const hybrid_table *table, const hot_bucket *bucket, uint64_t word) {
