@@ -365,7 +365,7 @@ static void sums_are_exact_under_transfers(void **state) {
         }
         contract_crew crew = {.run = transfer};
         contract_start(&crew, WRITERS, NULL, &b);
-        for (int i = 0; i < SNAPSHOTS / 2; i++) {
+        for (uint64_t i = 0; i < contract_scaled(state, SNAPSHOTS / 2); i++) {
             expect_sum(&b);
         }
         weft_store_relaxed(&b.stop, 1);
