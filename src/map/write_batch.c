@@ -165,19 +165,25 @@ static int write_guarded(group *g) {
     return WEFT_OK;
 }
 
+/* Each attempt inside a guard of its own: what was retired may be free for the next. */
+static int in_guards(group *g, int (*attempt)(group *g)) {
+    unsigned chances = 0;
+    int status;
+    do {
+        weft_guard guard;
+        weft_guard_enter(&guard);
+        status = attempt(g);
+        weft_guard_leave(&guard);
+    } while (status != WEFT_OK && weft_map_another_chance(g->map, status, &chances));
+    return status;
+}
+
 static int write_batch(group *g) {
     int status = g->map == NULL ? WEFT_E_NOMEM : refusal(g);
     if (status != WEFT_OK) {
         return status;
     }
-    unsigned chances = 0;
-    do {
-        weft_guard guard;
-        weft_guard_enter(&guard);
-        status = write_guarded(g);
-        weft_guard_leave(&guard);
-    } while (status != WEFT_OK && weft_map_another_chance(g->map, status, &chances));
-    return status;
+    return in_guards(g, write_guarded);
 }
 
 /* ---- all that the map holds ------------------------------------------------------------------ */
@@ -262,14 +268,7 @@ static int assign(group *g) {
     if (status != WEFT_OK) {
         return status;
     }
-    unsigned chances = 0;
-    do {
-        weft_guard guard;
-        weft_guard_enter(&guard);
-        status = assign_guarded(g);
-        weft_guard_leave(&guard);
-    } while (status != WEFT_OK && weft_map_another_chance(g->map, status, &chances));
-    return status;
+    return in_guards(g, assign_guarded);
 }
 
 /* ---- the public functions -------------------------------------------------------------------- */
