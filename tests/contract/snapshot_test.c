@@ -3,6 +3,7 @@
  * say so. */
 #include "contract/contract.h"
 
+#include "base/lock.h"
 #include "harness/subject.h"
 #include <weft/weft.h>
 
