@@ -36,15 +36,16 @@ static json_t *number_or_null(double number) {
     return isfinite(number) ? json_real(number) : json_null();
 }
 
-void weft_claim_figure(weft_claim *claim, const char *name, const char *unit, double claimed,
-                       double measured) {
-    if (find(claim, name) != NULL) {
-        fprintf(stderr, "weft bench claims: %s: two figures are named '%s'\n", claim->id, name);
+void weft_claim_add(weft_claim *claim, const weft_claim_row *row) {
+    if (find(claim, row->name) != NULL) {
+        fprintf(stderr, "weft bench claims: %s: two figures are named '%s'\n", claim->id,
+                row->name);
         abort();
     }
     json_array_append_new(claim->figures,
-                          json_pack("{s:s,s:s,s:o,s:o}", "name", name, "unit", unit, "claimed",
-                                    number_or_null(claimed), "measured", number_or_null(measured)));
+                          json_pack("{s:s,s:s,s:o,s:o}", "name", row->name, "unit", row->unit,
+                                    "claimed", number_or_null(row->claimed), "measured",
+                                    number_or_null(row->measured)));
 }
 
 void weft_claim_claimed(weft_claim *claim, const char *name, double claimed) {

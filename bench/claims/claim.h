@@ -23,10 +23,19 @@ typedef struct weft_claim weft_claim;
 /* --quick: a fraction of the work, for tests. */
 bool weft_claim_quick(const weft_claim *claim);
 
-/* A measured figure, with what was claimed of it (NAN: the claim has no such figure). The name, such
- * as "lockfree, 16 threads", is unique in the claim. */
-void weft_claim_figure(weft_claim *claim, const char *name, const char *unit, double claimed,
-                       double measured);
+/* A measured figure, with what was claimed of it (NAN: the claim has no such figure). The name,
+ * such as "lockfree, 16 threads", is unique in the claim. */
+typedef struct weft_claim_row {
+    const char *name;
+    const char *unit;
+    double claimed;
+    double measured;
+} weft_claim_row;
+
+void weft_claim_add(weft_claim *claim, const weft_claim_row *row);
+
+/* weft_claim_figure(claim, name, unit, claimed, measured) adds one. */
+#define weft_claim_figure(claim, ...) weft_claim_add(claim, &(weft_claim_row){__VA_ARGS__})
 
 /* What was claimed of a figure that is there already, as Go's are. */
 void weft_claim_claimed(weft_claim *claim, const char *name, double claimed);

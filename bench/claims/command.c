@@ -64,8 +64,8 @@ static bool take_only(void *into, const weft_argument *argument, const char *tex
 }
 
 /* All ids, as the message on an unknown one lists them. */
-static const char ids[] = "ids with commas, of "
-#define WEFT_CLAIM(id, function, text) id " "
+static const char ids[] = "ids with commas, of"
+#define WEFT_CLAIM(id, function, text) " " id
 #include "claims.def"
 #undef WEFT_CLAIM
     ;

@@ -57,10 +57,10 @@ static inline bool weft_crew_next(weft_crew_member *me) {
     return true;
 }
 
-/* Have the others end too, as if the time was over: for crews with a task that is not theirs all. */
+/* Have all end, as if the time was over: for a member that has done what the others wait for. */
 void weft_crew_stop(weft_crew_member *me);
 
-/* An operation began at weft_clock_monotonic_ns(): its latency; does nothing if none is asked for. */
+/* An operation began at weft_clock_monotonic_ns() == since: its latency, if any is asked for. */
 static inline void weft_crew_note(weft_crew_member *me, uint64_t since) {
     if (me->latency != NULL) {
         weft_histogram_record(me->latency, weft_clock_monotonic_ns() - since);
