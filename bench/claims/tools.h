@@ -76,6 +76,9 @@ static inline double weft_crew_unit(weft_crew_member *me) {
     return (double)(weft_crew_random(me) >> 11) * 0x1p-53;
 }
 
+/* Processor time of the calling thread: what others take of the processor is not in it. */
+uint64_t weft_thread_cpu_ns(void);
+
 /* ---- contenders in turns --------------------------------------------------------------------- */
 
 enum { WEFT_CONTEST_MOST = 20, WEFT_CONTEST_ROUNDS = 51 };
