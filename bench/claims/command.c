@@ -7,6 +7,7 @@
 #include "bench/driver/bench.h"
 #include "bench/driver/noise.h"
 #include "bench/driver/result.h"
+#include "counted.h"
 #include "record.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ typedef struct options {
     bool some; /* were chosen; else all are meant */
     bool quick;
     bool list;
+    bool counted;
     const char *json;
 } options;
 
@@ -89,6 +91,8 @@ static const weft_argument rows[] = {
     {"json", "FILE", "write the result; '-': to standard output, and nothing else there", "a path",
      WEFT_ARGUMENT_TEXT, INTO(json)},
     {"list", NULL, "print the claims, and run none", NULL, WEFT_ARGUMENT_FLAG, INTO(list)},
+    {"counted", NULL, "do only what claim instr counts: it starts this under callgrind", NULL,
+     WEFT_ARGUMENT_FLAG, INTO(counted)},
 };
 
 static const weft_arguments arguments = {"bench claims", rows, sizeof rows / sizeof *rows,
@@ -248,6 +252,9 @@ int weft_bench_claims(int argc, char **argv) {
     }
     if (r.asked.list) {
         return print_list();
+    }
+    if (r.asked.counted) {
+        return weft_claim_counted();
     }
     if (r.asked.json != NULL && strcmp(r.asked.json, "-") == 0) {
         r.out = stderr;
