@@ -73,7 +73,7 @@ weft_claim_verdict weft_claim_of_ratio(double claimed, double measured) {
     if (isnan(measured)) {
         return WEFT_CLAIM_NOT_RUN;
     }
-    if (measured < 1.1) {
+    if (measured < 1.1 || measured - 1 < (claimed - 1) / 20) {
         return WEFT_CLAIM_NOT;
     }
     double off = measured / claimed;
