@@ -21,7 +21,7 @@ import claims_page  # noqa: E402
 RESULT = {
     "format": "weft-claims/1", "kind": "claims", "started": "2026-01-31T10:00:00Z", "seconds": 9,
     "quick": False, "weft": {"version": "0.1", "commit": "abc", "compiler": "gcc 12"},
-    "machine": {"cpu": "test data, not measured", "processors": 2, "memory_bytes": 1 << 30,
+    "machine": {"cpu": "test data, not measured", "processors": 2, "memory_bytes": 15 << 29,
                 "kernel": "6.1", "virtual": None},
     "noise": {"noisy": False, "noisy_samples": 0, "samples": 2, "load_before": 0.1},
     "claims": [
@@ -57,7 +57,7 @@ class Page(unittest.TestCase):
         for words in ("| one over two | 2.00 | 0.512 |", "| one |  | 1230 ns |", "It is less.",
                       "one is \\| more | **does not hold** |", "## Claims that do not hold here",
                       "## Claims that were not measured", "test data, not measured", "go1.99",
-                      "Go's own types: go-claims is not there.", "1.00 GiB"):
+                      "Go's own types: go-claims is not there.", "7.50 GiB"):
             self.assertIn(words, text)
         self.assertNotIn("Claims that hold\n", text)
         self.assertNotIn("Others used", text)
