@@ -26,21 +26,24 @@ SHORT = {"holds": "holds", "in_part": "in part", "not": "**does not hold**", "no
 HEAD = """\
 # Published claims about concurrent maps, measured
 
-What has been written about Go's sync.Map and its alternatives, mostly from Go programs in production, was measured on
-other machines, other versions and other maps. `weft bench claims` repeats each claim as an experiment, with weft's
-engines and with Go's own types in the same run, and this page says what came out. It is generated from
-[one result](%s); each figure is in it.
+What has been written about Go's sync.Map and its alternatives, mostly from Go programs in
+production, was measured on other machines, other versions and other maps. `weft bench claims`
+repeats each claim as an experiment, with weft's engines and with Go's own types in the same
+run, and this page says what came out. It is generated from [one result](%s); each figure is in
+it.
 
 How to read it:
 
-* A claim is judged by its direction and its ratio, since absolute figures belong to the machine they were taken on. It
-  *holds* if the direction is the same and the ratio within a factor of 2 of the claimed one, unless its experiment states
-  another rule; it holds *in part* if only one of these is so, or if it is so for one of weft and Go only; it *does not hold*
-  if there is no difference of 10 %% (or none of a twentieth of the claimed one), or the opposite one. The verdict is
-  computed.
-* sync.Map is engine `twotier`, which is sync.Map as it was up to Go 1.23. "Go: sync.Map" is the one of the Go that was
-  there, since 1.24 another map: a concurrent hash trie without promotions. A map under a rwlock is engine `rwlock`,
-  or `map` and sync.RWMutex. `lockfree` is weft's default engine, which no claim is about.
+* A claim is judged by its direction and its ratio, since absolute figures belong to the machine
+  they were taken on. It *holds* if the direction is the same and the ratio within a factor of 2
+  of the claimed one, unless its experiment states another rule; it holds *in part* if only one
+  of these is so, or if it is so for one of weft and Go only; it *does not hold* if there is no
+  difference of 10 %% (or none of a twentieth of the claimed one), or the opposite one. The
+  verdict is computed.
+* sync.Map is engine `twotier`, which is sync.Map as it was up to Go 1.23. "Go: sync.Map" is the
+  one of the Go that was there, since 1.24 another map: a concurrent hash trie without
+  promotions. A map under a rwlock is engine `rwlock`, or `map` and sync.RWMutex. `lockfree` is
+  weft's default engine, which no claim is about.
 * Contenders of a claim take turns in one run, and the figure is the median.
 """
 
@@ -52,7 +55,8 @@ AGAIN = """\
     build/weft bench claims --only %s
     build/weft bench claims --json new.json && scripts/claims_page.py new.json
 
-[bench/claims](../bench/claims/README.md) holds the experiments; a comment at each says what decides its verdict.
+[bench/claims](../bench/claims/README.md) holds the experiments; a comment at each says what
+decides its verdict.
 """
 
 

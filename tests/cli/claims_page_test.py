@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""docs/claims.md: it is what the result gives that it names, and what can't be quoted is refused."""
+"""docs/claims.md: it is what the result gives that it names; what can't be quoted is refused."""
 import copy
 import json
 import os

@@ -108,7 +108,8 @@ class Claims(unittest.TestCase):
     def test_a_go_that_fails_is_told(self):
         claim, = self.measure("--only", "once")["claims"]
         self.assertIn("make peers", claim["go"])
-        for script, told in ((r'printf "figure\tx\n"', "no figure"), ("echo why >&2; exit 4", "why"),
+        for script, told in ((r'printf "figure\tx\n"', "no figure"),
+                             ("echo why >&2; exit 4", "why"),
                              (r'printf "figure\tx\tns\ttwo\n"', "no figure"),
                              (r'printf "go\tgo9.9\n"', "exit code 0")):
             self.put_go(script)

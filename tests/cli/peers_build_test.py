@@ -122,7 +122,7 @@ class Builds(unittest.TestCase):
         self.assertEqual(with_one, ["system.rs"])
 
     def test_go_has_no_flags(self):
-        for peer in peers_in("go"):
+        for peer in peers_in("go") + ["go-claims"]:
             with self.subTest(peer):
                 builds = [(words, environment) for _, words, environment in self.calls(peer)
                           if words[0] == "build"]
