@@ -440,7 +440,7 @@ void weft_claim_hot_rewrite(weft_claim *claim) {
     const double storm = sqrt(300.0 * 2000);
     static rewriting r;
     double ns[2 * HOT_ENGINES];
-    r.seconds = weft_claim_quick(claim) ? 0.01 : 0.06;
+    r.seconds = weft_claim_quick(claim) ? 0.03 : 0.06;
     weft_contest contest = {2 * HOT_ENGINES, weft_claim_quick(claim) ? 1 : 7, sample_rewrites, &r};
     if (!weft_contest_run(&contest, ns)) {
         weft_claim_say(claim, WEFT_CLAIM_NOT_RUN, "Threads or maps could not be had.");
