@@ -42,7 +42,7 @@ typedef struct cycle_of {
 
 /* Those with 100 K keys come last: a quick run goes without them. */
 enum { CYCLES = 8, QUICK_CYCLES = 5, SMALL = 0, ALONE = 1, WRITERS = 2, STEPS = 3, LOCKFREE = 4 };
-enum { LARGE = QUICK_CYCLES };
+enum { LARGE = QUICK_CYCLES, CYCLES_AMONG = 5 };
 
 #define INCREMENTAL                                                                                \
     {                                                                                              \
@@ -63,13 +63,15 @@ static const cycle_of cycles[CYCLES] = {
 typedef struct cycling {
     const cycle_of *how;
     weft_u64map *map;
-    uint64_t next; /* new key */
-    double took;   /* µs */
+    unsigned times; /* among writers */
+    uint64_t next;  /* new key */
+    double took;    /* µs */
 } cycling;
 
 typedef struct promote_cost {
     weft_u64map maps[CYCLES];
     uint64_t next[CYCLES];
+    unsigned times;
 } promote_cost;
 
 /* One new key, then as many misses as promote: what the new key and the longest lookup take
@@ -94,17 +96,17 @@ static double one_cycle(cycling *c) {
 /* Member 0 has the cycles; the others rewrite keys that are in the read tier. */
 static void cycle_among_writers(weft_crew_member *me) {
     cycling *c = me->ctx;
-    double took[5];
+    double took[CYCLES_AMONG];
     if (me->index != 0) {
         while (weft_crew_next(me)) {
             (void)weft_u64map_put(c->map, 1 + weft_crew_random(me) % c->how->keys, me->ops);
         }
         return;
     }
-    for (size_t i = 0; i < sizeof took / sizeof *took; i++) {
+    for (unsigned i = 0; i < c->times; i++) {
         took[i] = one_cycle(c);
     }
-    c->took = weft_bench_median((weft_bench_samples){took, sizeof took / sizeof *took});
+    c->took = weft_bench_median((weft_bench_samples){took, c->times});
     weft_crew_stop(me);
 }
 
@@ -112,6 +114,7 @@ static double sample_cycle(void *ctx, unsigned contender) {
     promote_cost *all = ctx;
     cycling c = {.how = &cycles[contender],
                  .map = &all->maps[contender],
+                 .times = all->times,
                  .next = all->next[contender],
                  .took = NAN};
     if (c.how->writers == 0) {
@@ -129,6 +132,7 @@ static bool measure_cycles(bool quick, double *took) {
     static promote_cost all;
     unsigned count = quick ? QUICK_CYCLES : CYCLES;
     bool right = true;
+    all.times = quick ? 1 : CYCLES_AMONG;
     for (unsigned i = 0; i < count; i++) {
         right = fill(&all.maps[i], &cycles[i].options, cycles[i].keys) && right;
         all.next[i] = cycles[i].keys;
