@@ -177,9 +177,9 @@ WEFT_INLINE bool weft_inline_look_into(const struct weft_inline_bucket *at, uint
      * after its key: pairs with the CAS of its writer. */
     const uint64_t *second = &at->pairs[0].second + (match & 6);
     uint64_t here = __atomic_load_n(second, __ATOMIC_ACQUIRE);
-    uint64_t there = (uint64_t)0 - (uint64_t)(match != 0);
-    *value = here & there;
-    *status = (int)(~there & WEFT_NOT_FOUND);
+    uint64_t absent = (uint64_t)0 - (uint64_t)(match == 0);
+    *value = here & ~absent;
+    *status = (int)(absent & WEFT_NOT_FOUND);
     return __builtin_expect(!weft_inline_unsure(at, state, hash), 1);
 }
 

@@ -78,12 +78,9 @@ static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const wef
                                     uint64_t *cell) {
     owner_table *table = table_of(core);
     weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
-    const weft_plain_slot *slot = weft_plain_find_in(shape, &table->plain, key);
-    if (slot != NULL) {
-        *cell = slot->cell;
-    }
+    bool found = weft_plain_look(shape, &table->plain, key, cell);
     weft_owner_looked(core, &table->use, WEFT_OWNER_LOOK);
-    return slot != NULL;
+    return found;
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {

@@ -160,6 +160,18 @@ static WEFT_ALWAYS_INLINE unsigned weft_plain_match(const weft_plain_line *line,
     return set;
 }
 
+/* The slot with this word, which no other has; 0 also if there is none. */
+static WEFT_ALWAYS_INLINE unsigned weft_plain_slot_of(const weft_plain_line *line, uint64_t word) {
+    unsigned at = 0;
+#pragma GCC unroll 4
+    for (unsigned i = 1; i < WEFT_PLAIN_SLOTS; i++) {
+        unsigned same = line->slots[i].word == word;
+        WEFT_HIDE(same);
+        at += i * same;
+    }
+    return at;
+}
+
 /* The key's slot, until the table changes; or NULL. */
 static WEFT_ALWAYS_INLINE weft_plain_slot *
 weft_plain_find(const weft_plain *table, const weft_key *key, weft_plain_same_fn same) {
@@ -256,6 +268,30 @@ enum { WEFT_PLAIN_AT /* the slot that find saw, in weft_position.words */ };
 static WEFT_ALWAYS_INLINE weft_plain_slot *
 weft_plain_find_in(weft_shape shape, const weft_plain *table, const weft_key *key) {
     return weft_plain_find(table, key, shape == WEFT_SHAPE_U64 ? NULL : weft_plain_same_entry);
+}
+
+/* The key's cell, if it is there. In the u64 shape no branch tells whether it is in its bucket's line
+ * or not, as nobody can predict that, but for lines with a link; *cell is 0 then if it is absent. */
+static WEFT_ALWAYS_INLINE bool weft_plain_look(weft_shape shape, const weft_plain *table,
+                                               const weft_key *key, uint64_t *cell) {
+    const unsigned last = WEFT_PLAIN_SLOTS - 1;
+    if (shape == WEFT_SHAPE_U64) {
+        const weft_plain_line *line = weft_plain_home(table, key->hash);
+        uint64_t word = key->hash | WEFT_PLAIN_USED;
+        unsigned at = weft_plain_slot_of(line, word);
+        uint64_t absent = (uint64_t)0 - (uint64_t)(line->slots[at].word != word);
+        WEFT_HIDE(absent);
+        uint64_t kind = line->slots[last].word & WEFT_PLAIN_KIND & absent;
+        if (WEFT_LIKELY(kind != WEFT_PLAIN_LINK)) {
+            *cell = line->slots[at].cell & ~absent;
+            return absent == 0;
+        }
+    }
+    const weft_plain_slot *slot = weft_plain_find_in(shape, table, key);
+    if (slot != NULL) {
+        *cell = slot->cell;
+    }
+    return slot != NULL;
 }
 
 static WEFT_ALWAYS_INLINE void weft_plain_position(weft_shape shape, const weft_plain *table,

@@ -197,19 +197,10 @@ static void find_u64(weft_core *core, const weft_key *key, weft_position *positi
     find(WEFT_SHAPE_U64, core, key, position);
 }
 
-static WEFT_ALWAYS_INLINE bool look_in(weft_shape shape, const rwlock_table *table,
-                                       const weft_key *key, uint64_t *cell) {
-    const weft_plain_slot *slot = weft_plain_find_in(shape, &table->plain, key);
-    if (slot != NULL) {
-        *cell = slot->cell;
-    }
-    return slot != NULL;
-}
-
 static WEFT_NOINLINE bool look_anyhow(weft_core *core, const weft_key *key, uint64_t *cell) {
     rwlock_table *table = table_of(core);
     way in = enter(table, false);
-    bool found = look_in(core->shape, table, key, cell);
+    bool found = weft_plain_look(core->shape, &table->plain, key, cell);
     leave(table, in);
     return found;
 }
@@ -221,7 +212,7 @@ static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const wef
     if (WEFT_UNLIKELY(inside == NULL)) {
         return look_anyhow(core, key, cell);
     }
-    bool found = look_in(shape, table, key, cell);
+    bool found = weft_plain_look(shape, &table->plain, key, cell);
     weft_bias_leave(inside);
     return found;
 }
