@@ -17,6 +17,7 @@ static const bench_command commands[] = {
     {"oversub", weft_bench_oversub, "16 to 1024 threads, against the rate with 2"},
     {"serve", weft_bench_serve, "compare weft serve with other servers under the same load"},
     {"gates", weft_bench_gates, "every figure that a design page promises, judged"},
+    {"claims", weft_bench_claims, "settle published claims about concurrent maps"},
     {"compare", weft_bench_compare_command, "tell which differences between two results are real"},
     {"report", weft_bench_report_command, "write the page of a result"},
     {"trace", weft_bench_trace, "make, convert, show and run trace files"},

@@ -20,14 +20,16 @@ int weft_bench_peers(int argc, char **argv);
 int weft_bench_serve(int argc, char **argv);
 int weft_bench_report_command(int argc, char **argv);
 int weft_bench_compare_command(int argc, char **argv);
+int weft_bench_claims(int argc, char **argv); /* bench/claims */
 
 /* Write the page of a result to a file; 0, or the exit code after a message on stderr. */
 int weft_bench_report(const json_t *result, const char *path);
 
 /* For every command that makes a result: the parts of it that do not depend on what is measured.
  * The caller owns what is returned; NULL without memory. */
-json_t *weft_bench_weft_json(void);    /* "weft": version, commit, compiler */
-json_t *weft_bench_machine_json(void); /* "machine": processor, memory, kernel … */
+json_t *weft_bench_weft_json(void);              /* "weft": version, commit, compiler */
+json_t *weft_bench_machine_json(void);           /* "machine": processor, memory, kernel … */
+json_t *weft_bench_started_json(double elapsed); /* "started": so many seconds ago */
 
 /* Where the data of the bench is (workloads, descriptions of peers): $WEFT_BENCH, the installation,
  * or the source tree that this was built from. Ends without a slash. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 #include <weft/export.h>
 
@@ -96,4 +97,12 @@ json_t *weft_bench_machine_json(void) {
         machine, "governor",
         text_or_null(first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")));
     return machine;
+}
+
+json_t *weft_bench_started_json(double elapsed) {
+    char text[32];
+    time_t began = time(NULL) - (time_t)elapsed;
+    struct tm parts;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&began, &parts));
+    return json_string(text);
 }

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static json_t *peers_json(const weft_run *run) {
     json_t *peers = json_array();
@@ -43,19 +42,11 @@ static json_t *summary_json(const json_t *cells) {
                      judged != 0 ? json_real(least) : json_null());
 }
 
-static json_t *started_json(double elapsed) {
-    char text[32];
-    time_t began = time(NULL) - (time_t)elapsed;
-    struct tm parts;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&began, &parts));
-    return json_string(text);
-}
-
 json_t *weft_outcome_json(const weft_run *run) {
     double elapsed = weft_run_elapsed(run);
     json_t *result = json_pack(
         "{s:s,s:s,s:o,s:f,s:o,s:o,s:o,s:o,s:O,s:o,s:O,s:o}", "format", "weft-bench/1", "kind",
-        run->kind, "started", started_json(elapsed), "seconds", elapsed, "command",
+        run->kind, "started", weft_bench_started_json(elapsed), "seconds", elapsed, "command",
         json_sprintf("weft %s", run->options.command), "weft", weft_bench_weft_json(), "machine",
         weft_bench_machine_json(), "noise", weft_noise_json(&run->noise), "ceilings", run->ceilings,
         "peers", peers_json(run), "cells", run->cells, "summary", summary_json(run->cells));

@@ -175,21 +175,44 @@ static int search(weft_peers *peers, const char *path) {
     return code;
 }
 
-static int search_all(weft_peers *peers) {
+enum { PLACES = 4 };
+
+/* Where executables may be, the first places first; false: this place is nowhere. */
+static bool place_of(int place, char *path, size_t size) {
     const char *named = getenv("WEFT_PEERS");
+    bool is_named = named != NULL && *named != '\0';
+    switch (place) {
+    case 0:
+        return is_named && snprintf(path, size, "%s", named) < (int)size;
+    case 1:
+        return !is_named && weft_bench_beside(path, size, "peers");
+    case 2:
+        return !is_named && weft_bench_beside(path, size, WEFT_PEERS_INSTALLED);
+    default:
+        return !is_named &&
+               snprintf(path, size, "%s/../build/peers", weft_bench_folder()) < (int)size;
+    }
+}
+
+static int search_all(weft_peers *peers) {
     char path[4200];
-    if (named != NULL && *named != '\0') {
-        return search(peers, named);
-    }
     int code = 0;
-    if (weft_bench_beside(path, sizeof path, "peers")) {
-        code = search(peers, path);
+    for (int i = 0; i < PLACES && code == 0; i++) {
+        code = place_of(i, path, sizeof path) ? search(peers, path) : 0;
     }
-    if (code == 0 && weft_bench_beside(path, sizeof path, WEFT_PEERS_INSTALLED)) {
-        code = search(peers, path);
+    return code;
+}
+
+bool weft_peers_program(const char *name, char *path, size_t size) {
+    char folder[4200];
+    for (int i = 0; i < PLACES; i++) {
+        if (place_of(i, folder, sizeof folder) &&
+            snprintf(path, size, "%s/" WEFT_PEERS_PROGRAMS "/%s", folder, name) < (int)size &&
+            access(path, X_OK) == 0) {
+            return true;
+        }
     }
-    snprintf(path, sizeof path, "%s/../build/peers", weft_bench_folder());
-    return code != 0 ? code : search(peers, path);
+    return false;
 }
 
 bool weft_peer_is_own(const weft_peer *peer) {

@@ -47,6 +47,12 @@ int weft_peers_find(weft_peers *peers);
 /* Keep those of a list "all", "none" (only weft's own) or "ID,ID…" (weft's default engine is always
  * among them). */
 int weft_peers_select(weft_peers *peers, const char *ids);
+/* The folder, within that of the peers, of programs that `make peers` builds and that are none. */
+#define WEFT_PEERS_PROGRAMS ".programs"
+
+/* The path of such a program; false: it is not there. */
+bool weft_peers_program(const char *name, char *path, size_t size);
+
 void weft_peers_free(weft_peers *peers);
 
 bool weft_peer_is_own(const weft_peer *peer);

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT
+
+module weft/bench/peers/go-claims
+
+go 1.24
