@@ -270,8 +270,8 @@ weft_plain_find_in(weft_shape shape, const weft_plain *table, const weft_key *ke
     return weft_plain_find(table, key, shape == WEFT_SHAPE_U64 ? NULL : weft_plain_same_entry);
 }
 
-/* The key's cell, if it is there. In the u64 shape no branch tells whether it is in its bucket's line
- * or not, as nobody can predict that, but for lines with a link; *cell is 0 then if it is absent. */
+/* The key's cell, if it is there. In the u64 shape no branch tells whether it is in its bucket's
+ * line, as nobody can predict that, but for lines with a link; *cell is 0 then if it is absent. */
 static WEFT_ALWAYS_INLINE bool weft_plain_look(weft_shape shape, const weft_plain *table,
                                                const weft_key *key, uint64_t *cell) {
     const unsigned last = WEFT_PLAIN_SLOTS - 1;
