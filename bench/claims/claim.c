@@ -87,6 +87,11 @@ weft_claim_verdict weft_claim_both(weft_claim_verdict one, weft_claim_verdict ot
     return one == WEFT_CLAIM_NOT_RUN ? other : WEFT_CLAIM_IN_PART;
 }
 
+weft_claim_verdict weft_claim_go_ratio(weft_claim *claim, const char *name, double claimed) {
+    weft_claim_claimed(claim, name, claimed);
+    return weft_claim_of_ratio(claimed, weft_claim_value(claim, name));
+}
+
 /* ---- Go -------------------------------------------------------------------------------------- */
 
 /* A line of go-claims: "go<TAB>VERSION", or "figure<TAB>NAME<TAB>UNIT<TAB>VALUE". */

@@ -61,6 +61,9 @@ weft_claim_verdict weft_claim_of_ratio(double claimed, double measured);
  * them was not run: then the other. */
 weft_claim_verdict weft_claim_both(weft_claim_verdict one, weft_claim_verdict other);
 
+/* For a ratio that Go measured, if it did: says what was claimed of it, and judges it. */
+weft_claim_verdict weft_claim_go_ratio(weft_claim *claim, const char *name, double claimed);
+
 /* The experiments. */
 #define WEFT_CLAIM(id, function, text) void function(weft_claim *claim);
 #include "bench/claims/claims.def"

@@ -116,10 +116,10 @@ static void print_claim(FILE *out, const weft_claim *claim) {
     json_t *figure;
     fprintf(out, "%s: %s\n  %s\n", claim->id, weft_claim_verdict_name(claim->verdict), claim->text);
     if (json_array_size(claim->figures) != 0) {
-        fprintf(out, "  %-52s %12s %12s\n", "", "claimed", "measured");
+        fprintf(out, "  %-60s %12s %12s\n", "", "claimed", "measured");
     }
     json_array_foreach(claim->figures, i, figure) {
-        fprintf(out, "  %-52s", json_string_value(json_object_get(figure, "name")));
+        fprintf(out, "  %-60s", json_string_value(json_object_get(figure, "name")));
         print_number(out, json_object_get(figure, "claimed"));
         print_number(out, json_object_get(figure, "measured"));
         fprintf(out, " %s\n", json_string_value(json_object_get(figure, "unit")));
