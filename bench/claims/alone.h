@@ -49,8 +49,8 @@ typedef struct weft_alone_costs {
     double hot[WEFT_ALONE_MOST + 1];
 } weft_alone_costs;
 
-/* Measures the maps and the plain table in turns, and adds a figure for each size and mix. False: it
- * could not be done. */
+/* Measures the maps and the plain table in turns, and adds a figure for each size and mix. False:
+ * it could not be done. */
 bool weft_claim_alone(weft_claim *claim, const weft_alone_map *maps, unsigned count,
                       weft_alone_costs *costs);
 

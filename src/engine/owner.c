@@ -91,6 +91,14 @@ static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     return look(WEFT_SHAPE_U64, core, key, cell);
 }
 
+static int owner_glance(weft_core *core, uint64_t hash, uint64_t *cell) {
+    owner_table *table = table_of(core);
+    weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
+    int status = weft_plain_glance(&table->plain, hash, cell);
+    weft_owner_looked(core, &table->use, WEFT_OWNER_LOOK);
+    return status;
+}
+
 static void begin_anyhow(weft_core *core, weft_owner_op op) {
     owner_table *table = table_of(core);
     if (!weft_owner_begin(&table->use, op)) {
@@ -245,6 +253,7 @@ const weft_engine weft_engine_owner = {
     .close = owner_close,
     .find = {find_bytes, find_u64},
     .look = {look_bytes, look_u64},
+    .glance = owner_glance,
     .swing = owner_swing,
     .let_go = owner_let_go,
     .prefetch = owner_prefetch,

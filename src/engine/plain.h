@@ -270,21 +270,31 @@ weft_plain_find_in(weft_shape shape, const weft_plain *table, const weft_key *ke
     return weft_plain_find(table, key, shape == WEFT_SHAPE_U64 ? NULL : weft_plain_same_entry);
 }
 
-/* The key's cell, if it is there. In the u64 shape no branch tells whether it is in its bucket's
- * line, as nobody can predict that, but for lines with a link; *cell is 0 then if it is absent. */
+/* What the line of a bucket says in the u64 shape: WEFT_OK · WEFT_NOT_FOUND, *cell is 0 then ·
+ * WEFT_E_BUSY: it is not there, but there is a link. Nothing else is a branch: whether a key is
+ * there, and in which slot, nobody can predict. */
+static WEFT_ALWAYS_INLINE int weft_plain_glance(const weft_plain *table, uint64_t hash,
+                                                uint64_t *cell) {
+    const weft_plain_line *line = weft_plain_home(table, hash);
+    uint64_t word = hash | WEFT_PLAIN_USED;
+    unsigned at = weft_plain_slot_of(line, word);
+    uint64_t absent = (uint64_t)0 - (uint64_t)(line->slots[at].word != word);
+    WEFT_HIDE(absent);
+    uint64_t last = line->slots[WEFT_PLAIN_SLOTS - 1].word;
+    if (WEFT_UNLIKELY(weft_plain_is_link(last & absent))) {
+        return WEFT_E_BUSY;
+    }
+    *cell = line->slots[at].cell & ~absent;
+    return (int)(absent & WEFT_NOT_FOUND);
+}
+
+/* The key's cell, if it is there. */
 static WEFT_ALWAYS_INLINE bool weft_plain_look(weft_shape shape, const weft_plain *table,
                                                const weft_key *key, uint64_t *cell) {
-    const unsigned last = WEFT_PLAIN_SLOTS - 1;
     if (shape == WEFT_SHAPE_U64) {
-        const weft_plain_line *line = weft_plain_home(table, key->hash);
-        uint64_t word = key->hash | WEFT_PLAIN_USED;
-        unsigned at = weft_plain_slot_of(line, word);
-        uint64_t absent = (uint64_t)0 - (uint64_t)(line->slots[at].word != word);
-        WEFT_HIDE(absent);
-        uint64_t kind = line->slots[last].word & WEFT_PLAIN_KIND & absent;
-        if (WEFT_LIKELY(kind != WEFT_PLAIN_LINK)) {
-            *cell = line->slots[at].cell & ~absent;
-            return absent == 0;
+        int status = weft_plain_glance(table, key->hash, cell);
+        if (WEFT_LIKELY(status != WEFT_E_BUSY)) {
+            return status == WEFT_OK;
         }
     }
     const weft_plain_slot *slot = weft_plain_find_in(shape, table, key);

@@ -33,9 +33,11 @@ static weft_map_impl *existing(weft_u64map *map) {
 static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
 #ifndef WEFT_CALLS_ONLY
     int status;
-    if (weft_map_core(impl)->root != NULL && weft_inline_thread != NULL &&
-        weft_load_relaxed(&impl->recording) == NULL &&
-        weft_inline_look((const struct weft_inline_map *)impl, number, value, &status)) {
+    const weft_core *now = weft_map_core(impl);
+    /* pairs with the CAS of the root */
+    const struct weft_inline_generation *root = weft_load_acquire(&now->root);
+    if (root != NULL && weft_inline_thread != NULL && weft_load_relaxed(&impl->recording) == NULL &&
+        weft_inline_look(root, weft_mix_with(&now->mixer, number), value, &status)) {
         return status;
     }
     *value = 0;
@@ -64,6 +66,20 @@ int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
     return weft_u64map_get_slow(map, key, value);
 }
 #else
+/* The record shows the epoch, as in a guard; but is in none, so what is called here enters none. */
+WEFT_HOT int weft_u64map_get_shown(weft_u64map *map, uint64_t key, uint64_t *value, void *record) {
+    weft_map_impl *impl = existing(map);
+    weft_core *core = weft_map_core(impl);
+    int status = WEFT_E_BUSY;
+    WEFT_ASSERT(weft_load_relaxed(&((weft_record *)record)->pinned) != 0);
+    if (WEFT_LIKELY(weft_load_relaxed(&impl->recording) == NULL) && core->engine->glance != NULL) {
+        status = core->engine->glance(core, weft_mix_with(&core->mixer, key), value);
+    }
+    /* Release: the reads come before the freeing. Pairs with the acquire in scan_record. */
+    weft_store_release(&((weft_record *)record)->pinned, 0);
+    return WEFT_LIKELY(status != WEFT_E_BUSY) ? status : weft_u64map_get_slow(map, key, value);
+}
+
 #undef weft_u64map_get
 /* For callers that cannot compile the header's: other languages. */
 WEFT_HOT int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
