@@ -52,6 +52,7 @@ typedef struct reader {
 typedef struct rwlock_table {
     weft_plain plain WEFT_LINE_ALIGNED;
     weft_bias bias WEFT_LINE_ALIGNED;
+    bool to_one_thread;      /* the bias: who is alone in the process needs not even that */
     uint32_t readers_biased; /* readers need no lock */
     uint32_t reads_left;     /* until they need none */
     reader *readers;         /* NULL: without a bias to readers */
@@ -231,13 +232,20 @@ static WEFT_NOINLINE int glance_behind(const rwlock_table *table, uint64_t hash,
     weft_key key = {.hash = hash};
     const weft_plain_slot *slot = weft_plain_find_in(WEFT_SHAPE_U64, &table->plain, &key);
     *cell = slot != NULL ? slot->cell : 0;
-    weft_bias_leave(inside);
+    if (inside != NULL) {
+        weft_bias_leave(inside);
+    }
     return slot != NULL ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
-/* By the bias. */
+/* By the bias, or alone: as nothing is called in here that could make a thread, who is alone stays
+ * alone. docs/design/locks.md. */
 static int rwlock_glance(weft_core *core, uint64_t hash, uint64_t *cell) {
     rwlock_table *table = table_of(core);
+    if (weft_thread_is_single() && WEFT_LIKELY(table->to_one_thread)) {
+        int seen = weft_plain_glance(&table->plain, hash, cell);
+        return WEFT_LIKELY(seen != WEFT_E_BUSY) ? seen : glance_behind(table, hash, cell, NULL);
+    }
     uint32_t *inside = weft_bias_enter(&table->bias);
     if (WEFT_UNLIKELY(inside == NULL)) {
         return WEFT_E_BUSY;
@@ -302,7 +310,8 @@ static int rwlock_open(weft_core *core) {
         return WEFT_E_NOMEM;
     }
     *table =
-        (rwlock_table){.bias = {.given = bias == WEFT_RWLOCK_ONE_THREAD ? 0 : WEFT_BIAS_TURNS}};
+        (rwlock_table){.to_one_thread = bias == WEFT_RWLOCK_ONE_THREAD,
+                       .bias = {.given = bias == WEFT_RWLOCK_ONE_THREAD ? 0 : WEFT_BIAS_TURNS}};
     weft_plain_open(&table->plain, core->expected_entries);
     table->plain.grow_only = core->grow_only;
     if (bias == WEFT_RWLOCK_READERS) {
