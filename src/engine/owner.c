@@ -91,11 +91,15 @@ static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     return look(WEFT_SHAPE_U64, core, key, cell);
 }
 
-static int owner_glance(weft_core *core, uint64_t hash, uint64_t *cell) {
+static int owner_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record) {
     owner_table *table = table_of(core);
     weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
     int status = weft_plain_glance(&table->plain, hash, cell);
     weft_owner_looked(core, &table->use, WEFT_OWNER_LOOK);
+    if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
+        return weft_plain_glance_anyhow(core, hash, cell, record);
+    }
+    weft_epoch_end_show(record);
     return status;
 }
 

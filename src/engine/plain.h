@@ -288,6 +288,10 @@ static WEFT_ALWAYS_INLINE int weft_plain_glance(const weft_plain *table, uint64_
     return (int)(absent & WEFT_NOT_FOUND);
 }
 
+/* An engine's glance by its look (plain.c): what is seldom, in a function of its own, so that the
+ * rest saves no registers. */
+int weft_plain_glance_anyhow(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record);
+
 /* The key's cell, if it is there. */
 static WEFT_ALWAYS_INLINE bool weft_plain_look(weft_shape shape, const weft_plain *table,
                                                const weft_key *key, uint64_t *cell) {

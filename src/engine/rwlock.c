@@ -226,35 +226,24 @@ static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     return look(WEFT_SHAPE_U64, core, key, cell);
 }
 
-/* The rest of a glance, in a function of its own as the other part then saves no registers. */
-static WEFT_NOINLINE int glance_behind(const rwlock_table *table, uint64_t hash, uint64_t *cell,
-                                       uint32_t *inside) {
-    weft_key key = {.hash = hash};
-    const weft_plain_slot *slot = weft_plain_find_in(WEFT_SHAPE_U64, &table->plain, &key);
-    *cell = slot != NULL ? slot->cell : 0;
-    if (inside != NULL) {
-        weft_bias_leave(inside);
-    }
-    return slot != NULL ? WEFT_OK : WEFT_NOT_FOUND;
-}
-
 /* By the bias, or alone: as nothing is called in here that could make a thread, who is alone stays
  * alone. docs/design/locks.md. */
-static int rwlock_glance(weft_core *core, uint64_t hash, uint64_t *cell) {
+static int rwlock_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && table_of(core) != NULL);
     rwlock_table *table = table_of(core);
-    if (weft_thread_is_single() && WEFT_LIKELY(table->to_one_thread)) {
-        int seen = weft_plain_glance(&table->plain, hash, cell);
-        return WEFT_LIKELY(seen != WEFT_E_BUSY) ? seen : glance_behind(table, hash, cell, NULL);
+    bool alone = weft_thread_is_single() && WEFT_LIKELY(table->to_one_thread);
+    uint32_t *inside = alone ? NULL : weft_bias_enter(&table->bias);
+    int status = WEFT_E_BUSY;
+    if (WEFT_LIKELY(alone)) {
+        status = weft_plain_glance(&table->plain, hash, cell);
+    } else if (WEFT_LIKELY(inside != NULL)) {
+        status = weft_plain_glance(&table->plain, hash, cell);
+        weft_bias_leave(inside);
     }
-    uint32_t *inside = weft_bias_enter(&table->bias);
-    if (WEFT_UNLIKELY(inside == NULL)) {
-        return WEFT_E_BUSY;
-    }
-    int status = weft_plain_glance(&table->plain, hash, cell);
     if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
-        return glance_behind(table, hash, cell, inside);
+        return weft_plain_glance_anyhow(core, hash, cell, record);
     }
-    weft_bias_leave(inside);
+    weft_epoch_end_show(record);
     return status;
 }
 
