@@ -73,7 +73,7 @@ weft_claim_verdict weft_claim_of_ratio(double claimed, double measured) {
     if (isnan(measured)) {
         return WEFT_CLAIM_NOT_RUN;
     }
-    if (measured < 1.1) {
+    if (measured < 1.1 || measured - 1 < (claimed - 1) / 20) {
         return WEFT_CLAIM_NOT;
     }
     double off = measured / claimed;
@@ -125,11 +125,11 @@ static bool take_answer(weft_claim *claim, weft_process *process) {
         char line[400];
         const char *got = weft_process_receive(process, GO_SECONDS);
         if (got == NULL) {
-            char said[100];
+            char said[2000];
             weft_process_errors(process, said, sizeof said);
             said[strcspn(said, "\n")] = '\0';
-            snprintf(claim->go, sizeof claim->go, "go-claims failed: %.50s%s%s", process->problem,
-                     said[0] != '\0' ? ": " : "", said);
+            snprintf(claim->go, sizeof claim->go, "go-claims failed: %.50s%s%.300s",
+                     process->problem, said[0] != '\0' ? ": " : "", said);
             return false;
         }
         if (strcmp(got, "end") == 0) {

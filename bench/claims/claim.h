@@ -52,9 +52,9 @@ double weft_claim_value(const weft_claim *claim, const char *name);
 void weft_claim_say(weft_claim *claim, weft_claim_verdict verdict, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The rule for ratios above 1, unless an experiment states another one. HOLDS: measured is within a
- * factor of 2 of claimed, and at least 1.1. IN_PART: at least 1.1, but farther off. NOT: below 1.1,
- * no difference or the opposite. NOT_RUN: NAN. */
+/* The rule for ratios above 1, unless an experiment states another one. NOT: no difference (a ratio
+ * below 1.1, or less than a twentieth of the claimed difference), or the opposite. HOLDS: within a
+ * factor of 2 of the claimed ratio. IN_PART: what is left. NOT_RUN: NAN. */
 weft_claim_verdict weft_claim_of_ratio(double claimed, double measured);
 
 /* Of two verdicts on one claim, such as weft's and Go's: what both say; else in part, unless one of

@@ -7,6 +7,7 @@
 #include "bench/driver/bench.h"
 #include "bench/driver/noise.h"
 #include "bench/driver/result.h"
+#include "counted.h"
 #include "record.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ typedef struct options {
     bool some; /* were chosen; else all are meant */
     bool quick;
     bool list;
+    bool counted;
     const char *json;
 } options;
 
@@ -89,6 +91,8 @@ static const weft_argument rows[] = {
     {"json", "FILE", "write the result; '-': to standard output, and nothing else there", "a path",
      WEFT_ARGUMENT_TEXT, INTO(json)},
     {"list", NULL, "print the claims, and run none", NULL, WEFT_ARGUMENT_FLAG, INTO(list)},
+    {"counted", NULL, "do only what claim instr counts: it starts this under callgrind", NULL,
+     WEFT_ARGUMENT_FLAG, INTO(counted)},
 };
 
 static const weft_arguments arguments = {"bench claims", rows, sizeof rows / sizeof *rows,
@@ -189,15 +193,15 @@ static bool settle(run *r, const experiment *one) {
 
 static json_t *result_of(const run *r) {
     double elapsed = (double)(weft_clock_monotonic_ns() - r->began) / 1e9;
-    json_t *result =
-        json_pack("{s:s,s:s,s:o,s:f,s:s,s:b,s:o,s:o,s:o,s:O,s:o}", "format", "weft-claims/1",
-                  "kind", "claims", "started", weft_bench_started_json(elapsed), "seconds", elapsed,
-                  "command", "weft bench claims", "quick", r->asked.quick, "weft",
-                  weft_bench_weft_json(), "machine", weft_bench_machine_json(), "noise",
-                  weft_noise_json(&r->noise), "claims", r->claims, "summary",
-                  json_pack("{s:i,s:i,s:i,s:i}", "holds", r->counts[WEFT_CLAIM_HOLDS], "in_part",
-                            r->counts[WEFT_CLAIM_IN_PART], "not", r->counts[WEFT_CLAIM_NOT],
-                            "not_run", r->counts[WEFT_CLAIM_NOT_RUN]));
+    json_t *result = json_pack(
+        "{s:s,s:s,s:o,s:f,s:s,s:b,s:o,s:o,s:o,s:O,s:o}", "format", "weft-claims/1", "kind",
+        "claims", "started", weft_bench_started_json(elapsed), "seconds", elapsed, "command",
+        "weft bench claims", "quick", r->asked.quick, "weft", weft_bench_weft_json(), "machine",
+        weft_bench_machine_json(), "noise",
+        weft_noise_json(&r->noise, weft_noise_is_noisy(&r->noise)), "claims", r->claims, "summary",
+        json_pack("{s:i,s:i,s:i,s:i}", "holds", r->counts[WEFT_CLAIM_HOLDS], "in_part",
+                  r->counts[WEFT_CLAIM_IN_PART], "not", r->counts[WEFT_CLAIM_NOT], "not_run",
+                  r->counts[WEFT_CLAIM_NOT_RUN]));
     if (r->partial) {
         json_object_set_new(result, "partial", json_true());
     }
@@ -248,6 +252,9 @@ int weft_bench_claims(int argc, char **argv) {
     }
     if (r.asked.list) {
         return print_list();
+    }
+    if (r.asked.counted) {
+        return weft_claim_counted();
     }
     if (r.asked.json != NULL && strcmp(r.asked.json, "-") == 0) {
         r.out = stderr;
