@@ -111,6 +111,7 @@ static scan look(const weft_core *core, const fixed_table *table, const weft_key
  * to know besides. The state must be the same afterwards. */
 static found look_for_live(const weft_core *core, const fixed_table *table, const weft_key *key) {
     uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
+    WEFT_ASSERT((wanted & (PAIR_CLAIMED | PAIR_GONE)) == 0 && !pair_is_empty(wanted));
     for (bucket *at = fixed_bucket(table, key->hash); at != NULL; at = fixed_next(table, at)) {
         for (unsigned i = 0; i < PAIRS; i++) {
             weft_pair *pair = &at->pairs[i];
