@@ -48,6 +48,24 @@ WEFT_END_DECLS
 
 #ifndef WEFT_CALLS_ONLY
 
+WEFT_BEGIN_DECLS
+/* weft_u64map_get_shown — the same, of an engine whose lookups are not inlined. Private.
+ *
+ * map      the map
+ * key      any number
+ * value    out; 0 if the key is absent
+ * record   this thread's, in which the epoch is shown, but in no guard; it is not any more then
+ *
+ * Returns  WEFT_OK · WEFT_NOT_FOUND
+ * Owns     nothing
+ * Threads  any
+ * Progress as weft_u64map_get
+ * Order    as weft_u64map_get
+ * Cost     a call, and the search of the engine
+ */
+WEFT_API int weft_u64map_get_shown(weft_u64map *map, uint64_t key, uint64_t *value, void *record);
+WEFT_END_DECLS
+
 enum { WEFT_INLINE_SLOTS = 3 };
 
 #define WEFT_INLINE_USED ((uint64_t)1)
@@ -177,22 +195,15 @@ WEFT_INLINE bool weft_inline_look_into(const struct weft_inline_bucket *at, uint
      * after its key: pairs with the CAS of its writer. */
     const uint64_t *second = &at->pairs[0].second + (match & 6);
     uint64_t here = __atomic_load_n(second, __ATOMIC_ACQUIRE);
-    uint64_t there = (uint64_t)0 - (uint64_t)(match != 0);
-    *value = here & there;
-    *status = (int)(~there & WEFT_NOT_FOUND);
+    uint64_t absent = (uint64_t)0 - (uint64_t)(match == 0);
+    *value = here & ~absent;
+    *status = (int)(absent & WEFT_NOT_FOUND);
     return __builtin_expect(!weft_inline_unsure(at, state, hash), 1);
 }
 
-/* Looks up inside a guard. False: not the plain case. */
-WEFT_INLINE bool weft_inline_look(const struct weft_inline_map *map, uint64_t key, uint64_t *value,
-                                  int *status) {
-    /* pairs with the exchange in weft_map_clear_impl, and the CAS of the root */
-    const struct weft_inline_era *era = __atomic_load_n(&map->era, __ATOMIC_ACQUIRE);
-    const struct weft_inline_generation *root = __atomic_load_n(&era->root, __ATOMIC_ACQUIRE);
-    if (__builtin_expect(root == NULL, 0)) {
-        return false;
-    }
-    uint64_t hash = weft_inline_mix(key, era->mix);
+/* Looks up inside a guard, where the era has a root. False: not the plain case. */
+WEFT_INLINE bool weft_inline_look(const struct weft_inline_generation *root, uint64_t hash,
+                                  uint64_t *value, int *status) {
     return weft_inline_look_into(&root->buckets[hash & root->mask], hash, value, status);
 }
 
@@ -211,8 +222,14 @@ WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t 
     uint64_t epoch = __atomic_load_n(&weft_guard_clock.epoch, __ATOMIC_ACQUIRE);
     __atomic_store_n(&record->pinned, epoch, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* pairs with the heavy barrier in advance */
-    bool plain =
-        __builtin_expect(impl->recording == NULL, 1) && weft_inline_look(impl, key, &here, &status);
+    /* pairs with the exchange in weft_map_clear_impl, and the CAS of the root */
+    const struct weft_inline_era *era = __atomic_load_n(&impl->era, __ATOMIC_ACQUIRE);
+    const struct weft_inline_generation *root = __atomic_load_n(&era->root, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(root == NULL, 0)) {
+        return weft_u64map_get_shown(map, key, value, record);
+    }
+    bool plain = __builtin_expect(impl->recording == NULL, 1) &&
+                 weft_inline_look(root, weft_inline_mix(key, era->mix), &here, &status);
     /* Release: the reads come before the freeing. Pairs with the acquire in scan_record. */
     __atomic_store_n(&record->pinned, (uint64_t)0, __ATOMIC_RELEASE);
     if (__builtin_expect(!plain, 0)) {

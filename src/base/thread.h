@@ -8,6 +8,15 @@
 #include "base/sched.h"
 #include <pthread.h>
 
+/* The C library knows whether a process has one thread. On x86-64, where what threads did that have
+ * ended is seen without an acquire: glibc has none between their end and its word. */
+#if defined(__x86_64__) && defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define WEFT_KNOWS_SINGLE_THREAD 1
+#endif
+#endif
+
 /* Initial-exec saves a call in the shared library. Not under a sanitizer: the linker turns the
  * addition of an initial-exec address into a lea, which leaves the flags that the check for NULL
  * looks at. */
@@ -27,6 +36,16 @@ static inline void **weft_thread_slot(void) {
     return &weft_thread_slot_value;
 }
 #endif
+
+/* True: this is the only thread of the process, and stays so until it makes another one itself;
+ * what others did before they ended can be seen. False: there may be others. */
+static inline bool weft_thread_is_single(void) {
+#if defined(WEFT_KNOWS_SINGLE_THREAD) && !(defined(WEFT_SCHED) && WEFT_SCHED)
+    return __libc_single_threaded != 0;
+#else
+    return false;
+#endif
+}
 
 /* A thread of the library's own. It takes no signals: those are the program's. */
 typedef struct weft_thread {

@@ -145,6 +145,10 @@ typedef struct weft_engine {
      * looks fills *cell if the key is present. */
     void (*find[2])(weft_core *core, const weft_key *key, weft_position *position);
     bool (*look[2])(weft_core *core, const weft_key *key, uint64_t *cell);
+    /* May be NULL. As `look`, of the key with this hash in the u64 shape: WEFT_OK, or
+     * WEFT_NOT_FOUND with *cell 0. The caller is in no guard, but the record shows the epoch:
+     * nothing that is called enters one, and it ends with weft_epoch_end_show. */
+    int (*glance)(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record);
     /* Change the cell found at `position` to `desired` (keep = true), or remove it (keep = false).
      *   WEFT_OK        done; in the bytes shape the entry has got its version before it became
      *                  visible, greater than position->at_least and than every version of this key

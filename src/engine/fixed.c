@@ -107,19 +107,51 @@ static scan look(const weft_core *core, const fixed_table *table, const weft_key
     return s;
 }
 
-static bool fixed_look(weft_core *core, const weft_key *key, uint64_t *out) {
-    scan s = look(core, fixed_of(core), key);
-    if (s.live.at != NULL) {
-        *out = s.live.was.second;
+/* The key in a bucket and its lines: what `look` finds as live, and nothing of what an insert wants
+ * to know besides. The state must be the same afterwards. */
+static found look_for_live(const weft_core *core, const fixed_table *table, const weft_key *key) {
+    uint64_t wanted = (key->hash & PAIR_HASH) | PAIR_USED;
+    WEFT_ASSERT((wanted & (PAIR_CLAIMED | PAIR_GONE)) == 0 && !pair_is_empty(wanted));
+    for (bucket *at = fixed_bucket(table, key->hash); at != NULL; at = fixed_next(table, at)) {
+        for (unsigned i = 0; i < PAIRS; i++) {
+            weft_pair *pair = &at->pairs[i];
+            if (weft_load_acquire(&pair->first) == wanted) { /* pairs with the CAS of its writer */
+                uint64_t second = weft_load_second_acquire(pair); /* likewise */
+                if (is_key(core, key, second)) {
+                    return (found){.at = pair, .was = {wanted, second}};
+                }
+            }
+        }
     }
-    return s.live.at != NULL;
+    return (found){.at = NULL};
+}
+
+static found find_live(const weft_core *core, const fixed_table *table, const weft_key *key) {
+    WEFT_ASSERT(weft_epoch_inside());
+    const bucket *home = fixed_bucket(table, key->hash);
+    for (;;) {
+        uint64_t state = weft_load_acquire(&home->head.first); /* pairs with its CAS */
+        found live = look_for_live(core, table, key);
+        /* As in look: the pair's two words are of one tenant. Pairs with its CAS. */
+        if (live.at == NULL || weft_load_acquire(&home->head.first) == state) {
+            return live;
+        }
+    }
+}
+
+static bool fixed_look(weft_core *core, const weft_key *key, uint64_t *out) {
+    found live = find_live(core, fixed_of(core), key);
+    if (live.at != NULL) {
+        *out = live.was.second;
+    }
+    return live.at != NULL;
 }
 
 static void fixed_find(weft_core *core, const weft_key *key, weft_position *position) {
-    scan s = look(core, fixed_of(core), key);
-    position->present = s.live.at != NULL;
-    position->cell = s.live.was.second;
-    position->words[0] = (uintptr_t)s.live.at;
+    found live = find_live(core, fixed_of(core), key);
+    position->present = live.at != NULL;
+    position->cell = live.was.second;
+    position->words[0] = (uintptr_t)live.at;
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */

@@ -78,12 +78,9 @@ static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const wef
                                     uint64_t *cell) {
     owner_table *table = table_of(core);
     weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
-    const weft_plain_slot *slot = weft_plain_find_in(shape, &table->plain, key);
-    if (slot != NULL) {
-        *cell = slot->cell;
-    }
+    bool found = weft_plain_look(shape, &table->plain, key, cell);
     weft_owner_looked(core, &table->use, WEFT_OWNER_LOOK);
-    return slot != NULL;
+    return found;
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
@@ -92,6 +89,18 @@ static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
 
 static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     return look(WEFT_SHAPE_U64, core, key, cell);
+}
+
+static int owner_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record) {
+    owner_table *table = table_of(core);
+    weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
+    int status = weft_plain_glance(&table->plain, hash, cell);
+    weft_owner_looked(core, &table->use, WEFT_OWNER_LOOK);
+    if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
+        return weft_plain_glance_anyhow(core, hash, cell, record);
+    }
+    weft_epoch_end_show(record);
+    return status;
 }
 
 static void begin_anyhow(weft_core *core, weft_owner_op op) {
@@ -248,6 +257,7 @@ const weft_engine weft_engine_owner = {
     .close = owner_close,
     .find = {find_bytes, find_u64},
     .look = {look_bytes, look_u64},
+    .glance = owner_glance,
     .swing = owner_swing,
     .let_go = owner_let_go,
     .prefetch = owner_prefetch,

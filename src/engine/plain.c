@@ -579,3 +579,12 @@ void weft_plain_walk(weft_core *core, const weft_plain *table, weft_step *step) 
     walking w = {core, step};
     step->next = weft_plain_visit(table, step->from, emit, &w);
 }
+
+int weft_plain_glance_anyhow(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64);
+    weft_key key = {.hash = hash};
+    *cell = 0;
+    bool found = core->engine->look[WEFT_SHAPE_U64](core, &key, cell);
+    weft_epoch_end_show(record);
+    return found ? WEFT_OK : WEFT_NOT_FOUND;
+}

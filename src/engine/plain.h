@@ -160,6 +160,18 @@ static WEFT_ALWAYS_INLINE unsigned weft_plain_match(const weft_plain_line *line,
     return set;
 }
 
+/* The slot with this word, which no other has; 0 also if there is none. */
+static WEFT_ALWAYS_INLINE unsigned weft_plain_slot_of(const weft_plain_line *line, uint64_t word) {
+    unsigned at = 0;
+#pragma GCC unroll 4
+    for (unsigned i = 1; i < WEFT_PLAIN_SLOTS; i++) {
+        unsigned same = line->slots[i].word == word;
+        WEFT_HIDE(same);
+        at += i * same;
+    }
+    return at;
+}
+
 /* The key's slot, until the table changes; or NULL. */
 static WEFT_ALWAYS_INLINE weft_plain_slot *
 weft_plain_find(const weft_plain *table, const weft_key *key, weft_plain_same_fn same) {
@@ -256,6 +268,44 @@ enum { WEFT_PLAIN_AT /* the slot that find saw, in weft_position.words */ };
 static WEFT_ALWAYS_INLINE weft_plain_slot *
 weft_plain_find_in(weft_shape shape, const weft_plain *table, const weft_key *key) {
     return weft_plain_find(table, key, shape == WEFT_SHAPE_U64 ? NULL : weft_plain_same_entry);
+}
+
+/* What the line of a bucket says in the u64 shape: WEFT_OK · WEFT_NOT_FOUND, *cell is 0 then ·
+ * WEFT_E_BUSY: it is not there, but there is a link. Nothing else is a branch: whether a key is
+ * there, and in which slot, nobody can predict. */
+static WEFT_ALWAYS_INLINE int weft_plain_glance(const weft_plain *table, uint64_t hash,
+                                                uint64_t *cell) {
+    const weft_plain_line *line = weft_plain_home(table, hash);
+    uint64_t word = hash | WEFT_PLAIN_USED;
+    unsigned at = weft_plain_slot_of(line, word);
+    uint64_t absent = (uint64_t)0 - (uint64_t)(line->slots[at].word != word);
+    WEFT_HIDE(absent);
+    uint64_t last = line->slots[WEFT_PLAIN_SLOTS - 1].word;
+    if (WEFT_UNLIKELY(weft_plain_is_link(last & absent))) {
+        return WEFT_E_BUSY;
+    }
+    *cell = line->slots[at].cell & ~absent;
+    return (int)(absent & WEFT_NOT_FOUND);
+}
+
+/* An engine's glance by its look (plain.c): what is seldom, in a function of its own, so that the
+ * rest saves no registers. */
+int weft_plain_glance_anyhow(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record);
+
+/* The key's cell, if it is there. */
+static WEFT_ALWAYS_INLINE bool weft_plain_look(weft_shape shape, const weft_plain *table,
+                                               const weft_key *key, uint64_t *cell) {
+    if (shape == WEFT_SHAPE_U64) {
+        int status = weft_plain_glance(table, key->hash, cell);
+        if (WEFT_LIKELY(status != WEFT_E_BUSY)) {
+            return status == WEFT_OK;
+        }
+    }
+    const weft_plain_slot *slot = weft_plain_find_in(shape, table, key);
+    if (slot != NULL) {
+        *cell = slot->cell;
+    }
+    return slot != NULL;
 }
 
 static WEFT_ALWAYS_INLINE void weft_plain_position(weft_shape shape, const weft_plain *table,

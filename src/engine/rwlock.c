@@ -52,6 +52,7 @@ typedef struct reader {
 typedef struct rwlock_table {
     weft_plain plain WEFT_LINE_ALIGNED;
     weft_bias bias WEFT_LINE_ALIGNED;
+    bool to_one_thread;      /* the bias: who is alone in the process needs not even that */
     uint32_t readers_biased; /* readers need no lock */
     uint32_t reads_left;     /* until they need none */
     reader *readers;         /* NULL: without a bias to readers */
@@ -197,19 +198,10 @@ static void find_u64(weft_core *core, const weft_key *key, weft_position *positi
     find(WEFT_SHAPE_U64, core, key, position);
 }
 
-static WEFT_ALWAYS_INLINE bool look_in(weft_shape shape, const rwlock_table *table,
-                                       const weft_key *key, uint64_t *cell) {
-    const weft_plain_slot *slot = weft_plain_find_in(shape, &table->plain, key);
-    if (slot != NULL) {
-        *cell = slot->cell;
-    }
-    return slot != NULL;
-}
-
 static WEFT_NOINLINE bool look_anyhow(weft_core *core, const weft_key *key, uint64_t *cell) {
     rwlock_table *table = table_of(core);
     way in = enter(table, false);
-    bool found = look_in(core->shape, table, key, cell);
+    bool found = weft_plain_look(core->shape, &table->plain, key, cell);
     leave(table, in);
     return found;
 }
@@ -221,7 +213,7 @@ static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const wef
     if (WEFT_UNLIKELY(inside == NULL)) {
         return look_anyhow(core, key, cell);
     }
-    bool found = look_in(shape, table, key, cell);
+    bool found = weft_plain_look(shape, &table->plain, key, cell);
     weft_bias_leave(inside);
     return found;
 }
@@ -232,6 +224,27 @@ static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
 
 static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     return look(WEFT_SHAPE_U64, core, key, cell);
+}
+
+/* By the bias, or alone: as nothing is called in here that could make a thread, who is alone stays
+ * alone. docs/design/locks.md. */
+static int rwlock_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && table_of(core) != NULL);
+    rwlock_table *table = table_of(core);
+    bool alone = weft_thread_is_single() && WEFT_LIKELY(table->to_one_thread);
+    uint32_t *inside = alone ? NULL : weft_bias_enter(&table->bias);
+    int status = WEFT_E_BUSY;
+    if (WEFT_LIKELY(alone)) {
+        status = weft_plain_glance(&table->plain, hash, cell);
+    } else if (WEFT_LIKELY(inside != NULL)) {
+        status = weft_plain_glance(&table->plain, hash, cell);
+        weft_bias_leave(inside);
+    }
+    if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
+        return weft_plain_glance_anyhow(core, hash, cell, record);
+    }
+    weft_epoch_end_show(record);
+    return status;
 }
 
 static int rwlock_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
@@ -286,7 +299,8 @@ static int rwlock_open(weft_core *core) {
         return WEFT_E_NOMEM;
     }
     *table =
-        (rwlock_table){.bias = {.given = bias == WEFT_RWLOCK_ONE_THREAD ? 0 : WEFT_BIAS_TURNS}};
+        (rwlock_table){.to_one_thread = bias == WEFT_RWLOCK_ONE_THREAD,
+                       .bias = {.given = bias == WEFT_RWLOCK_ONE_THREAD ? 0 : WEFT_BIAS_TURNS}};
     weft_plain_open(&table->plain, core->expected_entries);
     table->plain.grow_only = core->grow_only;
     if (bias == WEFT_RWLOCK_READERS) {
@@ -415,6 +429,7 @@ const weft_engine weft_engine_rwlock = {
     .close = rwlock_close,
     .find = {find_bytes, find_u64},
     .look = {look_bytes, look_u64},
+    .glance = rwlock_glance,
     .swing = rwlock_swing,
     .let_go = rwlock_let_go,
     .walk = rwlock_walk,

@@ -341,12 +341,9 @@ static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const wef
                                     uint64_t *cell) {
     spot here = lock_shard(table_of(core), key->hash);
     weft_key inner = weft_sharded_key(key, here.bits);
-    const weft_plain_slot *slot = weft_plain_find_in(shape, &here.at->plain, &inner);
-    if (slot != NULL) {
-        *cell = slot->cell;
-    }
+    bool found = weft_plain_look(shape, &here.at->plain, &inner, cell);
     weft_latch_unlock(here.latch);
-    return slot != NULL;
+    return found;
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {

@@ -33,9 +33,11 @@ static weft_map_impl *existing(weft_u64map *map) {
 static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
 #ifndef WEFT_CALLS_ONLY
     int status;
-    if (weft_map_core(impl)->root != NULL && weft_inline_thread != NULL &&
-        weft_load_relaxed(&impl->recording) == NULL &&
-        weft_inline_look((const struct weft_inline_map *)impl, number, value, &status)) {
+    const weft_core *now = weft_map_core(impl);
+    /* pairs with the CAS of the root */
+    const struct weft_inline_generation *root = weft_load_acquire(&now->root);
+    if (root != NULL && weft_inline_thread != NULL && weft_load_relaxed(&impl->recording) == NULL &&
+        weft_inline_look(root, weft_mix_with(&now->mixer, number), value, &status)) {
         return status;
     }
     *value = 0;
@@ -64,6 +66,17 @@ int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
     return weft_u64map_get_slow(map, key, value);
 }
 #else
+/* Both ways are jumps: nothing is saved, and nothing is left to do here. */
+WEFT_HOT int weft_u64map_get_shown(weft_u64map *map, uint64_t key, uint64_t *value, void *record) {
+    weft_map_impl *impl = existing(map);
+    weft_core *core = weft_map_core(impl);
+    if (WEFT_LIKELY(weft_load_relaxed(&impl->recording) == NULL) && core->engine->glance != NULL) {
+        return core->engine->glance(core, weft_mix_with(&core->mixer, key), value, record);
+    }
+    weft_epoch_end_show(record);
+    return weft_u64map_get_slow(map, key, value);
+}
+
 #undef weft_u64map_get
 /* For callers that cannot compile the header's: other languages. */
 WEFT_HOT int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {

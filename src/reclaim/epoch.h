@@ -121,6 +121,13 @@ static inline void weft_epoch_leave_record(weft_record *record) {
     }
 }
 
+/* The end of what an inlined lookup began: the record shows the epoch, and is in no guard. */
+static inline void weft_epoch_end_show(weft_record *record) {
+    WEFT_ASSERT(record->nest == 0 && weft_load_relaxed(&record->pinned) != 0);
+    /* Release: the reads come before the freeing. Pairs with the acquire in scan_record. */
+    weft_store_release(&record->pinned, 0);
+}
+
 /* weft_guard_enter. */
 static inline void weft_epoch_enter(weft_guard *guard) {
     weft_record *record = *weft_thread_slot();

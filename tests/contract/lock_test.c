@@ -74,6 +74,59 @@ static void one_thread_after_the_other(void **state) {
     contract_close(&map);
 }
 
+enum { OTHER = 1 << 20, OTHERS = 8000, ROUNDS = 4, STAY = 320 };
+
+typedef struct company {
+    weft_u64map map;
+    uint64_t stay;
+    uint64_t others;
+    uint32_t left; /* the other thread has ended its work */
+} company;
+
+/* Others come and go so that the table grows and shrinks under whoever looks into it. */
+static void come_and_go_beside(contract_worker *worker) {
+    company *c = worker->ctx;
+    for (uint64_t i = 0; i < 2 * ROUNDS * c->others; i++) {
+        uint64_t key = OTHER + i % c->others;
+        REQUIRE((i / c->others % 2 == 0 ? weft_u64map_put(&c->map, key, i)
+                                        : weft_u64map_remove(&c->map, key)) == WEFT_OK);
+    }
+    weft_store_release(&c->left, 1); /* pairs with the load in A_company_comes_and_goes */
+}
+
+static void require_all(company *c) {
+    for (uint64_t key = 0; key < c->stay; key++) {
+        uint64_t value;
+        REQUIRE(weft_u64map_get(&c->map, key, &value) == WEFT_OK && value == key + 1);
+        REQUIRE(weft_u64map_get(&c->map, 2 * OTHER + key, &value) == WEFT_NOT_FOUND && value == 0);
+    }
+}
+
+/* Who was alone, and looked without a lock, has company; and is alone again. */
+static void A_company_comes_and_goes(void **state) {
+    weft_map_options options = contract_options(state);
+    company c = {.map = WEFT_U64MAP_INIT,
+                 .stay = contract_scaled(state, STAY),
+                 .others = contract_scaled(state, OTHERS)};
+    assert_int_equal(weft_u64map_open(&c.map, &options), WEFT_OK);
+    for (uint64_t key = 0; key < c.stay; key++) {
+        assert_int_equal(weft_u64map_put(&c.map, key, key + 1), WEFT_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        contract_crew crew = {.run = come_and_go_beside};
+        require_all(&c);
+        c.left = 0;
+        contract_start(&crew, 1, NULL, &c);
+        while (weft_load_acquire(&c.left) == 0) { /* pairs with the store in come_and_go_beside */
+            require_all(&c);
+        }
+        contract_join(&crew);
+    }
+    require_all(&c);
+    assert_int_equal(weft_u64map_check(&c.map, NULL, 0), WEFT_OK);
+    assert_int_equal(weft_u64map_close(&c.map), WEFT_OK);
+}
+
 static uint64_t shards_of(weft_map *map) {
     weft_map_stats stats;
     weft_map_stats_get(map, &stats);
@@ -138,13 +191,10 @@ static void A_shards_are_doubled_by_waiting(void **state) {
 
 int main(void) {
     static const contract_test tests[] = {
-        CONTRACT_THREADS(A_any_bias_excludes),
-        CONTRACT_THREADS(A_readers_see_what_a_writer_did),
-        CONTRACT(one_thread_after_the_other),
-        CONTRACT(shards_are_as_asked_for),
-        CONTRACT(shards_are_a_power_of_two),
-        CONTRACT(shards_follow_the_processors),
-        CONTRACT_THREADS(A_shards_are_doubled_by_waiting),
+        CONTRACT_THREADS(A_any_bias_excludes),  CONTRACT_THREADS(A_readers_see_what_a_writer_did),
+        CONTRACT(one_thread_after_the_other),   CONTRACT_THREADS(A_company_comes_and_goes),
+        CONTRACT(shards_are_as_asked_for),      CONTRACT(shards_are_a_power_of_two),
+        CONTRACT(shards_follow_the_processors), CONTRACT_THREADS(A_shards_are_doubled_by_waiting),
     };
     return contract_run("lock", tests, COUNT_OF(tests));
 }
