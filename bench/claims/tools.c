@@ -16,7 +16,8 @@
 typedef struct crew_run {
     const weft_crew *crew;
     weft_mutex lock;
-    weft_cond change;
+    weft_cond change; /* the overseer waits for it */
+    weft_cond begin;  /* the members do, once: 1024 threads must not wake each other */
     unsigned ready;
     unsigned ended;
     bool go;
@@ -54,15 +55,15 @@ static void *run_member(void *ctx) {
     crew_run *run = thread->run;
     weft_mutex_lock(&run->lock);
     run->ready++;
-    weft_cond_broadcast(&run->change);
+    weft_cond_signal(&run->change);
     while (!run->go) {
-        weft_cond_wait(&run->change, &run->lock, WEFT_WAIT_FOREVER);
+        weft_cond_wait(&run->begin, &run->lock, WEFT_WAIT_FOREVER);
     }
     weft_mutex_unlock(&run->lock);
     do_work(run, thread->me);
     weft_mutex_lock(&run->lock);
     run->ended++;
-    weft_cond_broadcast(&run->change);
+    weft_cond_signal(&run->change);
     weft_mutex_unlock(&run->lock);
     return NULL;
 }
@@ -82,7 +83,7 @@ static void oversee(crew_run *run, unsigned started) {
                          ? weft_clock_monotonic_ns() + (uint64_t)(run->crew->seconds * 1e9)
                          : UINT64_MAX;
     run->go = true;
-    weft_cond_broadcast(&run->change);
+    weft_cond_broadcast(&run->begin);
     while (run->ended < started) {
         uint64_t now = weft_clock_monotonic_ns();
         if (now >= until || weft_bench_stopped()) {
@@ -147,31 +148,40 @@ static bool run_threads(crew_run *run, weft_crew_result *result) {
     return started == count && !weft_bench_stopped();
 }
 
+static void enlist(crew_run *run) {
+    const weft_crew *crew = run->crew;
+    for (unsigned i = 0; i < crew->threads; i++) {
+        run->members[i] = (weft_crew_member){.ctx = crew->ctx,
+                                             .index = i,
+                                             .limit = crew->ops != 0 ? crew->ops : UINT64_MAX,
+                                             .random = weft_draw_mix(i + 1),
+                                             .latency = crew->latency ? &run->latencies[i] : NULL,
+                                             .stop = &run->stop};
+    }
+}
+
 bool weft_crew_run(const weft_crew *crew, weft_crew_result *result) {
     crew_run run = {.crew = crew};
+    size_t bytes = crew->threads * sizeof *run.members;
     bool done = false;
     run.threads = calloc(crew->threads, sizeof *run.threads);
-    run.members = calloc(crew->threads, sizeof *run.members);
+    run.members = weft_memory_alloc(NULL, bytes, WEFT_CREW_LINES);
     run.latencies = calloc(crew->latency ? crew->threads : 1, sizeof *run.latencies);
     if (run.threads != NULL && run.members != NULL && run.latencies != NULL &&
         weft_mutex_init(&run.lock)) {
-        if (weft_cond_init(&run.change)) {
-            for (unsigned i = 0; i < crew->threads; i++) {
-                run.members[i] =
-                    (weft_crew_member){.ctx = crew->ctx,
-                                       .index = i,
-                                       .limit = crew->ops != 0 ? crew->ops : UINT64_MAX,
-                                       .random = weft_draw_mix(i + 1),
-                                       .latency = crew->latency ? &run.latencies[i] : NULL,
-                                       .stop = &run.stop};
-            }
+        bool woken = weft_cond_init(&run.change);
+        if (woken && weft_cond_init(&run.begin)) {
+            enlist(&run);
             done = run_threads(&run, result);
+            weft_cond_destroy(&run.begin);
+        }
+        if (woken) {
             weft_cond_destroy(&run.change);
         }
         weft_mutex_destroy(&run.lock);
     }
     free(run.threads);
-    free(run.members);
+    weft_memory_free(NULL, run.members, bytes, WEFT_CREW_LINES);
     free(run.latencies);
     return done;
 }

@@ -11,8 +11,9 @@
 
 /* ---- a crew: threads that begin together ----------------------------------------------------- */
 
-enum { WEFT_CREW_MOST = 1024 };
+enum { WEFT_CREW_MOST = 1024, WEFT_CREW_LINES = 2 * WEFT_CACHE_LINE };
 
+/* Alone in its pair of lines: what a member counts must not slow its neighbours. */
 typedef struct weft_crew_member {
     void *ctx;      /* the experiment's, the same for all */
     unsigned index; /* 0 … threads - 1 */
@@ -24,7 +25,7 @@ typedef struct weft_crew_member {
     uint64_t began, ended; /* filled in around `work` */
     uint64_t cpu_ns;       /* likewise, as what follows */
     uint64_t switches[2];  /* of context: it waited, others had the processor */
-} weft_crew_member;
+} __attribute__((aligned(WEFT_CREW_LINES))) weft_crew_member;
 
 typedef struct weft_crew {
     unsigned threads;
@@ -77,7 +78,7 @@ static inline double weft_crew_unit(weft_crew_member *me) {
 
 /* ---- contenders in turns --------------------------------------------------------------------- */
 
-enum { WEFT_CONTEST_MOST = 16, WEFT_CONTEST_ROUNDS = 51 };
+enum { WEFT_CONTEST_MOST = 20, WEFT_CONTEST_ROUNDS = 51 };
 
 /* `sample` measures one contender once; the order is a b c, b c a, … so that noise hits all. */
 typedef struct weft_contest {

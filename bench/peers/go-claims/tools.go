@@ -52,13 +52,15 @@ func percentile(durations []int64, share float64) float64 {
 	return float64(durations[min(len(durations)-1, int(share*float64(len(durations))))])
 }
 
-// member is one of several threads that begin together.
+// member is one of several threads that begin together; the padding keeps its neighbours off its
+// cache lines.
 type member struct {
 	index     int
 	random    uint64
 	ops       int
 	latencies []int64
 	stop      *atomic.Bool
+	_         [128]byte
 }
 
 // next is a number of a stream of the member's own (SplitMix64).
