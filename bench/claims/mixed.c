@@ -6,7 +6,7 @@
 
 /* ---- read-heavy ------------------------------------------------------------------------------ */
 
-enum { HEAVY_KEYS = 10000, HEAVY_VALUE = 128, HEAVY_ENGINES = 4, HEAVY_COUNTS = 3 };
+enum { HEAVY_KEYS = 10000, HEAVY_VALUE = 128, HEAVY_ENGINES = 3, HEAVY_COUNTS = 3 };
 
 #define HEAVY(called, ID, count)                                                                   \
     {                                                                                              \
@@ -17,12 +17,11 @@ enum { HEAVY_KEYS = 10000, HEAVY_VALUE = 128, HEAVY_ENGINES = 4, HEAVY_COUNTS = 
 #define HEAVY_OF(called, ID) HEAVY(called, ID, 16), HEAVY(called, ID, 256), HEAVY(called, ID, 1024)
 
 static const weft_mix heavies[] = {HEAVY_OF(rwlock, RWLOCK), HEAVY_OF(twotier, TWOTIER),
-                                   HEAVY_OF(lockfree, LOCKFREE), HEAVY_OF(sharded, SHARDED)};
+                                   HEAVY_OF(lockfree, LOCKFREE)};
 
 enum { HEAVIES = HEAVY_ENGINES * HEAVY_COUNTS };
 
-static const double heavy_claimed[HEAVIES] = {12.4, 3.1, 0.4, 9.8, 8.7, 7.9,
-                                              NAN,  NAN, NAN, NAN, NAN, NAN};
+static const double heavy_claimed[HEAVIES] = {12.4, 3.1, 0.4, 9.8, 8.7, 7.9, NAN, NAN, NAN};
 
 /* Blocks for each operation of the mix, by one thread: gets take none, so writes alone count. */
 static double blocks_of_operation(const weft_mix *mix) {
@@ -56,7 +55,7 @@ static void tell_heavies(weft_claim *claim, const weft_mix_result *results) {
         weft_mix_tell(claim, &heavies[i],
                       &(weft_mix_figure){NULL, "M/s", heavy_claimed[i], results[i].rate / 1e6});
     }
-    static const char *const names[HEAVY_ENGINES] = {"rwlock", "twotier", "lockfree", "sharded"};
+    static const char *const names[HEAVY_ENGINES] = {"rwlock", "twotier", "lockfree"};
     for (unsigned i = 0; i < HEAVY_ENGINES; i++) {
         char name[64];
         snprintf(name, sizeof name, "%s, allocations of an operation", names[i]);

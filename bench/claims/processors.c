@@ -4,7 +4,6 @@
 #include "bench/driver/stats.h"
 #include "mix.h"
 #include <math.h>
-#include <sched.h>
 #include <sys/resource.h>
 
 enum { PROCESSOR_KEYS = 8192 };
@@ -72,14 +71,6 @@ typedef struct pinning {
     double switched[PINNINGS][PIN_ROUNDS]; /* of 1000 writes */
 } pinning;
 
-/* To the processor on which it runs. */
-static void pin_here(void) {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET((unsigned)sched_getcpu(), &one);
-    (void)sched_setaffinity(0, sizeof one, &one);
-}
-
 static uint64_t thread_switches(void) {
     struct rusage usage;
     getrusage(RUSAGE_THREAD, &usage);
@@ -96,13 +87,14 @@ static void write_or_read(weft_crew_member *me) {
         return;
     }
     if (all->pinned) {
-        pin_here();
+        weft_crew_pin(me);
     }
     uint64_t switches = thread_switches();
     uint64_t began = weft_clock_monotonic_ns();
-    while (weft_crew_next(me)) {
+    me->ops = 1; /* also if it begins when the time is over */
+    do {
         (void)weft_u64map_put(&all->map, weft_crew_random(me) % PROCESSOR_KEYS, me->ops);
-    }
+    } while (weft_crew_next(me));
     all->ns = weft_clock_monotonic_ns() - began;
     all->switches = thread_switches() - switches;
     all->writes = me->ops;
