@@ -14,6 +14,7 @@ sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
+import claims_page  # noqa: E402
 import performance_table  # noqa: E402
 
 HEADERS = os.path.join(ROOT, "include", "weft")
@@ -163,7 +164,8 @@ def pages():
     found = [card for name in sorted(os.listdir(HEADERS)) if name.endswith(".h")
              for card in cards(os.path.join(HEADERS, name))]
     result = {"docs/guarantees.md": guarantees_page(found),
-              "README.md": performance_table.fill(read(os.path.join(ROOT, "README.md")), ROOT)}
+              "README.md": performance_table.fill(read(os.path.join(ROOT, "README.md")), ROOT),
+              claims_page.PAGE: claims_page.fill(read(os.path.join(ROOT, claims_page.PAGE)), ROOT)}
     for card in found:
         result["docs/man/%s.3" % card.name] = man_page(card)
     return result

@@ -36,15 +36,16 @@ static json_t *number_or_null(double number) {
     return isfinite(number) ? json_real(number) : json_null();
 }
 
-void weft_claim_figure(weft_claim *claim, const char *name, const char *unit, double claimed,
-                       double measured) {
-    if (find(claim, name) != NULL) {
-        fprintf(stderr, "weft bench claims: %s: two figures are named '%s'\n", claim->id, name);
+void weft_claim_add(weft_claim *claim, const weft_claim_row *row) {
+    if (find(claim, row->name) != NULL) {
+        fprintf(stderr, "weft bench claims: %s: two figures are named '%s'\n", claim->id,
+                row->name);
         abort();
     }
     json_array_append_new(claim->figures,
-                          json_pack("{s:s,s:s,s:o,s:o}", "name", name, "unit", unit, "claimed",
-                                    number_or_null(claimed), "measured", number_or_null(measured)));
+                          json_pack("{s:s,s:s,s:o,s:o}", "name", row->name, "unit", row->unit,
+                                    "claimed", number_or_null(row->claimed), "measured",
+                                    number_or_null(row->measured)));
 }
 
 void weft_claim_claimed(weft_claim *claim, const char *name, double claimed) {
@@ -72,7 +73,7 @@ weft_claim_verdict weft_claim_of_ratio(double claimed, double measured) {
     if (isnan(measured)) {
         return WEFT_CLAIM_NOT_RUN;
     }
-    if (measured < 1.1) {
+    if (measured < 1.1 || measured - 1 < (claimed - 1) / 20) {
         return WEFT_CLAIM_NOT;
     }
     double off = measured / claimed;
@@ -84,6 +85,11 @@ weft_claim_verdict weft_claim_both(weft_claim_verdict one, weft_claim_verdict ot
         return one;
     }
     return one == WEFT_CLAIM_NOT_RUN ? other : WEFT_CLAIM_IN_PART;
+}
+
+weft_claim_verdict weft_claim_go_ratio(weft_claim *claim, const char *name, double claimed) {
+    weft_claim_claimed(claim, name, claimed);
+    return weft_claim_of_ratio(claimed, weft_claim_value(claim, name));
 }
 
 /* ---- Go -------------------------------------------------------------------------------------- */

@@ -23,10 +23,19 @@ typedef struct weft_claim weft_claim;
 /* --quick: a fraction of the work, for tests. */
 bool weft_claim_quick(const weft_claim *claim);
 
-/* A measured figure, with what was claimed of it (NAN: the claim has no such figure). The name, such
- * as "lockfree, 16 threads", is unique in the claim. */
-void weft_claim_figure(weft_claim *claim, const char *name, const char *unit, double claimed,
-                       double measured);
+/* A measured figure, with what was claimed of it (NAN: the claim has no such figure). The name,
+ * such as "lockfree, 16 threads", is unique in the claim. */
+typedef struct weft_claim_row {
+    const char *name;
+    const char *unit;
+    double claimed;
+    double measured;
+} weft_claim_row;
+
+void weft_claim_add(weft_claim *claim, const weft_claim_row *row);
+
+/* weft_claim_figure(claim, name, unit, claimed, measured) adds one. */
+#define weft_claim_figure(claim, ...) weft_claim_add(claim, &(weft_claim_row){__VA_ARGS__})
 
 /* What was claimed of a figure that is there already, as Go's are. */
 void weft_claim_claimed(weft_claim *claim, const char *name, double claimed);
@@ -43,14 +52,17 @@ double weft_claim_value(const weft_claim *claim, const char *name);
 void weft_claim_say(weft_claim *claim, weft_claim_verdict verdict, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The rule for ratios above 1, unless an experiment states another one. HOLDS: measured is within a
- * factor of 2 of claimed, and at least 1.1. IN_PART: at least 1.1, but farther off. NOT: below 1.1,
- * no difference or the opposite. NOT_RUN: NAN. */
+/* The rule for ratios above 1, unless an experiment states another one. NOT: no difference (a ratio
+ * below 1.1, or less than a twentieth of the claimed difference), or the opposite. HOLDS: within a
+ * factor of 2 of the claimed ratio. IN_PART: what is left. NOT_RUN: NAN. */
 weft_claim_verdict weft_claim_of_ratio(double claimed, double measured);
 
 /* Of two verdicts on one claim, such as weft's and Go's: what both say; else in part, unless one of
  * them was not run: then the other. */
 weft_claim_verdict weft_claim_both(weft_claim_verdict one, weft_claim_verdict other);
+
+/* For a ratio that Go measured, if it did: says what was claimed of it, and judges it. */
+weft_claim_verdict weft_claim_go_ratio(weft_claim *claim, const char *name, double claimed);
 
 /* The experiments. */
 #define WEFT_CLAIM(id, function, text) void function(weft_claim *claim);

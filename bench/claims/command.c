@@ -7,6 +7,7 @@
 #include "bench/driver/bench.h"
 #include "bench/driver/noise.h"
 #include "bench/driver/result.h"
+#include "counted.h"
 #include "record.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ typedef struct options {
     bool some; /* were chosen; else all are meant */
     bool quick;
     bool list;
+    bool counted;
     const char *json;
 } options;
 
@@ -64,8 +66,8 @@ static bool take_only(void *into, const weft_argument *argument, const char *tex
 }
 
 /* All ids, as the message on an unknown one lists them. */
-static const char ids[] = "ids with commas, of "
-#define WEFT_CLAIM(id, function, text) id " "
+static const char ids[] = "ids with commas, of"
+#define WEFT_CLAIM(id, function, text) " " id
 #include "claims.def"
 #undef WEFT_CLAIM
     ;
@@ -89,6 +91,8 @@ static const weft_argument rows[] = {
     {"json", "FILE", "write the result; '-': to standard output, and nothing else there", "a path",
      WEFT_ARGUMENT_TEXT, INTO(json)},
     {"list", NULL, "print the claims, and run none", NULL, WEFT_ARGUMENT_FLAG, INTO(list)},
+    {"counted", NULL, "do only what claim instr counts: it starts this under callgrind", NULL,
+     WEFT_ARGUMENT_FLAG, INTO(counted)},
 };
 
 static const weft_arguments arguments = {"bench claims", rows, sizeof rows / sizeof *rows,
@@ -116,10 +120,10 @@ static void print_claim(FILE *out, const weft_claim *claim) {
     json_t *figure;
     fprintf(out, "%s: %s\n  %s\n", claim->id, weft_claim_verdict_name(claim->verdict), claim->text);
     if (json_array_size(claim->figures) != 0) {
-        fprintf(out, "  %-52s %12s %12s\n", "", "claimed", "measured");
+        fprintf(out, "  %-60s %12s %12s\n", "", "claimed", "measured");
     }
     json_array_foreach(claim->figures, i, figure) {
-        fprintf(out, "  %-52s", json_string_value(json_object_get(figure, "name")));
+        fprintf(out, "  %-60s", json_string_value(json_object_get(figure, "name")));
         print_number(out, json_object_get(figure, "claimed"));
         print_number(out, json_object_get(figure, "measured"));
         fprintf(out, " %s\n", json_string_value(json_object_get(figure, "unit")));
@@ -248,6 +252,9 @@ int weft_bench_claims(int argc, char **argv) {
     }
     if (r.asked.list) {
         return print_list();
+    }
+    if (r.asked.counted) {
+        return weft_claim_counted();
     }
     if (r.asked.json != NULL && strcmp(r.asked.json, "-") == 0) {
         r.out = stderr;

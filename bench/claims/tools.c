@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 /* ---- a crew ---------------------------------------------------------------------------------- */
 
@@ -206,6 +207,12 @@ void weft_crew_pin(const weft_crew_member *me) {
 uint64_t weft_crew_random(weft_crew_member *me) {
     me->random += UINT64_C(0x9e3779b97f4a7c15);
     return weft_draw_mix(me->random);
+}
+
+uint64_t weft_thread_cpu_ns(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* ---- contenders in turns --------------------------------------------------------------------- */

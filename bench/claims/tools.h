@@ -58,10 +58,10 @@ static inline bool weft_crew_next(weft_crew_member *me) {
     return true;
 }
 
-/* Have the others end too, as if the time was over: for crews with a task that is not theirs all. */
+/* Have all end, as if the time was over: for a member that has done what the others wait for. */
 void weft_crew_stop(weft_crew_member *me);
 
-/* An operation began at weft_clock_monotonic_ns(): its latency; does nothing if none is asked for. */
+/* An operation began at weft_clock_monotonic_ns() == since: its latency, if any is asked for. */
 static inline void weft_crew_note(weft_crew_member *me, uint64_t since) {
     if (me->latency != NULL) {
         weft_histogram_record(me->latency, weft_clock_monotonic_ns() - since);
@@ -78,6 +78,9 @@ uint64_t weft_crew_random(weft_crew_member *me);
 static inline double weft_crew_unit(weft_crew_member *me) {
     return (double)(weft_crew_random(me) >> 11) * 0x1p-53;
 }
+
+/* Processor time of the calling thread: what others take of the processor is not in it. */
+uint64_t weft_thread_cpu_ns(void);
 
 /* ---- contenders in turns --------------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ with open(os.environ["TOOL_LOG"], "a") as log:
     log.write(json.dumps([name, words, dict(os.environ)]) + "\n")
 if "-o" in words:
     open(words[words.index("-o") + 1], "w").close()
+    os.chmod(words[words.index("-o") + 1], 0o755)
 if "-d" in words and name == "javac":
     os.makedirs(words[words.index("-d") + 1])
 if name == "cargo" and "--bin" in words:
@@ -122,7 +123,7 @@ class Builds(unittest.TestCase):
         self.assertEqual(with_one, ["system.rs"])
 
     def test_go_has_no_flags(self):
-        for peer in peers_in("go"):
+        for peer in peers_in("go") + ["go-claims"]:
             with self.subTest(peer):
                 builds = [(words, environment) for _, words, environment in self.calls(peer)
                           if words[0] == "build"]
@@ -131,6 +132,18 @@ class Builds(unittest.TestCase):
                 self.assertEqual([w for w in words if re.match(r"-(gcflags|ldflags|pgo|race)", w)],
                                  [])
                 self.assertEqual(environment["GOFLAGS"], "")
+
+    def test_a_program_is_built_where_no_peer_is_looked_for(self):
+        out = os.path.join(self.folder, "out")
+        environment = dict(os.environ, TOOL_LOG=os.path.join(self.folder, "log"),
+                           PATH=self.folder + ":" + os.environ["PATH"])
+        for told in ("built", "up to date"):
+            done = subprocess.run([os.path.join(SOURCE, "scripts", "peers.sh"), "--no-install", out,
+                                   "go-claims"], env=environment, check=True, timeout=60,
+                                  capture_output=True, text=True)
+            self.assertRegex(done.stdout, r"(?m)^go-claims +%s$" % told)
+        self.assertTrue(os.access(os.path.join(out, ".programs", "go-claims"), os.X_OK))
+        self.assertEqual([name for name in os.listdir(out) if not name.startswith(".")], [])
 
     def test_java_has_one_collector_and_heap_for_all(self):
         started = set()
