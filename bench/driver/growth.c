@@ -92,15 +92,17 @@ static void print_shares(const weft_run *run) {
     }
 }
 
-/* In one round: to start 1024 threads and to let each have its turn takes seconds. The table is
- * small enough for the engine that copies all of it at each write. Before the other workload: who
- * fails there is out. */
+/* In one round, and no sample is taken again: 1024 threads take seconds until each has had its turn.
+ * The table is small enough for the engine that copies all of it at each write. Before the other
+ * workload: who fails there is out. */
 static int run_engines(weft_run *run) {
     uint32_t rounds = run->rounds;
     run->rounds = run->options.rounds != 0 ? rounds : 1;
     run->own_only = true;
+    run->once = true;
     int code = run_named(run, "u64-engines");
     run->own_only = false;
+    run->once = false;
     run->rounds = rounds;
     return code;
 }
