@@ -33,7 +33,7 @@ static weft_claim_verdict judge_curve(double fall, double ahead) {
 /* Decides: the fall of the locked map from 8 to 64 threads, 1.2 / 0.45, and sync.Map over it with
  * 64, 1.1 / 0.45, each by the rule for ratios, for weft's engines and Go's types. */
 void weft_claim_counter_curve(weft_claim *claim) {
-    static const weft_mix_plan plan = {COUNTINGS, 5, 0.06};
+    static const weft_mix_plan plan = {COUNTINGS, 5, 0.05};
     static const double claimed[COUNTINGS] = {1.2, 0.45, 1.3, 1.1, NAN, NAN, NAN, NAN};
     weft_mix_result results[COUNTINGS];
     if (!weft_mix_contest(claim, countings, &plan, results)) {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LINES_ROUNDS = 7, CREWS = 4 };
+enum { LINES_ROUNDS = 5, CREWS = 4 };
 
 #define LINES_SECONDS 0.08
 
@@ -117,7 +117,7 @@ enum { BOUNCES = sizeof bounces / sizeof *bounces };
  * 28.7 / 3.2, by the rule for ratios. */
 void weft_claim_line_bouncing(weft_claim *claim) {
     static const adding list[] = {{"one word, 1 thread", 1, 0}, {"one word, 4 threads", 4, 0}};
-    static const weft_mix_plan plan = {BOUNCES, 5, 0.05};
+    static const weft_mix_plan plan = {BOUNCES, 5, 0.04};
     weft_mix_result results[BOUNCES];
     double ns[2];
     if (!run_adders(claim, list, 2, ns) || !weft_mix_contest(claim, bounces, &plan, results)) {

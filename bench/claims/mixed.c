@@ -67,7 +67,7 @@ static void tell_heavies(weft_claim *claim, const weft_mix_result *results) {
 /* Decides: sync.Map over the locked map with 1024 threads, 7.9 / 0.4, by the rule for ratios, for
  * weft's engines and Go's types. */
 void weft_claim_read_heavy(weft_claim *claim) {
-    static const weft_mix_plan plan = {HEAVIES, 3, 0.07};
+    static const weft_mix_plan plan = {HEAVIES, 3, 0.05};
     weft_mix_result results[HEAVIES];
     if (!weft_mix_contest(claim, heavies, &plan, results)) {
         return;

@@ -110,7 +110,7 @@ static const weft_mix sweep[SWEEPS] = {
  * here and in Go. The sweep is shown: 1 to 256 shards, each shard in lines of its own, and packed,
  * so that neighbours share lines. */
 void weft_claim_shards_64(weft_claim *claim) {
-    static const weft_mix_plan plan = {SWEEPS, 5, 0.035};
+    static const weft_mix_plan plan = {SWEEPS, 5, 0.03};
     weft_mix_result results[SWEEPS];
     if (!weft_mix_contest(claim, sweep, &plan, results)) {
         return;

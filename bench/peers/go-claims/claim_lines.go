@@ -95,7 +95,7 @@ func writing(threads int, pause time.Duration) float64 {
 }
 
 func lineBouncing(c *claim) {
-	pause := choose(c, 60*time.Millisecond, 5*time.Millisecond)
+	pause := choose(c, 40*time.Millisecond, 5*time.Millisecond)
 	ns := contest(choose(c, 5, 1),
 		func() float64 { return adding(1, 0, pause) },
 		func() float64 { return adding(4, 0, pause) },

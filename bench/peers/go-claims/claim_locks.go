@@ -182,7 +182,7 @@ func readHeavy(c *claim) {
 	const keys = 10000
 	counts := []int{16, 256, 1024}
 	x := mix[*text]{keys: keys, reads: 0.95, ranks: popular(keys, 1<<16, 0.9), value: newText,
-		pause: choose(c, 60*time.Millisecond, 4*time.Millisecond)}
+		pause: choose(c, 50*time.Millisecond, 4*time.Millisecond)}
 	var contenders []func() float64
 	for _, threads := range counts {
 		some := x
