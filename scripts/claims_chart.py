@@ -11,7 +11,8 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 24, 76, 56
 
 STYLE = """\
   <style>
-    text { font: 13px system-ui, "Segoe UI", "Liberation Sans", "DejaVu Sans", sans-serif; fill: #1b1f24; }
+    text { font: 13px system-ui, "Segoe UI", "Liberation Sans", "DejaVu Sans", sans-serif; }
+    text { fill: #1b1f24; }
     .title { font-size: 16px; font-weight: 600; }
     .quiet { fill: #57606a; }
     .paper { fill: #ffffff; }
@@ -34,7 +35,7 @@ STYLE = """\
 
 
 def sweep(claim):
-    """{"own": {shards: M/s}, "packed": …, "lock": M/s}; None where the claim has no such figures."""
+    """{"own": {shards: M/s}, "packed": …, "lock": M/s}; None without such figures."""
     found = {key: {} for _, key, _ in LINES}
     lock = None
     for figure in claim["figures"]:

@@ -133,8 +133,8 @@ static double median_of(const double *values, unsigned count) {
     return weft_bench_median((weft_bench_samples){values, count});
 }
 
-/* Decides: the 99th percentile with one sync.Map over that with 64 shards, 87 / 1.2, by the rule for
- * ratios, for weft's engines and Go's types. */
+/* Decides: the 99th percentile with one sync.Map over that with 64 shards, 87 / 1.2, by the rule
+ * for ratios, for weft's engines and Go's types. */
 void weft_claim_city_counters(weft_claim *claim) {
     bool quick = weft_claim_quick(claim);
     unsigned rounds = quick ? QUICK_CITY_ROUNDS : CITY_ROUNDS;

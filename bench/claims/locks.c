@@ -108,8 +108,8 @@ static bool run_locked(weft_claim *claim, waited *said) {
 static const weft_mix writings[WAITERS] = {WRITING(1), WRITING(50), WRITING(100)};
 
 /* Decides: the 99th percentile of a write with 100 threads over 1, 12.7 / 0.08, by the rule for
- * ratios, and the share of time spent in waiting for the lock, whose half with 100 threads (44 %) is
- * enough to hold; a tenth is not, for a mutex here and in Go. */
+ * ratios; and the share of time in which they wait for the lock: with half of the claimed one it
+ * holds, with less than a tenth it does not. For a mutex here and in Go. */
 static weft_claim_verdict judge_waiting(double p99_ratio, double waiting) {
     weft_claim_verdict share = isnan(waiting)   ? WEFT_CLAIM_NOT_RUN
                                : waiting >= 44  ? WEFT_CLAIM_HOLDS

@@ -72,7 +72,8 @@ class Page(unittest.TestCase):
     def swept(self):
         """Figures of a sweep: 1, 2 and 4 shards, apart and packed, and the lock."""
         figures = [("%d shard%s, %s" % (n, "" if n == 1 else "s", where), n * speed)
-                   for n in (1, 2, 4) for where, speed in (("lines of their own", 10), ("packed", 7))]
+                   for n in (1, 2, 4)
+                   for where, speed in (("lines of their own", 10), ("packed", 7))]
         return {"id": "shards-64", "claim": "more shards", "verdict": "holds", "why": "So it is.",
                 "go": None, "figures": [{"name": name, "unit": "M/s", "claimed": None,
                                          "measured": rate}

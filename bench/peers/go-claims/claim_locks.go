@@ -117,7 +117,7 @@ func cityCounters(c *claim) {
 	c.figure("64 shards, p99", "ms", p99[1])
 }
 
-// lockedWrites is the 99th percentile of a write under one mutex in milliseconds, and the percentage
+// lockedWrites is the 99th percentile of a write under one mutex in milliseconds, and the share (%)
 // of the goroutines' time in which they waited for it.
 func lockedWrites(threads int, pause time.Duration) (float64, float64) {
 	const keys, timedOne = 8192, 8
