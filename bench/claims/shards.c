@@ -107,8 +107,8 @@ static const weft_mix sweep[SWEEPS] = {
 };
 
 /* Decides: the rate of writes with 64 shards over that with one rwlock, 3.2, by the rule for
- * ratios, here and in Go. The sweep is shown: 1 to 256 shards, each shard in lines of its own, and packed,
- * so that neighbours share lines. */
+ * ratios, here and in Go. The sweep is shown: 1 to 256 shards, each shard in lines of its own, and
+ * packed, so that neighbours share lines. */
 void weft_claim_shards_64(weft_claim *claim) {
     static const weft_mix_plan plan = {SWEEPS, 5, 0.03};
     weft_mix_result results[SWEEPS];

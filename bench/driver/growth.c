@@ -93,8 +93,8 @@ static void print_shares(const weft_run *run) {
 }
 
 /* In one round, and no sample is taken again: 1024 threads take seconds until each has had its
- * turn. The table is small enough for the engine that copies all of it at each write. Before the other
- * workload: who fails there is out. */
+ * turn. The table is small enough for the engine that copies all of it at each write. Before the
+ * other workload: who fails there is out. */
 static int run_engines(weft_run *run) {
     uint32_t rounds = run->rounds;
     run->rounds = run->options.rounds != 0 ? rounds : 1;
