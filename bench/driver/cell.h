@@ -13,6 +13,7 @@ typedef struct weft_cell_row {
     double rates[WEFT_ROUNDS_MAX];
     double cpu_ns[WEFT_ROUNDS_MAX];
     uint32_t rounds[WEFT_ROUNDS_MAX]; /* the round of each */
+    weft_noise_sample noise[WEFT_ROUNDS_MAX];
     size_t count;
     double bytes_per_entry;
     double fill;
@@ -34,11 +35,18 @@ void weft_cell_begin(weft_cell *cell, const weft_workload *workload, uint32_t th
 void weft_cell_add(weft_cell *cell, const weft_session *session, const weft_sample *sample,
                    uint32_t round);
 
-/* Was the peer `times` slower than the best one in the first round? Then it will not become the
+/* Is the peer `times` slower than the best one, by the rounds so far? Then it will not become the
  * best peer, and where time is short what follows is for those who can. */
 bool weft_cell_is_behind(const weft_cell *cell, const weft_session *session, double times);
 
-/* Append the cell to an array of the result, and forget it. */
-void weft_cell_finish(weft_cell *cell, json_t *cells, const json_t *ceilings);
+/* What the cell's figures are compared with and judged by. */
+typedef struct weft_cell_context {
+    const json_t *ceilings;
+    const weft_noise *noise;
+} weft_cell_context;
+
+/* Append the cell to an array of the result, and forget it. False: its ratio, or
+ * weft's figure if that is alone, stands on too few undisturbed rounds. */
+bool weft_cell_finish(weft_cell *cell, json_t *cells, const weft_cell_context *context);
 
 #endif

@@ -84,18 +84,44 @@ static double sample_of_round(const json_t *figure, json_int_t round) {
     return 0;
 }
 
+static bool is_disturbed(const json_t *figure, json_int_t round) {
+    const json_t *disturbed = json_object_get(figure, "disturbed");
+    for (size_t i = 0; i < json_array_size(disturbed); i++) {
+        if (json_integer_value(json_array_get(disturbed, i)) == round) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What a result says of one peer in one cell, so that more is better: the figures, or, with weft's
- * own figures given, weft's ratio to the peer in each round that both were in. */
+ * own figures given, weft's ratio to the peer in each round that both were in; of all rounds, or
+ * of those in which nothing disturbed them. */
+static void take_series(series *s, const json_t *const figures[2], bool less, bool quiet) {
+    s->count = 0;
+    for (size_t i = 0; s->values && i < sample_count(figures[0]); i++) {
+        const json_int_t round = round_of(figures[0], i);
+        double value = sample(figures[0], i);
+        if (figures[1]) {
+            value = sample_of_round(figures[1], round) / value;
+        }
+        if (quiet && (is_disturbed(figures[0], round) || is_disturbed(figures[1], round))) {
+            value = 0;
+        }
+        if (value > 0) {
+            s->values[s->count++] = less ? 1 / value : value;
+        }
+    }
+}
+
+/* Disturbed rounds count only where too few are left without them. */
 static series series_of(const json_t *cell, const json_t *figure, const json_t *weft) {
+    const json_t *const figures[2] = {figure, weft};
     bool less = strcmp(weft_bench_text(cell, "better"), "less") == 0;
     series s = {.values = calloc(sample_count(figure) + 1, sizeof *s.values)};
-    for (size_t i = 0; s.values && i < sample_count(figure); i++) {
-        double value = sample(figure, i);
-        double own = weft ? sample_of_round(weft, round_of(figure, i)) : 0;
-        if (!weft || own > 0) {
-            value = weft ? own / value : value;
-            s.values[s.count++] = less ? 1 / value : value;
-        }
+    take_series(&s, figures, less, true);
+    if (s.count < WEFT_QUIET_ROUNDS) {
+        take_series(&s, figures, less, false);
     }
     return s;
 }

@@ -180,14 +180,14 @@ static json_t *figure_json(const weft_noise *noise, size_t offset) {
     return json_pack("{s:f,s:f,s:f}", "best", best, "median", median, "worst", worst);
 }
 
-json_t *weft_noise_json(const weft_noise *noise) {
+json_t *weft_noise_json(const weft_noise *noise, bool noisy) {
     double total = noise->total > 0 ? noise->total : 1;
     weft_noise_counts counts = weft_noise_count(noise);
     json_t *object =
         json_pack("{s:f,s:f,s:f,s:f,s:I,s:I,s:b}", "load_before", noise->load_before, "load_after",
                   load_now(), "steal_share", noise->steal / total, "foreign_share",
                   noise->foreign / total, "samples", (json_int_t)counts.samples, "noisy_samples",
-                  (json_int_t)counts.noisy, "noisy", weft_noise_is_noisy(noise));
+                  (json_int_t)counts.noisy, "noisy", noisy);
     json_object_set_new(object, "disturbed",
                         json_pack("{s:I,s:I,s:I}", "processors", (json_int_t)counts.foreign,
                                   "cache", (json_int_t)counts.cache, "memory",

@@ -83,6 +83,7 @@ bool weft_noise_is_refused(const weft_noise *noise);
 /* "3 of 40 samples were disturbed (…)", for messages. The caller has room for 200 bytes or more. */
 void weft_noise_describe(const weft_noise *noise, char *text, size_t size);
 
-json_t *weft_noise_json(const weft_noise *noise);
+/* `noisy`: whether what was measured is marked for it. */
+json_t *weft_noise_json(const weft_noise *noise, bool noisy);
 
 #endif

@@ -48,8 +48,9 @@ json_t *weft_outcome_json(const weft_run *run) {
         "{s:s,s:s,s:o,s:f,s:o,s:o,s:o,s:o,s:O,s:o,s:O,s:o}", "format", "weft-bench/1", "kind",
         run->kind, "started", weft_bench_started_json(elapsed), "seconds", elapsed, "command",
         json_sprintf("weft %s", run->options.command), "weft", weft_bench_weft_json(), "machine",
-        weft_bench_machine_json(), "noise", weft_noise_json(&run->noise), "ceilings", run->ceilings,
-        "peers", peers_json(run), "cells", run->cells, "summary", summary_json(run->cells));
+        weft_bench_machine_json(), "noise", weft_noise_json(&run->noise, run->disturbed_cells != 0),
+        "ceilings", run->ceilings, "peers", peers_json(run), "cells", run->cells, "summary",
+        summary_json(run->cells));
     if (run->partial) {
         json_object_set_new(result, "partial", json_true());
     }
@@ -228,8 +229,9 @@ int weft_outcome_deliver(const weft_run *run, json_t *result) {
         return WEFT_EXIT_ENVIRONMENT;
     }
     print_result(result);
-    if (weft_noise_is_noisy(&run->noise)) {
-        printf("NOISY: %s\n", disturbed);
+    if (run->disturbed_cells != 0) {
+        printf("NOISY: %u cells stand on too few undisturbed rounds; %s\n", run->disturbed_cells,
+               disturbed);
     }
     if (run->partial) {
         printf("PARTIAL: stopped, or out of time, before the end\n");

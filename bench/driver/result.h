@@ -6,6 +6,10 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+/* A ratio stands on the rounds in which nothing disturbed either map, if there are so many; else on
+ * all, and it is marked. */
+enum { WEFT_QUIET_ROUNDS = 3 };
+
 /* The result in a file; the caller frees it with json_decref. NULL, and one line on stderr that
  * says what is wrong and where, if it cannot be read or is no result. */
 json_t *weft_bench_result_read(const char *path);

@@ -110,15 +110,20 @@ static int make_reference(stage *s, uint64_t *checksum, uint64_t *entries) {
 }
 
 #define SHORT_SAMPLE                                                                               \
-    0.12 /* seconds: of the verdict, where more samples tell more than longer ones */
+    0.06 /* seconds: of the verdict, where more samples tell more than longer ones */
 
 enum {
     ROUNDS_AT_LEAST = 3,
-    VERDICT_ROUNDS = 25, /* at most */
-    BEHIND = 2,          /* times slower: one round is enough for the verdict */
-    FAR_BEHIND = 3,      /* times slower: what the verdict leaves out, */
+    VERDICT_ROUNDS = 40, /* at most */
+    FAR_BEHIND = 3,      /* times slower than the best: what the verdict leaves out, */
     ENOUGH = 2,          /* after so many cells of a shape */
 };
+
+/* How far behind the best, by the rounds so far, a peer is left at what it has shown: the verdict's
+ * time is for those who can be the best. */
+static double hopeless(uint32_t round) {
+    return round >= ROUNDS_AT_LEAST ? 1.3 : 2;
+}
 
 /* Every peer that is not out already, on a trace. */
 static void start_all(stage *s, const char *trace) {
@@ -235,6 +240,7 @@ static bool take_sample(stage *s, weft_session *session, const weft_stint *stint
         run->repeat_seconds += repeat > 0 ? weft_run_elapsed(run) - began : 0;
         if (weft_noise_judge(&run->noise, &found) == 0 || !may_repeat(run, repeat)) {
             weft_noise_keep(&run->noise, &found);
+            sample->noise = found;
             return true;
         }
         json_decref(sample->latency);
@@ -284,7 +290,8 @@ static void take_rounds(stage *s, weft_cell *cell, const pace *p) {
                                 .offset = s->chunks != 0 ? round * 7919 % s->chunks : 0,
                                 .latency = run->options.latency};
             weft_sample sample;
-            if (!at_work(session) || (tight && weft_cell_is_behind(cell, session, BEHIND)) ||
+            if (!at_work(session) ||
+                (tight && weft_cell_is_behind(cell, session, hopeless(round))) ||
                 (session->one_writer && cell->threads > 1 && weft_workload_writes(&s->workload))) {
                 continue;
             }
@@ -316,7 +323,8 @@ static void measure_cell(stage *s, uint32_t threads) {
             s->sessions[i].peer->far_behind[s->workload.shape]++;
         }
     }
-    weft_cell_finish(&cell, s->run->cells, s->run->ceilings);
+    weft_cell_context context = {s->run->ceilings, &s->run->noise};
+    s->run->disturbed_cells += !weft_cell_finish(&cell, s->run->cells, &context);
     s->run->cells_left -= s->run->cells_left > 0;
 }
 

@@ -20,6 +20,7 @@ typedef struct weft_run {
     double budget;         /* seconds for all, 0: no limit */
     double repeat_seconds; /* spent on samples that were disturbed */
     uint32_t cells_left;
+    uint32_t disturbed_cells; /* whose ratios stand on too few undisturbed rounds */
     uint32_t rounds;
     double seconds;
     bool own_only; /* leave the peers out for a while */

@@ -267,7 +267,7 @@ json_t *weft_serve_bench_json(const weft_serve_bench *bench) {
     json_t *result =
         json_pack("{s:s,s:s,s:o,s:o,s:o,s:[]}", "format", "weft-bench/1", "kind", "serve", "weft",
                   weft_bench_weft_json(), "machine", weft_bench_machine_json(), "noise",
-                  weft_noise_json(&bench->noise), "ceilings");
+                  weft_noise_json(&bench->noise, weft_noise_is_noisy(&bench->noise)), "ceilings");
     json_object_set_new(result, "peers", peers_json(bench));
     json_object_set_new(result, "cells", cells);
     json_object_set_new(result, "summary", summary_json(cells));

@@ -3,6 +3,7 @@
 #ifndef WEFT_BENCH_DRIVER_SESSION_H
 #define WEFT_BENCH_DRIVER_SESSION_H
 
+#include "noise.h"
 #include "peer.h"
 #include "process.h"
 #include "workload.h"
@@ -25,7 +26,8 @@ typedef struct weft_sample {
     double cpu_ns; /* processor time of an operation */
     uint64_t entries;
     uint64_t ops;
-    json_t *latency; /* owned; NULL without */
+    json_t *latency;         /* owned; NULL without */
+    weft_noise_sample noise; /* set by who asked for it */
 } weft_sample;
 
 /* Start the peer (peer, workload and patience are set), and hear who it is. False: the peer has a

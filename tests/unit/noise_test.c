@@ -79,7 +79,7 @@ static void a_probe_that_knows_nothing_judges_nothing(void **state) {
     assert_true(best.cache == quiet.cache && best.memory == quiet.memory);
     best = weft_memory_speed_best(slow_cache, slow_memory);
     assert_true(best.cache == slow_memory.cache && best.memory == slow_cache.memory);
-    json_t *object = weft_noise_json(&(weft_noise){0});
+    json_t *object = weft_noise_json(&(weft_noise){0}, false);
     assert_true(json_is_null(json_object_get(json_object_get(object, "read_ns"), "cache")));
     json_decref(object);
     weft_noise_end(&noise);
@@ -96,7 +96,7 @@ static void the_result_holds_the_figures(void **state) {
     keep(&noise, quiet, false);
     keep(&noise, slow_memory, false);
     keep(&noise, slow_cache, false);
-    json_t *object = weft_noise_json(&noise);
+    json_t *object = weft_noise_json(&noise, true);
     assert_true(reading(object, "cache", "best") == 16);
     assert_true(reading(object, "cache", "median") == 17);
     assert_true(reading(object, "cache", "worst") == 133);
