@@ -65,8 +65,11 @@ void weft_claim_say(weft_claim *claim, weft_claim_verdict verdict, const char *f
     claim->said = true;
     claim->verdict = verdict;
     va_start(list, format);
-    vsnprintf(claim->why, sizeof claim->why, format, list);
+    int size = vsnprintf(claim->why, sizeof claim->why, format, list);
     va_end(list);
+    if (size > 0 && (size_t)size < sizeof claim->why) {
+        snprintf(claim->why + size, sizeof claim->why - (size_t)size, "%s", claim->go_says);
+    }
 }
 
 weft_claim_verdict weft_claim_of_ratio(double claimed, double measured) {
@@ -88,8 +91,13 @@ weft_claim_verdict weft_claim_both(weft_claim_verdict one, weft_claim_verdict ot
 }
 
 weft_claim_verdict weft_claim_go_ratio(weft_claim *claim, const char *name, double claimed) {
+    double measured = weft_claim_value(claim, name);
     weft_claim_claimed(claim, name, claimed);
-    return weft_claim_of_ratio(claimed, weft_claim_value(claim, name));
+    if (!isnan(measured)) {
+        snprintf(claim->go_says, sizeof claim->go_says, " Go's own types, %s: %.2f.",
+                 name + strlen(GO_PREFIX), measured);
+    }
+    return weft_claim_of_ratio(claimed, measured);
 }
 
 /* ---- Go -------------------------------------------------------------------------------------- */
@@ -125,11 +133,11 @@ static bool take_answer(weft_claim *claim, weft_process *process) {
         char line[400];
         const char *got = weft_process_receive(process, GO_SECONDS);
         if (got == NULL) {
-            char said[100];
+            char said[2000];
             weft_process_errors(process, said, sizeof said);
             said[strcspn(said, "\n")] = '\0';
-            snprintf(claim->go, sizeof claim->go, "go-claims failed: %.50s%s%s", process->problem,
-                     said[0] != '\0' ? ": " : "", said);
+            snprintf(claim->go, sizeof claim->go, "go-claims failed: %.50s%s%.300s",
+                     process->problem, said[0] != '\0' ? ": " : "", said);
             return false;
         }
         if (strcmp(got, "end") == 0) {

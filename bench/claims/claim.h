@@ -61,7 +61,8 @@ weft_claim_verdict weft_claim_of_ratio(double claimed, double measured);
  * them was not run: then the other. */
 weft_claim_verdict weft_claim_both(weft_claim_verdict one, weft_claim_verdict other);
 
-/* For a ratio that Go measured, if it did: says what was claimed of it, and judges it. */
+/* For a ratio that Go measured, if it did: says what was claimed of it, and judges it. The last one
+ * is told behind the sentence. */
 weft_claim_verdict weft_claim_go_ratio(weft_claim *claim, const char *name, double claimed);
 
 /* The experiments. */

@@ -193,15 +193,15 @@ static bool settle(run *r, const experiment *one) {
 
 static json_t *result_of(const run *r) {
     double elapsed = (double)(weft_clock_monotonic_ns() - r->began) / 1e9;
-    json_t *result =
-        json_pack("{s:s,s:s,s:o,s:f,s:s,s:b,s:o,s:o,s:o,s:O,s:o}", "format", "weft-claims/1",
-                  "kind", "claims", "started", weft_bench_started_json(elapsed), "seconds", elapsed,
-                  "command", "weft bench claims", "quick", r->asked.quick, "weft",
-                  weft_bench_weft_json(), "machine", weft_bench_machine_json(), "noise",
-                  weft_noise_json(&r->noise), "claims", r->claims, "summary",
-                  json_pack("{s:i,s:i,s:i,s:i}", "holds", r->counts[WEFT_CLAIM_HOLDS], "in_part",
-                            r->counts[WEFT_CLAIM_IN_PART], "not", r->counts[WEFT_CLAIM_NOT],
-                            "not_run", r->counts[WEFT_CLAIM_NOT_RUN]));
+    json_t *result = json_pack(
+        "{s:s,s:s,s:o,s:f,s:s,s:b,s:o,s:o,s:o,s:O,s:o}", "format", "weft-claims/1", "kind",
+        "claims", "started", weft_bench_started_json(elapsed), "seconds", elapsed, "command",
+        "weft bench claims", "quick", r->asked.quick, "weft", weft_bench_weft_json(), "machine",
+        weft_bench_machine_json(), "noise",
+        weft_noise_json(&r->noise, weft_noise_is_noisy(&r->noise)), "claims", r->claims, "summary",
+        json_pack("{s:i,s:i,s:i,s:i}", "holds", r->counts[WEFT_CLAIM_HOLDS], "in_part",
+                  r->counts[WEFT_CLAIM_IN_PART], "not", r->counts[WEFT_CLAIM_NOT], "not_run",
+                  r->counts[WEFT_CLAIM_NOT_RUN]));
     if (r->partial) {
         json_object_set_new(result, "partial", json_true());
     }

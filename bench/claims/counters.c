@@ -24,11 +24,8 @@ static const weft_mix countings[] = {
 
 enum { COUNTINGS = sizeof countings / sizeof *countings };
 
-/* How much slower a locked map gets from 8 to 64 threads, and sync.Map's rate over its, with 64. */
-static weft_claim_verdict judge_curve(double fall, double ahead) {
-    return weft_claim_both(weft_claim_of_ratio(1.2 / 0.45, fall),
-                           weft_claim_of_ratio(1.1 / 0.45, ahead));
-}
+#define FALL (1.2 / 0.45)  /* of the locked map, claimed */
+#define AHEAD (1.1 / 0.45) /* sync.Map, of it */
 
 /* Decides: the fall of the locked map from 8 to 64 threads, 1.2 / 0.45, and sync.Map over it with
  * 64, 1.1 / 0.45, each by the rule for ratios, for weft's engines and Go's types. */
@@ -48,14 +45,18 @@ void weft_claim_counter_curve(weft_claim *claim) {
     weft_claim_claimed(claim, "Go: RWMutex, 64 threads", 0.45);
     weft_claim_claimed(claim, "Go: sync.Map, 8 threads", 1.3);
     weft_claim_claimed(claim, "Go: sync.Map, 64 threads", 1.1);
-    double go_locked = weft_claim_value(claim, "Go: RWMutex, 64 threads");
-    weft_claim_verdict go =
-        judge_curve(weft_claim_value(claim, "Go: RWMutex, 8 threads") / go_locked,
-                    weft_claim_value(claim, "Go: sync.Map, 64 threads") / go_locked);
+    weft_claim_verdict go_fall = weft_mix_judge_go(
+        claim, &(weft_mix_go){"Go: RWMutex, 8 threads over 64", "Go: RWMutex, 8 threads",
+                              "Go: RWMutex, 64 threads", FALL});
+    weft_claim_verdict go_ahead = weft_mix_judge_go(
+        claim, &(weft_mix_go){"Go: sync.Map over RWMutex, 64 threads", "Go: sync.Map, 64 threads",
+                              "Go: RWMutex, 64 threads", AHEAD});
     double fall = results[0].rate / results[1].rate;
     double ahead = results[3].rate / results[1].rate;
+    weft_claim_verdict ours =
+        weft_claim_both(weft_claim_of_ratio(FALL, fall), weft_claim_of_ratio(AHEAD, ahead));
     weft_claim_say(
-        claim, weft_claim_both(judge_curve(fall, ahead), go),
+        claim, weft_claim_both(ours, weft_claim_both(go_fall, go_ahead)),
         "From 8 to 64 threads rwlock gets %.1f times slower, 2.7 claimed, and twotier is "
         "%.1f times ahead of it then, 2.4 claimed; lockfree keeps %.0f %% of its rate.",
         fall, ahead, 100 * results[5].rate / results[4].rate);
@@ -157,14 +158,13 @@ void weft_claim_city_counters(weft_claim *claim) {
     (void)weft_claim_go(claim);
     weft_claim_claimed(claim, "Go: sync.Map, p99", 87);
     weft_claim_claimed(claim, "Go: 64 shards, p99", 1.2);
-    double go = weft_claim_value(claim, "Go: sync.Map, p99") /
-                weft_claim_value(claim, "Go: 64 shards, p99");
+    weft_claim_verdict go = weft_mix_judge_go(
+        claim, &(weft_mix_go){"Go: sync.Map over 64 shards, p99", "Go: sync.Map, p99",
+                              "Go: 64 shards, p99", 87 / 1.2});
     double ratio = p99[0] / p99[1];
-    weft_claim_say(
-        claim,
-        weft_claim_both(weft_claim_of_ratio(87 / 1.2, ratio), weft_claim_of_ratio(87 / 1.2, go)),
-        "At %d requests a second the 99th percentile is %.3f ms with twotier, %.3f ms "
-        "with 64 shards and %.3f ms with lockfree; %.1f %% of the first is spent in "
-        "calls of the map, the rest in waiting for a processor.",
-        CITY_RATE, p99[0] / 1e6, p99[1] / 1e6, p99[2] / 1e6, 100 * calls[0] / p99[0]);
+    weft_claim_say(claim, weft_claim_both(weft_claim_of_ratio(87 / 1.2, ratio), go),
+                   "At %d requests a second the 99th percentile is %.3f ms with twotier, %.3f ms "
+                   "with 64 shards and %.3f ms with lockfree; %.1f %% of the first is spent in "
+                   "calls of the map, the rest in waiting for a processor.",
+                   CITY_RATE, p99[0] / 1e6, p99[1] / 1e6, p99[2] / 1e6, 100 * calls[0] / p99[0]);
 }

@@ -195,3 +195,11 @@ void weft_mix_tell(weft_claim *claim, const weft_mix *mix, const weft_mix_figure
     snprintf(name, sizeof name, "%s%s%s", mix->name, more ? ", " : "", more ? figure->what : "");
     weft_claim_figure(claim, name, figure->unit, figure->claimed, figure->measured);
 }
+
+weft_claim_verdict weft_mix_judge_go(weft_claim *claim, const weft_mix_go *go) {
+    double ratio = weft_claim_value(claim, go->over) / weft_claim_value(claim, go->under);
+    if (!isnan(ratio)) {
+        weft_claim_figure(claim, go->name, "ratio", NAN, ratio);
+    }
+    return weft_claim_go_ratio(claim, go->name, go->claimed);
+}

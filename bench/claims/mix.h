@@ -53,4 +53,15 @@ typedef struct weft_mix_figure {
 
 void weft_mix_tell(weft_claim *claim, const weft_mix *mix, const weft_mix_figure *figure);
 
+/* A figure "Go: …" over another one. */
+typedef struct weft_mix_go {
+    const char *name; /* of the ratio; "Go: …" too */
+    const char *over;
+    const char *under;
+    double claimed;
+} weft_mix_go;
+
+/* Adds the ratio as a figure, if Go measured both, and judges it by the rule for ratios. */
+weft_claim_verdict weft_mix_judge_go(weft_claim *claim, const weft_mix_go *go);
+
 #endif

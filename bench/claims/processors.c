@@ -46,10 +46,10 @@ void weft_claim_yield(weft_claim *claim) {
     (void)weft_claim_go(claim);
     weft_claim_claimed(claim, "Go: sync.Map, what yielding costs", 37);
     double claimed = 1 / (1 - 0.37);
-    double go = weft_claim_value(claim, "Go: sync.Map, what yielding costs");
-    weft_claim_say(claim,
-                   weft_claim_both(weft_claim_of_ratio(claimed, 100 / (100 - cost[0])),
-                                   weft_claim_of_ratio(claimed, 100 / (100 - go))),
+    weft_claim_verdict go =
+        weft_mix_judge_go(claim, &(weft_mix_go){"Go: sync.Map over sync.Map, yielding",
+                                                "Go: sync.Map", "Go: sync.Map, yielding", claimed});
+    weft_claim_say(claim, weft_claim_both(weft_claim_of_ratio(claimed, 100 / (100 - cost[0])), go),
                    "Yielding after every 100 writes costs twotier %.0f %% of its rate, 37 %% "
                    "claimed, rwlock %.0f %% and lockfree %.0f %%.",
                    cost[0], cost[1], cost[2]);
@@ -141,11 +141,12 @@ void weft_claim_pinning(weft_claim *claim) {
     (void)weft_claim_go(claim);
     weft_claim_claimed(claim, "Go: a write, not pinned", 328);
     weft_claim_claimed(claim, "Go: a write, pinned", 196);
-    double go = weft_claim_value(claim, "Go: a write, not pinned") /
-                weft_claim_value(claim, "Go: a write, pinned");
+    weft_claim_verdict go = weft_mix_judge_go(
+        claim, &(weft_mix_go){"Go: a write, not pinned over pinned", "Go: a write, not pinned",
+                              "Go: a write, pinned", 1.45});
     double gain = ns[FREE] / ns[PINNED];
     weft_claim_say(
-        claim, weft_claim_both(weft_claim_of_ratio(1.45, gain), weft_claim_of_ratio(1.45, go)),
+        claim, weft_claim_both(weft_claim_of_ratio(1.45, gain), go),
         "Beside two readers for each processor the rate of a pinned writer is %+.0f %% against a "
         "free "
         "one, +45 %% claimed, with %.3g context switches of 1000 writes in place of %.3g.",

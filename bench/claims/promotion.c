@@ -41,8 +41,11 @@ typedef struct cycle_of {
 } cycle_of;
 
 /* Those with 100 K keys come last: a quick run goes without them. */
-enum { CYCLES = 8, QUICK_CYCLES = 5, SMALL = 0, ALONE = 1, WRITERS = 2, STEPS = 3, LOCKFREE = 4 };
-enum { LARGE = QUICK_CYCLES };
+enum { CYCLES = 9, QUICK_CYCLES = 6, SMALL = 0, ALONE, WRITERS, STEPS, LOCKFREE, FLOOR, LARGE };
+enum { CYCLES_AMONG = 3 };
+
+/* What interruptions alone make of the longest of so many operations. */
+#define NO_MAP "no map: interruptions alone, 10 K lookups"
 
 #define INCREMENTAL                                                                                \
     {                                                                                              \
@@ -55,6 +58,7 @@ static const cycle_of cycles[CYCLES] = {
     {"twotier, 10 K keys, 16 writers", {.engine = WEFT_ENGINE_TWOTIER}, 10000, 16, 217},
     {"twotier incremental, 10 K keys", INCREMENTAL, 10000, 0, NAN},
     {"lockfree, 10 K keys", {.engine = WEFT_ENGINE_LOCKFREE}, 10000, 0, NAN},
+    {NO_MAP, {.engine = 0}, 10000, 0, NAN},
     {"twotier, 100 K keys", {.engine = WEFT_ENGINE_TWOTIER}, 100000, 0, NAN},
     {"twotier incremental, 100 K keys", INCREMENTAL, 100000, 0, NAN},
     {"lockfree, 100 K keys", {.engine = WEFT_ENGINE_LOCKFREE}, 100000, 0, NAN},
@@ -63,13 +67,15 @@ static const cycle_of cycles[CYCLES] = {
 typedef struct cycling {
     const cycle_of *how;
     weft_u64map *map;
-    uint64_t next; /* new key */
-    double took;   /* µs */
+    unsigned times; /* among writers */
+    uint64_t next;  /* new key */
+    double took;    /* µs */
 } cycling;
 
 typedef struct promote_cost {
     weft_u64map maps[CYCLES];
     uint64_t next[CYCLES];
+    unsigned times;
 } promote_cost;
 
 /* One new key, then as many misses as promote: what the new key and the longest lookup take
@@ -79,12 +85,17 @@ static double one_cycle(cycling *c) {
     uint64_t value;
     uint64_t longest = 0;
     uint64_t since = weft_thread_cpu_ns();
-    (void)weft_u64map_put(c->map, ++c->next, 1);
+    c->next++;
+    if (c->map != NULL) {
+        (void)weft_u64map_put(c->map, c->next, 1);
+    }
     uint64_t now = weft_thread_cpu_ns();
     uint64_t rebuilt = now - since;
     for (uint64_t i = 0; i <= c->next; i++) {
         since = now;
-        (void)weft_u64map_get(c->map, ABSENT + i, &value);
+        if (c->map != NULL) {
+            (void)weft_u64map_get(c->map, ABSENT + i, &value);
+        }
         now = weft_thread_cpu_ns();
         longest = now - since > longest ? now - since : longest;
     }
@@ -94,24 +105,25 @@ static double one_cycle(cycling *c) {
 /* Member 0 has the cycles; the others rewrite keys that are in the read tier. */
 static void cycle_among_writers(weft_crew_member *me) {
     cycling *c = me->ctx;
-    double took[5];
+    double took[CYCLES_AMONG];
     if (me->index != 0) {
         while (weft_crew_next(me)) {
             (void)weft_u64map_put(c->map, 1 + weft_crew_random(me) % c->how->keys, me->ops);
         }
         return;
     }
-    for (size_t i = 0; i < sizeof took / sizeof *took; i++) {
+    for (unsigned i = 0; i < c->times; i++) {
         took[i] = one_cycle(c);
     }
-    c->took = weft_bench_median((weft_bench_samples){took, sizeof took / sizeof *took});
+    c->took = weft_bench_median((weft_bench_samples){took, c->times});
     weft_crew_stop(me);
 }
 
 static double sample_cycle(void *ctx, unsigned contender) {
     promote_cost *all = ctx;
     cycling c = {.how = &cycles[contender],
-                 .map = &all->maps[contender],
+                 .map = contender == FLOOR ? NULL : &all->maps[contender],
+                 .times = all->times,
                  .next = all->next[contender],
                  .took = NAN};
     if (c.how->writers == 0) {
@@ -129,11 +141,12 @@ static bool measure_cycles(bool quick, double *took) {
     static promote_cost all;
     unsigned count = quick ? QUICK_CYCLES : CYCLES;
     bool right = true;
+    all.times = quick ? 1 : CYCLES_AMONG;
     for (unsigned i = 0; i < count; i++) {
-        right = fill(&all.maps[i], &cycles[i].options, cycles[i].keys) && right;
+        right = (i == FLOOR || fill(&all.maps[i], &cycles[i].options, cycles[i].keys)) && right;
         all.next[i] = cycles[i].keys;
     }
-    weft_contest contest = {count, quick ? 1 : 9, sample_cycle, &all};
+    weft_contest contest = {count, quick ? 1 : 7, sample_cycle, &all};
     right = right && weft_contest_run(&contest, took);
     for (unsigned i = 0; i < count; i++) {
         weft_u64map_close(&all.maps[i]);
@@ -166,8 +179,9 @@ void weft_claim_promote_cost(weft_claim *claim) {
     weft_claim_say(claim, weft_claim_both(grows, weft_claim_of_ratio(claimed, ratio)),
                    "A new key and the promotion after it cost twotier with 10 K keys %.0f µs "
                    "alone and %.0f µs among 16 writers, and grow with the power %.2f of the keys; "
-                   "in incremental mode the longest step is %.1f µs, in lockfree %.1f µs.",
-                   took[ALONE], took[WRITERS], exponent, took[STEPS], took[LOCKFREE]);
+                   "in incremental mode the longest step takes %.1f µs, in lockfree %.1f µs, where "
+                   "interruptions alone make %.1f µs.",
+                   took[ALONE], took[WRITERS], exponent, took[STEPS], took[LOCKFREE], took[FLOOR]);
 }
 
 /* ---- promote-copies -------------------------------------------------------------------------- */
@@ -440,7 +454,7 @@ void weft_claim_hot_rewrite(weft_claim *claim) {
     const double storm = sqrt(300.0 * 2000);
     static rewriting r;
     double ns[2 * HOT_ENGINES];
-    r.seconds = weft_claim_quick(claim) ? 0.01 : 0.06;
+    r.seconds = weft_claim_quick(claim) ? 0.03 : 0.06;
     weft_contest contest = {2 * HOT_ENGINES, weft_claim_quick(claim) ? 1 : 7, sample_rewrites, &r};
     if (!weft_contest_run(&contest, ns)) {
         weft_claim_say(claim, WEFT_CLAIM_NOT_RUN, "Threads or maps could not be had.");

@@ -12,9 +12,10 @@ struct weft_claim {
     bool quick;
     bool said;
     weft_claim_verdict verdict;
-    char why[800];
-    char go[400];    /* which Go measured, or why none did; "": nobody asked */
-    json_t *figures; /* owned: {"name", "unit", "claimed", "measured"} each, in order */
+    char why[1000];
+    char go_says[200]; /* a ratio that Go measured, for the sentence; "": none */
+    char go[400];      /* which Go measured, or why none did; "": nobody asked */
+    json_t *figures;   /* owned: {"name", "unit", "claimed", "measured"} each, in order */
 };
 
 const char *weft_claim_verdict_name(weft_claim_verdict verdict);

@@ -35,10 +35,8 @@ static const weft_mix eights[EIGHTS] = {
      .reads = 0.5},
 };
 
-static weft_claim_verdict judge_eights(double whole, double eight, double keeping) {
-    return weft_claim_both(weft_claim_of_ratio(3.7 / 1.2, eight / whole),
-                           weft_claim_of_ratio(4.5 / 3.7, keeping / eight));
-}
+#define OF_EIGHT (3.7 / 1.2)   /* 8 shards over one map, claimed */
+#define OF_KEEPING (4.5 / 3.7) /* a thread each over any thread, claimed */
 
 /* Decides: 8 shards over sync.Map, 3.7 / 1.2, and threads that keep to a shard over threads that do
  * not, 4.5 / 3.7, each by the rule for ratios, for weft's engines and Go's types. A thread keeps to
@@ -63,19 +61,23 @@ void weft_claim_shards_8(weft_claim *claim) {
     weft_claim_claimed(claim, "Go: sync.Map, rate", 1.2);
     weft_claim_claimed(claim, "Go: 8 shards, rate", 3.7);
     weft_claim_claimed(claim, "Go: 8 shards, a thread each, rate", 4.5);
-    weft_claim_verdict ours =
-        judge_eights(results[WHOLE].rate, results[EIGHT].rate, results[KEEPING].rate);
-    weft_claim_verdict go =
-        judge_eights(weft_claim_value(claim, "Go: sync.Map, rate"),
-                     weft_claim_value(claim, "Go: 8 shards, rate"),
-                     weft_claim_value(claim, "Go: 8 shards, a thread each, rate"));
+    double eight = results[EIGHT].rate / results[WHOLE].rate;
+    double keeping = results[KEEPING].rate / results[EIGHT].rate;
+    weft_claim_verdict ours = weft_claim_both(weft_claim_of_ratio(OF_EIGHT, eight),
+                                              weft_claim_of_ratio(OF_KEEPING, keeping));
+    weft_claim_verdict go_keeping =
+        weft_mix_judge_go(claim, &(weft_mix_go){"Go: a thread each over 8 shards",
+                                                "Go: 8 shards, a thread each, rate",
+                                                "Go: 8 shards, rate", OF_KEEPING});
+    weft_claim_verdict go_eight =
+        weft_mix_judge_go(claim, &(weft_mix_go){"Go: 8 shards over sync.Map", "Go: 8 shards, rate",
+                                                "Go: sync.Map, rate", OF_EIGHT});
     weft_claim_say(
-        claim, weft_claim_both(ours, go),
+        claim, weft_claim_both(ours, weft_claim_both(go_eight, go_keeping)),
         "8 shards do %.2f times as much as twotier, 3.08 claimed, and threads that keep "
         "to a shard %.2f times as much as those that do not, 1.22 claimed; lockfree does "
         "%.2f times as much as 8 shards.",
-        results[EIGHT].rate / results[WHOLE].rate, results[KEEPING].rate / results[EIGHT].rate,
-        results[FREE_OF_LOCKS].rate / results[EIGHT].rate);
+        eight, keeping, results[FREE_OF_LOCKS].rate / results[EIGHT].rate);
 }
 
 /* ---- shards-64 ------------------------------------------------------------------------------- */
@@ -127,10 +129,9 @@ void weft_claim_shards_64(weft_claim *claim) {
     weft_claim_figure(claim, "lines of their own over packed, 8 to 256 shards", "ratio", NAN,
                       apart);
     (void)weft_claim_go(claim);
-    weft_claim_claimed(claim, "Go: 64 shards over one RWMutex", 3.2);
-    double go = weft_claim_value(claim, "Go: 64 shards over one RWMutex");
+    weft_claim_verdict go = weft_claim_go_ratio(claim, "Go: 64 shards over one RWMutex", 3.2);
     weft_claim_say(
-        claim, weft_claim_both(weft_claim_of_ratio(3.2, ratio), weft_claim_of_ratio(3.2, go)),
+        claim, weft_claim_both(weft_claim_of_ratio(3.2, ratio), go),
         "64 shards write %.1f times as much as one rwlock, 3.2 claimed; with 8 shards and "
         "more, lines of their own bring %+.0f %% (mean of 6 sizes) over packed ones.",
         ratio, 100 * (apart - 1));

@@ -105,6 +105,18 @@ class Claims(unittest.TestCase):
         self.assertIn({"name": "Go: once quick", "unit": "ns", "claimed": None, "measured": 2.5},
                       claim["figures"])
 
+    def test_a_ratio_of_go_is_judged_and_told(self):
+        for measured, told in (("80", "80.00."), ("0.5", "0.50.")):
+            self.put_go(r'printf "go\tgo9.9\nfigure\tpointers over plain\tratio\t%s\nend\n"'
+                        % measured)
+            claim, = self.measure("--only", "retention")["claims"]
+            self.assertTrue(claim["why"].endswith(" pointers over plain: " + told), claim["why"])
+            figure = claim["figures"][-1]
+            self.assertEqual(figure["measured"], float(measured))
+            self.assertGreater(figure["claimed"], 70)
+            if measured == "80":  # by the rule for ratios Go's verdict is that it holds
+                self.assertIn(claim["verdict"], {"holds", "in_part"})
+
     def test_a_go_that_fails_is_told(self):
         claim, = self.measure("--only", "once")["claims"]
         self.assertIn("make peers", claim["go"])

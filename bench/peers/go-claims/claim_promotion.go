@@ -65,7 +65,7 @@ func promoteCost(c *claim) {
 		m, next := filled(keys), keys
 		contenders = append(contenders, func() float64 { return cycle(m, &next) })
 	}
-	for i, took := range contest(choose(c, 9, 1), contenders...) {
+	for i, took := range contest(choose(c, 7, 1), contenders...) {
 		c.figure(fmt.Sprintf("sync.Map, %d K keys", sizes[i]/1000), "µs", took)
 	}
 }

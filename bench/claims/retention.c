@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Claims about memory: whether it comes back, and when. */
+/* Claims about what is held: whether memory comes back, and when. */
 #include "bench/driver/bench.h"
 #include "bench/driver/stats.h"
 #include "claim.h"
