@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""docs/claims.md, from one committed result of `weft bench claims --json`, which the page names:
+"""docs/claims.md, and the picture in it, from one committed result of `weft bench claims --json`,
+which the page names:
 
     <!-- claims: bench/results/NAME.json -->
 
@@ -14,10 +15,13 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import claims_chart  # noqa: E402
 from performance_table import Unfit, plain, three_digits, with_unit  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = os.path.join("docs", "claims.md")
+PICTURE = os.path.join("docs", "claims-shards.svg")
+PICTURED = "shards-64"
 BLOCK = r"<!-- claims: (\S+) -->\n"
 VERDICTS = (("holds", "Claims that hold"), ("in_part", "Claims that hold in part"),
             ("not", "Claims that do not hold here"), ("not_run", "Claims that were not measured"))
@@ -69,6 +73,8 @@ def number(value, unit):
 
 def section(claim):
     lines = ["### %s" % claim["id"], "", "> %s" % claim["claim"], "", claim["why"], ""]
+    if claim["id"] == PICTURED and claims_chart.svg(claim):
+        lines += ["![Writes a second by the number of shards](%s)" % os.path.basename(PICTURE), ""]
     if claim["figures"]:
         lines += ["| | claimed | measured |", "|---|--:|--:|"]
         lines += ["| %s | %s | %s |" % (plain(one["name"]), number(one["claimed"], one["unit"]),
@@ -122,17 +128,29 @@ def page(result, path):
     return "\n".join(lines + (AGAIN % claims[0]["id"]).split("\n"))
 
 
-def fill(text, root):
-    """The page that the result gives which this text names."""
+def picture(result):
+    """{path: text} of the picture; empty if the result has none."""
+    drawn = [claims_chart.svg(claim) for claim in result["claims"] if claim["id"] == PICTURED]
+    return {PICTURE: drawn[0]} if drawn and drawn[0] else {}
+
+
+def pages(text, root):
+    """{path: text} of the page, and of its picture, that the result gives which this text names."""
     found = re.search(BLOCK, text)
     if not found:
         raise Unfit("%s has no line '<!-- claims: FILE -->'" % PAGE)
     path = found.group(1)
     try:
         with open(os.path.join(root, path), encoding="utf-8") as stream:
-            return page(json.load(stream), path)
+            result = json.load(stream)
+        return dict(picture(result), **{PAGE: page(result, path)})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unfit("%s: %s: %s" % (path, type(error).__name__, error)) from error
+
+
+def fill(text, root):
+    """The page alone."""
+    return pages(text, root)[PAGE]
 
 
 def name_of(result):
@@ -153,11 +171,11 @@ def main():
         with open(sys.argv[1], encoding="utf-8") as stream:
             text = stream.read()
         path = name_of(json.loads(text))
-        written = page(json.loads(text), path)
+        written = dict(picture(json.loads(text)), **{PAGE: page(json.loads(text), path)})
     except (OSError, ValueError, KeyError, TypeError, Unfit) as error:
         print("%s: %s: %s" % (sys.argv[1], type(error).__name__, error), file=sys.stderr)
         return 3
-    for name, content in ((path, text), (PAGE, written)):
+    for name, content in ((path, text), *sorted(written.items())):
         with open(os.path.join(ROOT, name), "w", encoding="utf-8") as stream:
             stream.write(content)
         print("written: " + name)

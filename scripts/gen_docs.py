@@ -165,7 +165,7 @@ def pages():
              for card in cards(os.path.join(HEADERS, name))]
     result = {"docs/guarantees.md": guarantees_page(found),
               "README.md": performance_table.fill(read(os.path.join(ROOT, "README.md")), ROOT),
-              claims_page.PAGE: claims_page.fill(read(os.path.join(ROOT, claims_page.PAGE)), ROOT)}
+              **claims_page.pages(read(os.path.join(ROOT, claims_page.PAGE)), ROOT)}
     for card in found:
         result["docs/man/%s.3" % card.name] = man_page(card)
     return result

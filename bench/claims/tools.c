@@ -7,6 +7,7 @@
 #include "bench/driver/draw.h"
 #include "bench/driver/stats.h"
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -185,6 +186,22 @@ bool weft_crew_run(const weft_crew *crew, weft_crew_result *result) {
     weft_memory_free(NULL, run.members, bytes, WEFT_CREW_LINES);
     free(run.latencies);
     return done;
+}
+
+void weft_crew_pin(const weft_crew_member *me) {
+    cpu_set_t allowed;
+    cpu_set_t one;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+        return;
+    }
+    int number = (int)me->index % CPU_COUNT(&allowed);
+    int cpu = 0;
+    while (!CPU_ISSET((size_t)cpu, &allowed) || number-- > 0) {
+        cpu++;
+    }
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    (void)sched_setaffinity(0, sizeof one, &one);
 }
 
 uint64_t weft_crew_random(weft_crew_member *me) {

@@ -69,6 +69,9 @@ static inline void weft_crew_note(weft_crew_member *me, uint64_t since) {
     }
 }
 
+/* Keep this member to a processor from here on: members to those of the process in turn. */
+void weft_crew_pin(const weft_crew_member *me);
+
 /* SplitMix64, a stream for each member. */
 uint64_t weft_crew_random(weft_crew_member *me);
 

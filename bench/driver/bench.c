@@ -14,7 +14,7 @@ typedef struct bench_command {
 static const bench_command commands[] = {
     {"map", weft_bench_map, "every cell that is asked for; all without options"},
     {"growth", weft_bench_growth, "fill from empty, and the worst operation meanwhile"},
-    {"oversub", weft_bench_oversub, "16 to 1024 threads, against the rate with 2"},
+    {"oversub", weft_bench_oversub, "1024 threads on every engine, and rates with 16 to 1024"},
     {"serve", weft_bench_serve, "compare weft serve with other servers under the same load"},
     {"gates", weft_bench_gates, "every figure that a design page promises, judged"},
     {"claims", weft_bench_claims, "settle published claims about concurrent maps"},

@@ -27,13 +27,15 @@ typedef struct weft_options {
     bool noisy;
     bool quick;
     bool latency;
+    bool engines;
 } weft_options;
 
 /* Which options a command takes besides those that all take. */
 typedef enum weft_option_set {
-    WEFT_OPTIONS_CELLS = 1, /* --workload, --threads, --latency */
-    WEFT_OPTIONS_ONLY = 2,  /* --only */
-    WEFT_OPTIONS_FILE = 4,  /* --threads, --latency, and the name of a file */
+    WEFT_OPTIONS_CELLS = 1,   /* --workload, --threads, --latency */
+    WEFT_OPTIONS_ONLY = 2,    /* --only */
+    WEFT_OPTIONS_FILE = 4,    /* --threads, --latency, and the name of a file */
+    WEFT_OPTIONS_ENGINES = 8, /* --engines */
 } weft_option_set;
 
 /* -1: go on; else the exit code, after a message or the help. */

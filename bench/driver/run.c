@@ -218,7 +218,7 @@ static void prefill_all(stage *s, uint32_t threads) {
 static bool may_repeat(const weft_run *run, int repeats) {
     bool late =
         run->budget > 0 && (run->options.noisy || run->repeat_seconds > REPEAT_SHARE * run->budget);
-    return repeats < REPEATS && !weft_bench_stopped() && !late;
+    return repeats < REPEATS && !run->once && !weft_bench_stopped() && !late;
 }
 
 /* One sample, repeated while others disturb it. */

@@ -24,6 +24,7 @@ typedef struct weft_run {
     uint32_t rounds;
     double seconds;
     bool own_only; /* leave the peers out for a while */
+    bool once;     /* take no sample again, however disturbed it is */
     bool partial;
     bool refused; /* too noisy already */
 } weft_run;

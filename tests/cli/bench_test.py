@@ -3,6 +3,7 @@
 """The driver of `weft bench`: bad input, faulty peers, noise, traces, an early end."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -124,6 +125,34 @@ class Results(Bench):
         self.assertEqual([x for x, _ in rates["points"]], [x for x, _ in gaps["points"]])
         self.assertAlmostEqual(rates["points"][-1][0], cells["growth-worst/1"]["entries"] / 1e6)
         self.assertAlmostEqual(max(y for _, y in gaps["points"]) / own["median"], 1, delta=1e-4)
+
+    def test_every_engine_ends_with_more_threads_than_processors(self):
+        folder = os.path.dirname(OWN)
+        with open(os.path.join(ROOT, "include", "weft", "engines.def"), encoding="utf-8") as file:
+            names = re.findall(r"(?m)^WEFT_ENGINE\((\w+),", file.read())
+        engines = {"weft-" + name for name in names}
+        for peer in engines - {"weft-lockfree"}:
+            os.symlink(os.path.join(folder, peer), os.path.join(self.peers, peer))
+        with open(os.path.join(ROOT, "bench", "workloads", "u64-engines.json"),
+                  encoding="utf-8") as file:
+            workload = json.load(file)
+        self.assertEqual(workload["threads"], [1024])
+        self.write(workload, threads=[64])  # the machine may have much else to do
+        path = os.path.join(self.folder, "result.json")
+        out, _ = self.run_bench(0, "oversub", "--engines", "--noisy", "--seconds", "0.02", "--json",
+                                path)
+        with open(path, encoding="utf-8") as file:
+            result = json.load(file)
+        cell, = result["cells"]
+        self.assertEqual(self.measured(result), engines - {"weft-owner"})
+        self.assertIn("one writer", self.status(result, "weft-owner")["note"])
+        for one in cell["results"]:
+            with self.subTest(one["peer"]):
+                self.assertGreater(one["median"], 0)
+                self.assertEqual(len(one["samples"]), 1)
+                latency = [one["latency"][key] for key in ("p50", "p99", "p999", "max")]
+                self.assertEqual(latency, sorted(latency))
+                self.assertRegex(out, r"u64-engines/64 +%s +\d" % one["peer"])
 
     def test_peers_are_chosen(self):
         self.add_peer("good")

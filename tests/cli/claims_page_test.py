@@ -10,12 +10,14 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from xml.etree import ElementTree
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
+import claims_chart  # noqa: E402
 import claims_page  # noqa: E402
 
 RESULT = {
@@ -66,6 +68,47 @@ class Page(unittest.TestCase):
         text = self.fill()
         self.assertEqual(self.fill(text), text)
         self.assertEqual(self.fill(text.replace("0.512", "2.12")), text)
+
+    def swept(self):
+        """Figures of a sweep: 1, 2 and 4 shards, apart and packed, and the lock."""
+        figures = [("%d shard%s, %s" % (n, "" if n == 1 else "s", where), n * speed)
+                   for n in (1, 2, 4)
+                   for where, speed in (("lines of their own", 10), ("packed", 7))]
+        return {"id": "shards-64", "claim": "more shards", "verdict": "holds", "why": "So it is.",
+                "go": None, "figures": [{"name": name, "unit": "M/s", "claimed": None,
+                                         "measured": rate}
+                                        for name, rate in figures + [("one rwlock", 12.5)]]}
+
+    def test_the_sweep_is_drawn_from_its_figures(self):
+        self.result["claims"].append(self.swept())
+        self.assertIn("](claims-shards.svg)", self.fill())
+        drawn = claims_page.picture(self.result)[claims_page.PICTURE]
+        ElementTree.fromstring(drawn)
+        for words in ("1 shards: 10 M/s", "4 shards: 40 M/s", "2 shards: 14 M/s", ">one rwlock<"):
+            self.assertIn(words, drawn)
+        self.result["claims"][-1]["figures"][0]["measured"] = 11.5
+        self.assertIn("1 shards: 11.5 M/s", claims_page.picture(self.result)[claims_page.PICTURE])
+
+    def test_higher_is_faster_and_right_is_more(self):
+        drawn = claims_chart.svg(self.swept())
+        own = re.search(r'class="line own" points="([^"]*)"', drawn).group(1)
+        places = [tuple(map(float, place.split(","))) for place in own.split()]
+        self.assertEqual(len(places), 3)
+        self.assertEqual([x for x, _ in places], sorted(x for x, _ in places))
+        self.assertEqual([y for _, y in places], sorted((y for _, y in places), reverse=True))
+
+    def test_without_a_whole_sweep_there_is_no_picture(self):
+        self.result["claims"].append(self.swept())
+        self.result["claims"][-1]["figures"].pop()
+        self.assertNotIn(".svg", self.fill())
+        self.assertEqual(claims_page.picture(self.result), {})
+        self.assertEqual(claims_page.picture(RESULT), {})
+
+    def test_the_committed_picture_is_what_the_result_gives(self):
+        with open(os.path.join(ROOT, claims_page.PAGE), encoding="utf-8") as stream:
+            wanted = claims_page.pages(stream.read(), ROOT)
+        with open(os.path.join(ROOT, claims_page.PICTURE), encoding="utf-8") as stream:
+            self.assertEqual(wanted[claims_page.PICTURE], stream.read())
 
     def test_noise_is_told(self):
         self.result["noise"].update(noisy=True, noisy_samples=2, load_before=7.5)

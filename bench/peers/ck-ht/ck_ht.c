@@ -9,7 +9,7 @@
 
 #define PEER_LANGUAGE "c"
 #define PEER_CONTROL 0
-#define PEER_WRITERS 1
+#define PEER_WRITERS(which) 1
 
 static const replay_identity peer_identities[] = {{"ck-ht", "ht"}};
 

@@ -386,14 +386,14 @@ func (m *copiedMap) put(key, value uint64) {
 	m.lock.Unlock()
 }
 
-// mix is what threads do with a map.
-type mix struct {
+// A tableLoad is what threads do with a map.
+type tableLoad struct {
 	keys, hot  uint64 // 15 of 16 operations are about the hot ones; 0: all alike
 	threads    int
 	writesOf64 uint64
 }
 
-func rateOf(c *claim, x mix, get func(key uint64) (uint64, bool),
+func rateOf(c *claim, x tableLoad, get func(key uint64) (uint64, bool),
 	put func(key, value uint64)) float64 {
 	for i := range x.keys {
 		put(keyOf(i), i)
@@ -419,12 +419,12 @@ func rateOf(c *claim, x mix, get func(key uint64) (uint64, bool),
 	return float64(result.ops) / result.seconds
 }
 
-func rateOfLocked(c *claim, x mix) float64 {
+func rateOfLocked(c *claim, x tableLoad) float64 {
 	m := newLockedMap()
 	return rateOf(c, x, m.get, m.put)
 }
 
-func rateOfSyncMap(c *claim, x mix) float64 {
+func rateOfSyncMap(c *claim, x tableLoad) float64 {
 	var m sync.Map
 	return rateOf(c, x, func(key uint64) (uint64, bool) {
 		value, found := m.Load(key)
@@ -435,14 +435,14 @@ func rateOfSyncMap(c *claim, x mix) float64 {
 	}, func(key, value uint64) { m.Store(key, value) })
 }
 
-func rateOfCopied(c *claim, x mix) float64 {
+func rateOfCopied(c *claim, x tableLoad) float64 {
 	m := new(copiedMap)
 	m.table.Store(&map[uint64]uint64{})
 	return rateOf(c, x, m.get, m.put)
 }
 
 func copyOnWrite(c *claim) {
-	reads, writes := mix{keys: 256, threads: 2}, mix{keys: 256, threads: 2, writesOf64: 64}
+	reads, writes := tableLoad{keys: 256, threads: 2}, tableLoad{keys: 256, threads: 2, writesOf64: 64}
 	rates := contest(choose(c, 7, 1),
 		func() float64 { return rateOfCopied(c, reads) },
 		func() float64 { return rateOfLocked(c, reads) },
@@ -457,7 +457,7 @@ func copyOnWrite(c *claim) {
 }
 
 func hotAndCold(c *claim) {
-	few, many := mix{64, 8, 8, 6}, mix{512, 64, 64, 6}
+	few, many := tableLoad{64, 8, 8, 6}, tableLoad{512, 64, 64, 6}
 	rates := contest(choose(c, 5, 1),
 		func() float64 { return rateOfSyncMap(c, few) },
 		func() float64 { return rateOfLocked(c, few) },

@@ -4,8 +4,8 @@
  *
  *     PEER_LANGUAGE, PEER_VERSION, PEER_CONTROL   strings, and 0 or 1, for `hello`
  *     peer_identities[]                           the maps in this executable, the default first
- *     PEER_WRITERS   optional: 1 for a map that lets one thread write
- *     PEER_LACKS     optional: a JSON list of operations that the map does not have
+ *     PEER_WRITERS(which)          optional: 1 for a map that lets one thread write
+ *     PEER_LACKS(which)            optional: a JSON list of operations that the map does not have
  *
  *     peer_enter(), peer_leave()   each thread calls them first and last
  *     peer_pause()                 called between stretches of 256 operations; no entry is in use
@@ -44,6 +44,9 @@ typedef struct replay_identity {
     const char *id;  /* the peer's id and the name of the executable */
     const char *map; /* what --map takes */
 } replay_identity;
+
+/* The trace has no more keys than that; for a map that has all its room from the beginning. */
+static uint64_t replay_most_keys;
 
 /* What a walk over all entries adds up to. */
 typedef struct replay_content {

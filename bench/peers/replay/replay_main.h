@@ -6,12 +6,13 @@
 #include "replay_run.h"
 #include <ctype.h>
 #include <inttypes.h>
+#include <limits.h>
 
 #ifndef PEER_LACKS
-#define PEER_LACKS ""
+#define PEER_LACKS(which) ""
 #endif
 #ifndef PEER_WRITERS
-#define PEER_WRITERS 0
+#define PEER_WRITERS(which) 0
 #endif
 
 typedef struct replay_peer {
@@ -66,14 +67,21 @@ static const char *replay_parse(char *line, replay_command *command) {
     return wrong;
 }
 
+/* How many threads may write. */
+static unsigned replay_writers(const replay_peer *peer) {
+    (void)peer; /* most executables have the same answer for all of their maps */
+    unsigned writers = PEER_WRITERS(peer->which);
+    return writers != 0 ? writers : UINT_MAX;
+}
+
 static void replay_hello(const replay_peer *peer) {
     const replay_identity *identity = &peer_identities[peer->which];
     printf("{\"peer\":\"%s\",\"map\":\"%s\",\"language\":\"%s\",\"version\":\"%s\",\"control\":%s",
            identity->id, identity->map, PEER_LANGUAGE, PEER_VERSION,
            PEER_CONTROL ? "true" : "false");
-    if (PEER_WRITERS != 0)
-        printf(",\"writers\":%d", PEER_WRITERS);
-    printf(",\"lacks\":[%s]}\n", PEER_LACKS);
+    if (replay_writers(peer) != UINT_MAX)
+        printf(",\"writers\":%u", replay_writers(peer));
+    printf(",\"lacks\":[%s]}\n", PEER_LACKS(peer->which));
 }
 
 static void replay_drop(replay_peer *peer) {
@@ -121,7 +129,7 @@ static void replay_prefill(replay_peer *peer, const replay_command *command) {
     replay_result result;
     memset(&job, 0, sizeof job);
     replay_drop(peer);
-    if (PEER_WRITERS != 0 && command->threads > PEER_WRITERS) {
+    if (command->threads > replay_writers(peer)) {
         replay_error("the map has a single writer: prefill threads=1");
         return;
     }
@@ -166,7 +174,7 @@ static void replay_run(replay_peer *peer, const replay_command *command, bool ro
         replay_error("no map: prefill first, also without prefill entries");
         return;
     }
-    if (PEER_WRITERS != 0 && command->threads > PEER_WRITERS && trace->codes > 1U << REPLAY_GET) {
+    if (command->threads > replay_writers(peer) && trace->codes > 1U << REPLAY_GET) {
         replay_error("the map has a single writer, and the trace writes: threads=1");
         return;
     }
@@ -227,6 +235,11 @@ static unsigned replay_choose_map(const char *map, const char *program) {
     return 0;
 }
 
+static uint64_t replay_count_keys(const replay_trace *trace) {
+    const replay_header *header = trace->header;
+    return header->distinct != 0 ? header->distinct : header->prefill + header->operations;
+}
+
 static void replay_usage(const char *program) {
     fprintf(stderr, "usage: %s [--map NAME] --trace FILE\nmaps:", program);
     for (unsigned i = 0; i < sizeof peer_identities / sizeof *peer_identities; i++)
@@ -251,6 +264,7 @@ int main(int argc, char **argv) {
     memset(&peer, 0, sizeof peer);
     peer.which = replay_choose_map(map, argv[0]);
     replay_open_trace(&peer.trace, path);
+    replay_most_keys = replay_count_keys(&peer.trace);
     peer.shape = peer.trace.header->shape == 0 ? &replay_u64_shape : &replay_bytes_shape;
     char *line = NULL;
     size_t capacity = 0;
