@@ -20,8 +20,9 @@
  *   shards is linked behind the present one, then writes move a shard at a time, under its lock and
  *   those of the two that it becomes. A shard that has moved has no lines: who finds it so goes to
  *   the next directory. When all have moved, the next directory is the present one, and the old one
- *   is retired. Who needs several shards locks `growing` first, then the shards, by directory and
- *   number, and lets `growing` go: a locked shard does not move. docs/design/locks.md.
+ *   is retired. Who needs several shards, as write_batch does (sharded_batch.c), locks `growing`
+ *   first, then the shards, and lets `growing` go: a locked shard does not move.
+ *   docs/design/locks.md.
  * Rejected
  *   Shards by the high bits: then each step of a walk has to lock all of them. A reader-writer lock
  *   for each shard: its read side writes the same line, and has more to do. Growing by one writer
@@ -314,6 +315,13 @@ static WEFT_COLD void grow_some(weft_core *core) {
     weft_latch_unlock(&table->growing);
 }
 
+/* After each write. */
+static WEFT_ALWAYS_INLINE void help_growth(weft_core *core) {
+    if (WEFT_UNLIKELY(weft_load_relaxed(&table_of(core)->growth) != 0)) {
+        grow_some(core);
+    }
+}
+
 /* ---- find and swing -------------------------------------------------------------------------- */
 
 static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
@@ -381,9 +389,7 @@ static int sharded_swing(weft_core *core, const weft_key *key, weft_position *po
         status = weft_plain_swing(core, &here.at->plain, &inner, position, keep ? &desired : NULL);
     }
     weft_latch_unlock(here.latch);
-    if (WEFT_UNLIKELY(weft_load_relaxed(&table->growth) != 0)) {
-        grow_some(core);
-    }
+    help_growth(core);
     return status;
 }
 
@@ -403,13 +409,12 @@ static void sharded_prefetch(weft_core *core, const weft_key *key, bool entry) {
 
 /* ---- several shards -------------------------------------------------------------------------- */
 
-/* By directory, the older one first, then by number. */
 static bool comes_before(const weft_sharded_spot *a, const weft_sharded_spot *b) {
-    return a->bits != b->bits ? a->bits < b->bits : a->index < b->index;
+    return a->point != b->point ? a->point < b->point : a->key < b->key;
 }
 
 /* Shell's sort, by the gaps of Knuth: in place, and without a call for each comparison. */
-static void sort_spots(weft_sharded_spot *spots, size_t count) {
+void weft_sharded_sort(weft_sharded_spot *spots, size_t count) {
     WEFT_ASSERT(spots != NULL || count == 0);
     size_t gap = 1;
     while (gap < count / 3) {
@@ -427,32 +432,27 @@ static void sort_spots(weft_sharded_spot *spots, size_t count) {
     }
 }
 
-/* Under `growing`: where a hash's shard is, and stays. */
-static weft_sharded_spot spot_of(const directory *all, uint64_t hash) {
+/* Under `growing`: where a hash's shard is, and stays once it is locked. */
+static void settle_spot(const directory *all, weft_sharded_spot *into) {
+    uint64_t hash = weft_reverse_bits(into->point);
     uint64_t index = hash & (all->count - 1);
     if (index < all->moved) {
         all = all->next;
         index = hash & (all->count - 1);
     }
-    return (weft_sharded_spot){.plain = &shard_at(all, index)->plain,
-                               .latch = latch_at(all, index),
-                               .index = index,
-                               .bits = (uint32_t)all->bits};
+    into->plain = &shard_at(all, index)->plain;
+    into->latch = latch_at(all, index);
+    into->bits = (uint32_t)all->bits;
 }
 
-void weft_sharded_lock(weft_core *core, const uint64_t *hashes, size_t count,
-                       weft_sharded_spot *spots) {
+void weft_sharded_lock(weft_core *core, weft_sharded_spot *spots, size_t count) {
     WEFT_ASSERT(core->engine == &weft_engine_sharded && weft_epoch_inside());
     sharded_table *table = table_of(core);
     (void)weft_latch_lock(&table->growing);
     const directory *all = weft_load_relaxed(&table->root);
     for (size_t i = 0; i < count; i++) {
-        spots[i] = spot_of(all, hashes[i]);
-        spots[i].key = i;
-    }
-    sort_spots(spots, count);
-    for (size_t i = 0; i < count; i++) {
-        spots[i].first = i == 0 || comes_before(&spots[i - 1], &spots[i]);
+        settle_spot(all, &spots[i]);
+        spots[i].first = i == 0 || spots[i].latch != spots[i - 1].latch;
         if (spots[i].first) {
             (void)weft_latch_lock(spots[i].latch);
         }
@@ -462,12 +462,12 @@ void weft_sharded_lock(weft_core *core, const uint64_t *hashes, size_t count,
 
 void weft_sharded_unlock(weft_core *core, const weft_sharded_spot *spots, size_t count) {
     WEFT_ASSERT(core->engine == &weft_engine_sharded);
-    (void)core;
     for (size_t i = 0; i < count; i++) {
         if (spots[i].first) {
             weft_latch_unlock(spots[i].latch);
         }
     }
+    help_growth(core);
 }
 
 /* ---- all shards ------------------------------------------------------------------------------ */
@@ -684,6 +684,7 @@ const weft_engine weft_engine_sharded = {
     .look = {look_bytes, look_u64},
     .swing = sharded_swing,
     .let_go = sharded_let_go,
+    .write_batch = weft_sharded_write_batch,
     .prefetch = sharded_prefetch,
     .walk = sharded_walk,
     .reserve = sharded_reserve,

@@ -36,19 +36,24 @@ static uint64_t *cell_of(const weft_sharded_spot *spot, uint64_t number) {
     return &weft_plain_find_in(WEFT_SHAPE_U64, spot->plain, &inner)->cell;
 }
 
+static weft_sharded_spot spot_for(size_t key, uint64_t number) {
+    uint64_t hash = weft_key_of_u64(core(), number).hash;
+    return (weft_sharded_spot){.point = weft_reverse_bits(hash), .key = key};
+}
+
 /* Give one from the first key's to each of the others; keys may be the same. */
 static void transfer(weft_prng *prng) {
     uint64_t numbers[PER_ROUND];
-    uint64_t hashes[PER_ROUND];
     weft_sharded_spot spots[PER_ROUND];
     uint64_t *cells[PER_ROUND];
     weft_guard guard;
     weft_guard_enter(&guard);
     for (size_t i = 0; i < PER_ROUND; i++) {
         numbers[i] = weft_prng_below(prng, ACCOUNTS);
-        hashes[i] = weft_key_of_u64(core(), numbers[i]).hash;
+        spots[i] = spot_for(i, numbers[i]);
     }
-    weft_sharded_lock(core(), hashes, PER_ROUND, spots);
+    weft_sharded_sort(spots, PER_ROUND);
+    weft_sharded_lock(core(), spots, PER_ROUND);
     for (size_t i = 0; i < PER_ROUND; i++) {
         cells[spots[i].key] = cell_of(&spots[i], numbers[spots[i].key]);
     }
@@ -94,19 +99,22 @@ static void sums_stay(void **state) {
 static void spots_come_in_order(void **state) {
     (void)state;
     enum { MANY = 1000 };
-    static uint64_t hashes[MANY];
     static weft_sharded_spot spots[MANY];
     weft_guard guard;
     open_accounts(256);
     weft_guard_enter(&guard);
     for (uint64_t i = 0; i < MANY; i++) {
-        hashes[i] = weft_key_of_u64(core(), i).hash;
+        spots[i] = spot_for(i, i);
     }
-    weft_sharded_lock(core(), hashes, MANY, spots);
+    weft_sharded_sort(spots, MANY);
+    weft_sharded_lock(core(), spots, MANY);
     size_t locked = 0;
     for (size_t i = 0; i < MANY; i++) {
-        assert_true(i == 0 || spots[i].index >= spots[i - 1].index);
-        assert_int_equal(spots[i].index, hashes[spots[i].key] & 255);
+        uint64_t hash = weft_key_of_u64(core(), spots[i].key).hash;
+        assert_true(i == 0 || spots[i].point > spots[i - 1].point);
+        assert_int_equal(weft_reverse_bits(spots[i].point), hash);
+        assert_int_equal(spots[i].bits, 8);
+        assert_true(spots[i].first || spots[i].plain == spots[i - 1].plain);
         assert_int_equal(spots[i].latch->held, 1);
         locked += spots[i].first;
     }
