@@ -54,6 +54,7 @@ static size_t gather(const batch *b, size_t first, size_t end) {
 }
 
 static void arrange(const batch *b) {
+    WEFT_ASSERT(b->count > 0);
     for (size_t i = 0; i < b->count; i++) {
         uint64_t point = weft_reverse_bits(b->writes[i].key.hash);
         b->spots[i] = (weft_sharded_spot){.point = point, .key = i};
@@ -96,6 +97,7 @@ static void take_out(const batch *b, size_t end) {
 
 /* False without memory: nothing has changed. */
 static bool put_in(const batch *b) {
+    WEFT_ASSERT(b->spots[0].mark == ONCE && b->spots[0].first);
     for (size_t i = 0; i < b->count; i = after_key(b, i)) {
         const weft_group_write *last = write_at(b, after_key(b, i) - 1);
         if (last->keep && slot_of(b, i) == NULL) {
