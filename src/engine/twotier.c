@@ -74,10 +74,10 @@ static WEFT_NOINLINE box *find_locked(weft_core *core, const weft_key *key, purp
     box *found = tier_find(core, read_tier(at.read), key);
 #endif
     if (found == NULL && (at.read & READ_AMENDED) != 0) {
-        uint64_t waited = weft_twotier_waited(since);
         found = tier_find(core, at.leaf->dirty, key);
+        watched miss = weft_twotier_watched(since);
         if (found != NULL || why == TO_LOOK) {
-            weft_twotier_miss(core, &at, waited, &heap);
+            weft_twotier_miss(core, &at, miss, &heap);
         }
     }
     weft_twotier_unlock(core, &heap);
