@@ -238,6 +238,8 @@ void weft_core_free(weft_core *core, void *memory, size_t size, size_t align);
 /* Zeroed, line-aligned; from the operating system's zero pages where it is large, and from huge
  * ones unless it is used in order. */
 void *weft_core_alloc_table(weft_core *core, size_t size, bool in_order);
+/* Of such memory, which nobody has touched: what is pages comes from this node if it can. */
+void weft_core_place_table(weft_core *core, void *memory, size_t size, uint32_t node);
 /* All of it at once: only for what has hardly been touched. */
 void weft_core_free_table(weft_core *core, void *memory, size_t size);
 void weft_core_retire_block(weft_core *core, weft_block *block);

@@ -60,6 +60,7 @@ typedef struct weft_plain {
     uint64_t removed_version; /* bytes shape: no removed key had a greater one */
     bool at_once;             /* the caller's: resize in one go */
     bool grow_only;
+    uint8_t place;             /* the caller's: the memory node that lines come from, + 1; 0: any */
     weft_remains *remains;     /* of `now`; NULL: its lines are given back in one piece */
     weft_remains *old_remains; /* of `old` */
     struct weft_plain_chunk *first_chunk; /* with free lines; the empty ones come last */

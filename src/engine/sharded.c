@@ -31,6 +31,7 @@
  *   Lock striping: Ellis (1983), java.util.concurrent's first map (Lea, 2004); many Go programs.
  */
 #include "base/cpu.h"
+#include "base/numa.h"
 #include "engine/sharded.h"
 #include <stdio.h>
 
@@ -40,6 +41,7 @@ enum {
     ISOLATION = 2 * WEFT_CACHE_LINE, /* processors fetch lines in pairs */
     WAITED_SHARE = 4, /* one in so many shards that are waited for has the number doubled */
     MOVE_STEP = 4096, /* buckets that maintain moves in a shard */
+    GROUPS_MAX = 64,  /* of shards that have a memory node together */
 };
 
 /* Shards at first for each processor, and waits at one that count it as one that is waited for. A
@@ -87,10 +89,13 @@ typedef struct directory {
 
 typedef struct sharded_table {
     directory *root;
-    uint64_t most;     /* shards */
-    uint64_t waited;   /* shards that are waited for, since the last growth */
-    uint32_t growth;   /* 1: writes are to take part in one */
-    bool packed;       /* option */
+    uint64_t most;   /* shards */
+    uint64_t waited; /* shards that are waited for, since the last growth */
+    uint32_t growth; /* 1: writes are to take part in one */
+    bool packed;     /* option */
+    uint32_t groups; /* option numa: a power of two; a shard's low bits are its group's */
+    uint32_t nodes;  /* option numa, and there are several; else 0 */
+    uint8_t node_numbers[WEFT_NODES_MAX];
     uint64_t failures; /* to allocate a directory, or half of a shard */
     uint64_t closing;  /* shards that close has freed, of the directory that it is at */
     weft_latch growing WEFT_LINE_ALIGNED;
@@ -136,9 +141,18 @@ static uint64_t share_of(uint64_t entries, uint64_t count) {
     return mean == 0 ? 0 : count == 1 ? mean : mean + ((uint64_t)5 << root_bits);
 }
 
-static directory *make_directory(weft_core *core, uint64_t count, bool packed) {
+/* Groups have the nodes in turns. A shard and those that it becomes are in one group. */
+static uint8_t place_of(const sharded_table *table, uint64_t index) {
+    if (table->nodes == 0) {
+        return 0;
+    }
+    return (uint8_t)(table->node_numbers[(index & (table->groups - 1)) % table->nodes] + 1);
+}
+
+static directory *make_directory(weft_core *core, uint64_t count, const sharded_table *table) {
     WEFT_ASSERT((count & (count - 1)) == 0 && count <= SHARDS_MAX);
     size_t line = ISOLATION;
+    bool packed = table->packed;
     directory *all = weft_core_alloc(core, sizeof *all, line);
     if (all == NULL) {
         return NULL;
@@ -160,6 +174,7 @@ static directory *make_directory(weft_core *core, uint64_t count, bool packed) {
         weft_plain *plain = &shard_at(all, i)->plain;
         weft_plain_open(plain, share_of(core->expected_entries, count));
         plain->grow_only = core->grow_only;
+        plain->place = place_of(table, i);
     }
     return all;
 }
@@ -233,6 +248,7 @@ static void forget(weft_core *core, weft_plain *plain) {
 static bool split(weft_core *core, weft_plain *from, weft_plain *const into[2]) {
     WEFT_ASSERT(into[0]->entries == 0 && into[1]->entries == 0);
     half h = {core, {into[0], into[1]}, false};
+    uint8_t place = into[0]->place;
     uint64_t expected = from->entries / 2 + from->entries / 16;
     for (int i = 0; i < 2; i++) {
         into[i]->removed_version = from->removed_version;
@@ -249,13 +265,14 @@ static bool split(weft_core *core, weft_plain *from, weft_plain *const into[2]) 
         }
         into[i]->floor = 0;
         into[i]->grow_only = core->grow_only;
+        into[i]->place = place; /* of both, as `forget` makes them anew */
     }
     return !h.failed;
 }
 
 /* Under `growing`. */
 static void begin_growth(weft_core *core, sharded_table *table, directory *all) {
-    directory *next = make_directory(core, all->count * 2, table->packed);
+    directory *next = make_directory(core, all->count * 2, table);
     weft_store_relaxed(&table->waited, 0);
     if (next == NULL) {
         table->failures++;
@@ -516,6 +533,17 @@ static void sharded_walk(weft_core *core, weft_step *step) {
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
+static void set_nodes(sharded_table *table, uint64_t count) {
+    uint32_t nodes[WEFT_NODES_MAX];
+    uint32_t found = weft_numa_nodes(nodes);
+    WEFT_ASSERT(found >= 1 && found <= WEFT_NODES_MAX);
+    table->groups = count < GROUPS_MAX ? (uint32_t)count : GROUPS_MAX;
+    table->nodes = found > 1 ? found : 0; /* of one there is nothing to choose */
+    for (uint32_t i = 0; i < found; i++) {
+        table->node_numbers[i] = (uint8_t)nodes[i];
+    }
+}
+
 static int sharded_open(weft_core *core) {
     WEFT_ASSERT(core->table == NULL);
     uint64_t count = core->options->sharded.shards;
@@ -530,7 +558,10 @@ static int sharded_open(weft_core *core) {
     }
     *table = (sharded_table){.packed = core->options->sharded.packed};
     table->most = most != 0 ? most : count * MOST_TIMES;
-    table->root = make_directory(core, count, table->packed);
+    if (core->options->sharded.numa) {
+        set_nodes(table, count);
+    }
+    table->root = make_directory(core, count, table);
     if (table->root == NULL) {
         weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
         return WEFT_E_NOMEM;
@@ -636,6 +667,7 @@ static void sharded_stats(weft_core *core, weft_map_stats *stats) {
     const directory *all = table->root;
     stats->table_bytes += all->bytes + (all->next != NULL ? all->next->bytes : 0);
     stats->growth_failures += table->failures;
+    stats->shard_nodes = table->nodes;
     weft_latch_unlock(&table->growing);
 }
 
