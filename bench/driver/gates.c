@@ -61,6 +61,13 @@ static const struct {
     {"adversarial-u64/1", weft_single_adversarial},
     {"hot-key-u64/64", weft_single_hot_key},
     {"hot-key-bytes/64", weft_single_hot_key},
+    {"threshold-read-mostly/1", weft_single_threshold},
+    {"threshold-churn/1", weft_single_threshold},
+    {"threshold-hot-rewrite/1", weft_single_threshold},
+    {"threshold-cold-burst/1", weft_single_threshold},
+    {"threshold-growing/1", weft_single_threshold},
+    {"threshold-mixed/1", weft_single_threshold},
+    {"threshold-overall/1", weft_single_threshold},
 };
 
 enum { SINGLES = sizeof singles / sizeof *singles };

@@ -36,4 +36,6 @@ void weft_single_bad_hash(const weft_single *how);
 void weft_single_adversarial(const weft_single *how); /* adversarial-u64/1 */
 void weft_single_hot_key(const weft_single *how);
 
+void weft_single_threshold(const weft_single *how); /* threshold.c: threshold-NAME/1, seven cells */
+
 #endif

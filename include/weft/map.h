@@ -209,6 +209,7 @@ typedef struct weft_map_options {
         uint32_t shards;     /* a power of two up to 65536; 0: 32 for each processor */
         uint32_t shards_max; /* not to be doubled beyond; 0: 16 times as many as at first */
         bool packed;         /* shards share cache lines: to measure what that costs */
+        bool numa;           /* tables of shards on the machine's memory nodes, in turns */
     } sharded;
     struct {
         uint32_t hot_entries;     /* keys that are to be hot at a time, 1 … 1048576; 0: 512 */
@@ -332,6 +333,7 @@ typedef struct weft_map_stats {
     uint64_t pending_objects;
     uint64_t snapshots;    /* that are not released, of this era */
     uint64_t shards;       /* engine sharded: tables with a lock each */
+    uint64_t shard_nodes;  /* and the memory nodes that they are on; 0: as it comes */
     weft_tier_stats tiers; /* engine twotier; 0 elsewhere */
     struct {
         uint64_t hot_entries; /* in the hot tier now */
@@ -480,6 +482,25 @@ WEFT_API int weft_map_get_many(weft_map *map, const weft_bytes *keys, size_t cou
  * Cost     one pass over the key
  */
 WEFT_API int weft_map_hash(weft_map *map, weft_bytes key, weft_hashed *hashed);
+
+/* weft_map_part — which part of all keys a key belongs to, for threads with parts of their own.
+ *
+ * map      the map. On engine sharded, if it began with at least `parts` shards, keys of two parts
+ *          are never under one lock. With option sharded.numa, if the memory nodes are a power of
+ *          two and no more than parts, part i is on the node at place i mod nodes
+ * key      any bytes
+ * parts    a power of two up to 65536
+ *
+ * Returns  0 … parts - 1, for one key always the same, until the map is closed; SIZE_MAX if parts
+ *          is no such number, the key is too big, or the map was never used and could not be
+ *          opened
+ * Owns     nothing
+ * Threads  any
+ * Progress as weft_map_hash
+ * Order    none
+ * Cost     as weft_map_hash
+ */
+WEFT_API size_t weft_map_part(weft_map *map, weft_bytes key, size_t parts);
 
 /* weft_map_get_hashed — weft_map_get of a key that has been hashed.
  *

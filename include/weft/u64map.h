@@ -157,6 +157,21 @@ WEFT_API int weft_u64map_contains(weft_u64map *map, uint64_t key);
 WEFT_API int weft_u64map_get_many(weft_u64map *map, const uint64_t *keys, size_t count,
                                   weft_u64found *found);
 
+/* weft_u64map_part — which part of all keys a key belongs to, for threads with parts of their own.
+ *
+ * map      as weft_map_part
+ * key      any number
+ * parts    as weft_map_part
+ *
+ * Returns  as weft_map_part
+ * Owns     nothing
+ * Threads  any
+ * Progress wait-free; the first use of a map: lock-free
+ * Order    none
+ * Cost     a multiplication
+ */
+WEFT_API size_t weft_u64map_part(weft_u64map *map, uint64_t key, size_t parts);
+
 /* weft_u64map_put — store a value, whatever was there.
  *
  * map      the map

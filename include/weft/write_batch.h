@@ -21,9 +21,10 @@
  *      counts. What came before it in the batch is never seen; its destructor runs with
  *      WEFT_REPLACED or WEFT_REMOVED.
  *
- * Engines: "cow" copies the table once for all of the batch. "lockfree" has no moment at which
- * several buckets change, and "rwlock" no such call: they answer WEFT_E_UNSUPPORTED. Replacing all
- * that a map holds (weft_map_assign) is offered by every engine.
+ * Engines: "cow" copies the table once for all of the batch. "sharded" locks the shards of all its
+ * keys together. "lockfree" has no moment at which several buckets change, and the others have no
+ * such call: they answer WEFT_E_UNSUPPORTED. Replacing all that a map holds (weft_map_assign) is
+ * offered by every engine.
  */
 #ifndef WEFT_WRITE_BATCH_H
 #define WEFT_WRITE_BATCH_H
@@ -62,9 +63,12 @@ WEFT_BEGIN_DECLS
  *          has changed
  * Owns     as weft_map_put for each put. Without WEFT_OK all keys and values stay the caller's
  * Threads  any
- * Progress cow: may block; waits for writers, never for readers
+ * Progress cow: may block; waits for writers, never for readers. sharded: may block; waits for who
+ *          is in one of its shards, and for other batches
  * Order    linearizable as a whole [K]; release: pairs with the acquire of a read that sees it
- * Cost     cow: one copy of the table, O(entries + count), and `count` small allocations
+ * Cost     cow: one copy of the table, O(entries + count), and `count` small allocations. sharded:
+ *          O(count log count), and `count` small allocations; who wants one of its shards meanwhile
+ *          waits for the whole batch
  * Source   RocksDB's and LevelDB's WriteBatch
  */
 WEFT_API int weft_map_write_batch(weft_map *map, const weft_write *writes, size_t count);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -242,4 +243,21 @@ int weft_file_list(const char *path, int (*fn)(void *ctx, const char *name), voi
 int weft_file_lock(int fd) {
     int refused = before_fd(WEFT_FILE_LOCK, fd);
     return refused ? refused : (int)AGAIN(flock(fd, LOCK_EX | LOCK_NB));
+}
+
+int weft_file_map(int fd, size_t size, void **memory) {
+    int refused = before_fd(WEFT_FILE_MAP, fd);
+    if (refused) {
+        return refused;
+    }
+    void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED) {
+        return -errno;
+    }
+    *memory = mapped;
+    return 0;
+}
+
+void weft_file_unmap(void *memory, size_t size) {
+    (void)munmap(memory, size);
 }

@@ -45,6 +45,10 @@ int weft_file_list(const char *path, int (*fn)(void *ctx, const char *name), voi
  * it. */
 int weft_file_lock(int fd);
 
+/* Share the file's first `size` bytes, to read and write, with whoever maps it; at a page. */
+int weft_file_map(int fd, size_t size, void **memory);
+void weft_file_unmap(void *memory, size_t size);
+
 typedef enum weft_file_op {
     WEFT_FILE_OPEN,
     WEFT_FILE_CLOSE,
@@ -60,6 +64,7 @@ typedef enum weft_file_op {
     WEFT_FILE_SYNC_DIRECTORY,
     WEFT_FILE_LIST,
     WEFT_FILE_LOCK,
+    WEFT_FILE_MAP,
     WEFT_FILE_OPS,
 } weft_file_op;
 

@@ -14,6 +14,7 @@
 #ifndef WEFT_ENGINE_ENGINE_H
 #define WEFT_ENGINE_ENGINE_H
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "engine/entry.h"
 #include "reclaim/epoch.h"
@@ -242,6 +243,8 @@ void weft_core_free(weft_core *core, void *memory, size_t size, size_t align);
 /* Zeroed, line-aligned; from the operating system's zero pages where it is large, and from huge
  * ones unless it is used in order. */
 void *weft_core_alloc_table(weft_core *core, size_t size, bool in_order);
+/* Of such memory, which nobody has touched: what is pages comes from this node if it can. */
+void weft_core_place_table(weft_core *core, void *memory, size_t size, uint32_t node);
 /* All of it at once: only for what has hardly been touched. */
 void weft_core_free_table(weft_core *core, void *memory, size_t size);
 void weft_core_retire_block(weft_core *core, weft_block *block);
@@ -299,15 +302,20 @@ static inline weft_core_stripe *weft_core_my_stripe(weft_core *core, bool *own) 
 }
 
 /* Bytes shape: gives a write its version, greater than `floor`, which no version of the key was
- * above; the entry that is put there has it before it can be seen. 0 for a removal. */
-static inline void weft_core_stamp(const weft_core *core, weft_position *position, uint64_t floor,
-                                   uint64_t entry) {
-    if (core->shape == WEFT_SHAPE_BYTES) {
-        position->version = (floor > position->at_least ? floor : position->at_least) + 1;
-        if (entry != 0) {
-            weft_store_relaxed(&((weft_entry *)(uintptr_t)entry)->version, position->version);
-        }
+ * above; the entry that is put there has it before it can be seen. `entry` 0: a removal. Returns
+ * the version; u64 shape: 0. */
+static inline uint64_t weft_core_stamp(const weft_core *core, weft_position *position,
+                                       uint64_t floor, uint64_t entry) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES || position->at_least == 0);
+    if (core->shape == WEFT_SHAPE_U64) {
+        return 0;
     }
+    uint64_t version = (floor > position->at_least ? floor : position->at_least) + 1;
+    position->version = version;
+    if (entry != 0) {
+        weft_store_relaxed(&((weft_entry *)(uintptr_t)entry)->version, version);
+    }
+    return version;
 }
 
 /* Bytes shape: the version of the entry that find saw; if it has been retired since, another

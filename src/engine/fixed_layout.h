@@ -7,6 +7,7 @@
 #include "engine/lockfree_layout.h"
 
 #define FIXED_MAGIC UINT64_C(0x5745465446495831) /* "WEFTFIX1" */
+enum { FIXED_FORMAT_BITS = 8 };                  /* of the magic number: the format's, as a digit */
 
 /* All of it is 0 at first, and each word is set once, by a CAS: several processes may do it. */
 typedef struct fixed_header {
@@ -59,7 +60,18 @@ static inline uint64_t fixed_stamp(const fixed_table *table) {
     return (table->opening & 0xffff) << 42 | (stamp & (((uint64_t)1 << 42) - 1));
 }
 
+/* What memory holds that is to be a table. */
+typedef enum fixed_finding {
+    FIXED_NOTHING, /* zeros, as a fresh file has */
+    FIXED_TABLE,
+    FIXED_OTHER_FORMAT,
+    FIXED_OTHER_ORDER, /* of bytes */
+    FIXED_DAMAGED,     /* a table's magic number, and sizes that no table has */
+    FIXED_SOMETHING,
+} fixed_finding;
+
 /* fixed_memory.c */
+fixed_finding weft_fixed_find(const fixed_header *header);
 int weft_fixed_open(weft_core *core);
 void weft_fixed_detach(weft_core *core);
 

@@ -44,6 +44,26 @@ static void set_header(fixed_header *header, uint64_t buckets, uint64_t seed) {
     (void)settle(&header->magic, FIXED_MAGIC);
 }
 
+fixed_finding weft_fixed_find(const fixed_header *header) {
+    WEFT_ASSERT(header != NULL);
+    uint64_t magic = weft_load_acquire(&header->magic); /* pairs with settle */
+    uint64_t buckets = weft_load_relaxed(&header->buckets);
+    if (magic == 0) {
+        return FIXED_NOTHING;
+    }
+    if (magic >> FIXED_FORMAT_BITS != FIXED_MAGIC >> FIXED_FORMAT_BITS) {
+        uint64_t turned = __builtin_bswap64(magic);
+        bool table = turned >> FIXED_FORMAT_BITS == FIXED_MAGIC >> FIXED_FORMAT_BITS;
+        return table ? FIXED_OTHER_ORDER : FIXED_SOMETHING;
+    }
+    if (magic != FIXED_MAGIC) {
+        return FIXED_OTHER_FORMAT;
+    }
+    bool sound = buckets >= BUCKETS_MIN && (buckets & (buckets - 1)) == 0 &&
+                 buckets <= (uint64_t)1 << BUCKET_BITS_MAX && header->stock == stock_for(buckets);
+    return sound ? FIXED_TABLE : FIXED_DAMAGED;
+}
+
 /* What is in given memory, or what is to be made of it. */
 static int attach(const weft_core *core, const weft_fixed_options *fixed, fixed_table *table) {
     WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && table->header == NULL);
@@ -51,21 +71,20 @@ static int attach(const weft_core *core, const weft_fixed_options *fixed, fixed_
     if ((uintptr_t)fixed->memory % WEFT_CACHE_LINE != 0 || fixed->memory_bytes < sizeof *header) {
         return WEFT_E_INVALID;
     }
-    uint64_t magic = weft_load_acquire(&header->magic); /* pairs with settle */
-    uint64_t wanted = buckets_for(weft_fixed_capacity(core->options));
-    if (magic == 0) {
+    fixed_finding finding = weft_fixed_find(header);
+    if (finding == FIXED_NOTHING) {
+        uint64_t wanted = buckets_for(weft_fixed_capacity(core->options));
         if (fixed->memory_bytes < fixed_bytes_of(wanted, stock_for(wanted))) {
             return WEFT_E_INVALID;
         }
         set_header(header, wanted, core->hash_seed);
-        magic = FIXED_MAGIC;
+        finding = weft_fixed_find(header);
     }
-    uint64_t buckets = header->buckets;
-    if (magic != FIXED_MAGIC || buckets < BUCKETS_MIN || (buckets & (buckets - 1)) != 0 ||
-        buckets > (uint64_t)1 << BUCKET_BITS_MAX || header->stock != stock_for(buckets)) {
-        return WEFT_E_CORRUPT;
+    if (finding != FIXED_TABLE) {
+        bool other = finding == FIXED_OTHER_FORMAT || finding == FIXED_OTHER_ORDER;
+        return other ? WEFT_E_UNSUPPORTED : WEFT_E_CORRUPT;
     }
-    if (fixed->memory_bytes < fixed_bytes_of(buckets, header->stock)) {
+    if (fixed->memory_bytes < fixed_bytes_of(header->buckets, header->stock)) {
         return WEFT_E_INVALID;
     }
     table->header = header;

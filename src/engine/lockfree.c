@@ -467,27 +467,6 @@ static void sweep_slots(weft_core *core, bucket *at) {
     }
 }
 
-/* The version that a write of this key gets: greater than all that the key had. */
-static uint64_t stamp(weft_core *core, weft_position *position, uint64_t floor, uint64_t desired) {
-    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES || position->at_least == 0);
-    if (core->shape == WEFT_SHAPE_U64) {
-        return 0;
-    }
-    uint64_t version = max_u64(floor, position->at_least) + 1;
-    position->version = version;
-    if (desired != 0) {
-        weft_store_relaxed(&((weft_entry *)(uintptr_t)desired)->version, version);
-    }
-    return version;
-}
-
-static uint64_t old_version(const weft_core *core, const weft_position *position) {
-    if (core->shape == WEFT_SHAPE_U64) {
-        return 0;
-    }
-    return weft_load_relaxed(&((const weft_entry *)(uintptr_t)position->cell)->version);
-}
-
 /* ---- overflow blocks: docs/design/overflow.md ---- */
 
 /* What the block's slots hold stays as it is from here on, until the bucket has another block. */
@@ -599,7 +578,8 @@ static int slot_swing(weft_core *core, const weft_key *key, weft_position *posit
     const bucket_view in = view_of(position);
     uint64_t i = position->words[AT_SLOT];
     uint64_t word = position->words[AT_WORD];
-    uint64_t version = stamp(core, position, old_version(core, position), keep ? desired : 0);
+    uint64_t version =
+        weft_core_stamp(core, position, weft_core_seen_version(core, position), keep ? desired : 0);
     bool done;
     if (is_fixed(core, word)) {
         return get_past(core, position);
@@ -800,7 +780,7 @@ static int swing_absent(weft_core *core, const weft_key *key, weft_position *pos
         return WEFT_MISMATCH;
     }
     gone_set gone = gone_slots(core, &in, core->shape == WEFT_SHAPE_BYTES);
-    stamp(core, position, max_u64(version_of(in.head.first), gone.version), desired);
+    weft_core_stamp(core, position, max_u64(version_of(in.head.first), gone.version), desired);
     weft_pair content = {0, 0};
     i = free_slot(core, &in, &content);
     if ((i >= slots_of(core->shape) && gone.line != 0) || (i == SLOT_NONE && gone.link != 0)) {

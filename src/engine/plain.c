@@ -200,6 +200,9 @@ static bool push_side(weft_core *core, weft_plain *table, uint64_t buckets) {
     size_t size = buckets * sizeof(weft_plain_line);
     weft_plain_line *lines = weft_core_alloc_table(core, size, false);
     weft_remains *remains = NULL;
+    if (lines != NULL && table->place != 0) {
+        weft_core_place_table(core, lines, size, table->place - 1u);
+    }
     if (lines != NULL && weft_core_table_pieces(core, size) > 1) {
         remains = weft_core_alloc(core, sizeof *remains, sizeof(void *));
         if (remains == NULL) {

@@ -60,6 +60,7 @@ typedef struct weft_plain {
     uint64_t removed_version; /* bytes shape: no removed key had a greater one */
     bool at_once;             /* the caller's: resize in one go */
     bool grow_only;
+    uint8_t place;             /* the caller's: the memory node that lines come from, + 1; 0: any */
     weft_remains *remains;     /* of `now`; NULL: its lines are given back in one piece */
     weft_remains *old_remains; /* of `old` */
     struct weft_plain_chunk *first_chunk; /* with free lines; the empty ones come last */
@@ -324,15 +325,6 @@ static inline bool weft_plain_is_as_seen(weft_core *core, const weft_plain *tabl
     return (slot != NULL) == position->present && (slot == NULL || slot->cell == position->cell);
 }
 
-/* The write's version in the bytes shape: greater than all that the key had, none of which is
- * greater than `floor`; desired 0: a removal. */
-static inline void weft_plain_stamp(weft_position *position, uint64_t floor, uint64_t desired) {
-    position->version = (floor > position->at_least ? floor : position->at_least) + 1;
-    if (desired != 0) {
-        weft_store_relaxed(&((weft_entry *)(uintptr_t)desired)->version, position->version);
-    }
-}
-
 static inline uint64_t weft_plain_version_at(const weft_plain_slot *slot) {
     return weft_load_relaxed(&((const weft_entry *)(uintptr_t)slot->cell)->version);
 }
@@ -348,8 +340,8 @@ static inline int weft_plain_swing(weft_core *core, weft_plain *table, const wef
         return WEFT_OK;
     }
     if (bytes) {
-        weft_plain_stamp(position,
-                         slot == NULL ? table->removed_version : weft_plain_version_at(slot), cell);
+        weft_core_stamp(core, position,
+                        slot == NULL ? table->removed_version : weft_plain_version_at(slot), cell);
     }
     if (slot == NULL) {
         return weft_plain_insert(core, table, key->hash, cell) ? WEFT_OK : WEFT_E_NOMEM;

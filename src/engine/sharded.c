@@ -20,8 +20,9 @@
  *   shards is linked behind the present one, then writes move a shard at a time, under its lock and
  *   those of the two that it becomes. A shard that has moved has no lines: who finds it so goes to
  *   the next directory. When all have moved, the next directory is the present one, and the old one
- *   is retired. Who needs several shards locks `growing` first, then the shards, by directory and
- *   number, and lets `growing` go: a locked shard does not move. docs/design/locks.md.
+ *   is retired. Who needs several shards, as write_batch does (sharded_batch.c), locks `growing`
+ *   first, then the shards, and lets `growing` go: a locked shard does not move.
+ *   docs/design/locks.md.
  * Rejected
  *   Shards by the high bits: then each step of a walk has to lock all of them. A reader-writer lock
  *   for each shard: its read side writes the same line, and has more to do. Growing by one writer
@@ -30,6 +31,7 @@
  *   Lock striping: Ellis (1983), java.util.concurrent's first map (Lea, 2004); many Go programs.
  */
 #include "base/cpu.h"
+#include "base/numa.h"
 #include "engine/sharded.h"
 #include <stdio.h>
 
@@ -39,6 +41,7 @@ enum {
     ISOLATION = 2 * WEFT_CACHE_LINE, /* processors fetch lines in pairs */
     WAITED_SHARE = 4, /* one in so many shards that are waited for has the number doubled */
     MOVE_STEP = 4096, /* buckets that maintain moves in a shard */
+    GROUPS_MAX = 64,  /* of shards that have a memory node together */
 };
 
 /* Shards at first for each processor, and waits at one that count it as one that is waited for. A
@@ -86,10 +89,13 @@ typedef struct directory {
 
 typedef struct sharded_table {
     directory *root;
-    uint64_t most;     /* shards */
-    uint64_t waited;   /* shards that are waited for, since the last growth */
-    uint32_t growth;   /* 1: writes are to take part in one */
-    bool packed;       /* option */
+    uint64_t most;   /* shards */
+    uint64_t waited; /* shards that are waited for, since the last growth */
+    uint32_t growth; /* 1: writes are to take part in one */
+    bool packed;     /* option */
+    uint32_t groups; /* option numa: a power of two; a shard's low bits are its group's */
+    uint32_t nodes;  /* option numa, and there are several; else 0 */
+    uint8_t node_numbers[WEFT_NODES_MAX];
     uint64_t failures; /* to allocate a directory, or half of a shard */
     uint64_t closing;  /* shards that close has freed, of the directory that it is at */
     weft_latch growing WEFT_LINE_ALIGNED;
@@ -135,9 +141,18 @@ static uint64_t share_of(uint64_t entries, uint64_t count) {
     return mean == 0 ? 0 : count == 1 ? mean : mean + ((uint64_t)5 << root_bits);
 }
 
-static directory *make_directory(weft_core *core, uint64_t count, bool packed) {
+/* Groups have the nodes in turns. A shard and those that it becomes are in one group. */
+static uint8_t place_of(const sharded_table *table, uint64_t index) {
+    if (table->nodes == 0) {
+        return 0;
+    }
+    return (uint8_t)(table->node_numbers[(index & (table->groups - 1)) % table->nodes] + 1);
+}
+
+static directory *make_directory(weft_core *core, uint64_t count, const sharded_table *table) {
     WEFT_ASSERT((count & (count - 1)) == 0 && count <= SHARDS_MAX);
     size_t line = ISOLATION;
+    bool packed = table->packed;
     directory *all = weft_core_alloc(core, sizeof *all, line);
     if (all == NULL) {
         return NULL;
@@ -159,6 +174,7 @@ static directory *make_directory(weft_core *core, uint64_t count, bool packed) {
         weft_plain *plain = &shard_at(all, i)->plain;
         weft_plain_open(plain, share_of(core->expected_entries, count));
         plain->grow_only = core->grow_only;
+        plain->place = place_of(table, i);
     }
     return all;
 }
@@ -232,6 +248,7 @@ static void forget(weft_core *core, weft_plain *plain) {
 static bool split(weft_core *core, weft_plain *from, weft_plain *const into[2]) {
     WEFT_ASSERT(into[0]->entries == 0 && into[1]->entries == 0);
     half h = {core, {into[0], into[1]}, false};
+    uint8_t place = into[0]->place;
     uint64_t expected = from->entries / 2 + from->entries / 16;
     for (int i = 0; i < 2; i++) {
         into[i]->removed_version = from->removed_version;
@@ -248,13 +265,14 @@ static bool split(weft_core *core, weft_plain *from, weft_plain *const into[2]) 
         }
         into[i]->floor = 0;
         into[i]->grow_only = core->grow_only;
+        into[i]->place = place; /* of both, as `forget` makes them anew */
     }
     return !h.failed;
 }
 
 /* Under `growing`. */
 static void begin_growth(weft_core *core, sharded_table *table, directory *all) {
-    directory *next = make_directory(core, all->count * 2, table->packed);
+    directory *next = make_directory(core, all->count * 2, table);
     weft_store_relaxed(&table->waited, 0);
     if (next == NULL) {
         table->failures++;
@@ -312,6 +330,13 @@ static WEFT_COLD void grow_some(weft_core *core) {
         move_shard(core, table, all);
     }
     weft_latch_unlock(&table->growing);
+}
+
+/* After each write. */
+static WEFT_ALWAYS_INLINE void help_growth(weft_core *core) {
+    if (WEFT_UNLIKELY(weft_load_relaxed(&table_of(core)->growth) != 0)) {
+        grow_some(core);
+    }
 }
 
 /* ---- find and swing -------------------------------------------------------------------------- */
@@ -378,9 +403,7 @@ static int sharded_swing(weft_core *core, const weft_key *key, weft_position *po
         status = weft_plain_swing(core, &here.at->plain, &inner, position, keep ? &desired : NULL);
     }
     weft_latch_unlock(here.latch);
-    if (WEFT_UNLIKELY(weft_load_relaxed(&table->growth) != 0)) {
-        grow_some(core);
-    }
+    help_growth(core);
     return status;
 }
 
@@ -400,13 +423,12 @@ static void sharded_prefetch(weft_core *core, const weft_key *key, bool entry) {
 
 /* ---- several shards -------------------------------------------------------------------------- */
 
-/* By directory, the older one first, then by number. */
 static bool comes_before(const weft_sharded_spot *a, const weft_sharded_spot *b) {
-    return a->bits != b->bits ? a->bits < b->bits : a->index < b->index;
+    return a->point != b->point ? a->point < b->point : a->key < b->key;
 }
 
 /* Shell's sort, by the gaps of Knuth: in place, and without a call for each comparison. */
-static void sort_spots(weft_sharded_spot *spots, size_t count) {
+void weft_sharded_sort(weft_sharded_spot *spots, size_t count) {
     WEFT_ASSERT(spots != NULL || count == 0);
     size_t gap = 1;
     while (gap < count / 3) {
@@ -424,32 +446,27 @@ static void sort_spots(weft_sharded_spot *spots, size_t count) {
     }
 }
 
-/* Under `growing`: where a hash's shard is, and stays. */
-static weft_sharded_spot spot_of(const directory *all, uint64_t hash) {
+/* Under `growing`: where a hash's shard is, and stays once it is locked. */
+static void settle_spot(const directory *all, weft_sharded_spot *into) {
+    uint64_t hash = weft_reverse_bits(into->point);
     uint64_t index = hash & (all->count - 1);
     if (index < all->moved) {
         all = all->next;
         index = hash & (all->count - 1);
     }
-    return (weft_sharded_spot){.plain = &shard_at(all, index)->plain,
-                               .latch = latch_at(all, index),
-                               .index = index,
-                               .bits = (uint32_t)all->bits};
+    into->plain = &shard_at(all, index)->plain;
+    into->latch = latch_at(all, index);
+    into->bits = (uint32_t)all->bits;
 }
 
-void weft_sharded_lock(weft_core *core, const uint64_t *hashes, size_t count,
-                       weft_sharded_spot *spots) {
+void weft_sharded_lock(weft_core *core, weft_sharded_spot *spots, size_t count) {
     WEFT_ASSERT(core->engine == &weft_engine_sharded && weft_epoch_inside());
     sharded_table *table = table_of(core);
     (void)weft_latch_lock(&table->growing);
     const directory *all = weft_load_relaxed(&table->root);
     for (size_t i = 0; i < count; i++) {
-        spots[i] = spot_of(all, hashes[i]);
-        spots[i].key = i;
-    }
-    sort_spots(spots, count);
-    for (size_t i = 0; i < count; i++) {
-        spots[i].first = i == 0 || comes_before(&spots[i - 1], &spots[i]);
+        settle_spot(all, &spots[i]);
+        spots[i].first = i == 0 || spots[i].latch != spots[i - 1].latch;
         if (spots[i].first) {
             (void)weft_latch_lock(spots[i].latch);
         }
@@ -459,12 +476,12 @@ void weft_sharded_lock(weft_core *core, const uint64_t *hashes, size_t count,
 
 void weft_sharded_unlock(weft_core *core, const weft_sharded_spot *spots, size_t count) {
     WEFT_ASSERT(core->engine == &weft_engine_sharded);
-    (void)core;
     for (size_t i = 0; i < count; i++) {
         if (spots[i].first) {
             weft_latch_unlock(spots[i].latch);
         }
     }
+    help_growth(core);
 }
 
 /* ---- all shards ------------------------------------------------------------------------------ */
@@ -513,6 +530,17 @@ static void sharded_walk(weft_core *core, weft_step *step) {
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
+static void set_nodes(sharded_table *table, uint64_t count) {
+    uint32_t nodes[WEFT_NODES_MAX];
+    uint32_t found = weft_numa_nodes(nodes);
+    WEFT_ASSERT(found >= 1 && found <= WEFT_NODES_MAX);
+    table->groups = count < GROUPS_MAX ? (uint32_t)count : GROUPS_MAX;
+    table->nodes = found > 1 ? found : 0; /* of one there is nothing to choose */
+    for (uint32_t i = 0; i < found; i++) {
+        table->node_numbers[i] = (uint8_t)nodes[i];
+    }
+}
+
 static int sharded_open(weft_core *core) {
     WEFT_ASSERT(core->table == NULL);
     uint64_t count = core->options->sharded.shards;
@@ -527,7 +555,10 @@ static int sharded_open(weft_core *core) {
     }
     *table = (sharded_table){.packed = core->options->sharded.packed};
     table->most = most != 0 ? most : count * MOST_TIMES;
-    table->root = make_directory(core, count, table->packed);
+    if (core->options->sharded.numa) {
+        set_nodes(table, count);
+    }
+    table->root = make_directory(core, count, table);
     if (table->root == NULL) {
         weft_core_free(core, table, sizeof *table, WEFT_CACHE_LINE);
         return WEFT_E_NOMEM;
@@ -633,6 +664,7 @@ static void sharded_stats(weft_core *core, weft_map_stats *stats) {
     const directory *all = table->root;
     stats->table_bytes += all->bytes + (all->next != NULL ? all->next->bytes : 0);
     stats->growth_failures += table->failures;
+    stats->shard_nodes = table->nodes;
     weft_latch_unlock(&table->growing);
 }
 
@@ -681,6 +713,7 @@ const weft_engine weft_engine_sharded = {
     .look = {look_bytes, look_u64},
     .swing = sharded_swing,
     .let_go = sharded_let_go,
+    .write_batch = weft_sharded_write_batch,
     .prefetch = sharded_prefetch,
     .walk = sharded_walk,
     .reserve = sharded_reserve,

@@ -6,22 +6,26 @@
 #include "base/latch.h"
 #include "engine/plain.h"
 
-/* A key's shard, locked. */
+/* A key's shard. The first two are the caller's, in. */
 typedef struct weft_sharded_spot {
+    uint64_t point;    /* the key's hash, reversed: a shard has an interval of these */
+    size_t key;        /* which one of the keys */
     weft_plain *plain; /* takes the key as weft_sharded_key turns it */
     weft_latch *latch;
-    uint64_t index; /* of the shard */
-    uint32_t bits;  /* that its directory takes from the hash */
-    bool first;     /* of the spots with this shard: the one that unlocks it */
-    size_t key;     /* which one of the keys */
+    uint32_t bits; /* that its directory takes from the hash */
+    bool first;    /* of the spots with this shard: the one that locks and unlocks it */
+    uint8_t mark;  /* the caller's */
 } weft_sharded_spot;
 
-/* Lock the shards of `count` hashes, each once, in the one order that excludes deadlocks; nothing
- * else may be locked by this thread. The spots come in this order. Inside a guard, on a core of
- * this engine. */
-void weft_sharded_lock(weft_core *core, const uint64_t *hashes, size_t count,
-                       weft_sharded_spot *spots);
+/* By place, then by number of the key. */
+void weft_sharded_sort(weft_sharded_spot *spots, size_t count);
+/* Lock the shards of spots that are sorted, each once; nothing else may be locked by this thread.
+ * Inside a guard, on a core of this engine. */
+void weft_sharded_lock(weft_core *core, weft_sharded_spot *spots, size_t count);
 void weft_sharded_unlock(weft_core *core, const weft_sharded_spot *spots, size_t count);
+
+/* What the engine's card offers. (src/engine/sharded_batch.c) */
+int weft_sharded_write_batch(weft_core *core, weft_group_write *writes, size_t count);
 
 /* The key as the shard's table knows it. */
 static WEFT_ALWAYS_INLINE weft_key weft_sharded_key(const weft_key *key, uint64_t bits) {

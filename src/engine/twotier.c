@@ -74,10 +74,10 @@ static WEFT_NOINLINE box *find_locked(weft_core *core, const weft_key *key, purp
     box *found = tier_find(core, read_tier(at.read), key);
 #endif
     if (found == NULL && (at.read & READ_AMENDED) != 0) {
-        uint64_t waited = weft_twotier_waited(since);
         found = tier_find(core, at.leaf->dirty, key);
+        watched miss = weft_twotier_watched(since);
         if (found != NULL || why == TO_LOOK) {
-            weft_twotier_miss(core, &at, waited, &heap);
+            weft_twotier_miss(core, &at, miss, &heap);
         }
     }
     weft_twotier_unlock(core, &heap);
@@ -130,17 +130,6 @@ static weft_entry *entry_of(uint64_t cell) {
     return (weft_entry *)(uintptr_t)cell;
 }
 
-/* Bytes shape: the write's version, greater than all that the key had; desired 0: a removal. */
-static void stamp(const weft_core *core, weft_position *position, uint64_t floor,
-                  uint64_t desired) {
-    if (core->shape == WEFT_SHAPE_BYTES) {
-        position->version = max_u64(floor, position->at_least) + 1;
-        if (desired != 0) {
-            weft_store_relaxed(&entry_of(desired)->version, position->version);
-        }
-    }
-}
-
 /* A write on its way. */
 typedef struct change {
     const weft_key *key;
@@ -150,7 +139,7 @@ typedef struct change {
 
 /* The key has a box, whose cell is `absent`. */
 static int fill(weft_core *core, box *at, weft_pair absent, const change *what) {
-    stamp(core, what->position, absent.second, what->desired);
+    weft_core_stamp(core, what->position, absent.second, what->desired);
     weft_pair filled = {box_next_state(absent, BOX_PRESENT), what->desired};
     return weft_cas_pair_seq_cst(&at->cell, absent, filled) ? WEFT_OK : WEFT_MISMATCH;
 }
@@ -187,7 +176,7 @@ static int insert_new(weft_core *core, const place *at, const change *what) {
         box_destroy(core, &fresh->block);
         return WEFT_E_NOMEM;
     }
-    stamp(core, what->position, table->version_floor, what->desired);
+    weft_core_stamp(core, what->position, table->version_floor, what->desired);
     fresh->cell = (weft_pair){BOX_FIRST | BOX_PRESENT, what->desired};
     weft_twotier_add_dirty(core, at->leaf, fresh);
     table->box_bytes += fresh->block.bytes;
@@ -278,7 +267,7 @@ static int swing_present(weft_core *core, const change *what, bool keep) {
     weft_pair becomes = {seen.first, desired};
     if (core->shape == WEFT_SHAPE_BYTES) {
         uint64_t version = weft_load_relaxed(&entry_of(position->cell)->version);
-        stamp(core, position, version, keep ? desired : 0);
+        weft_core_stamp(core, position, version, keep ? desired : 0);
     }
     if (!keep) {
         becomes.first = box_next_state(seen, BOX_DELETED);

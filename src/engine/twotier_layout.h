@@ -170,6 +170,12 @@ static inline void trash_add(trash *heap, weft_block *block) {
     heap->first = (uintptr_t)block;
 }
 
+/* A miss, from the lock on; all 0 if it is not measured. */
+typedef struct watched {
+    uint64_t since;
+    uint64_t until;
+} watched;
+
 /* What the adaptive rule knows; 0: nothing yet. */
 typedef struct lesson {
     double miss_ns;   /* what a miss has beyond a hit: the lock, and a lookup in vain */
@@ -177,11 +183,15 @@ typedef struct lesson {
     double copied_ns; /* in this cycle so far */
     double rate;      /* misses in a nanosecond, of late */
     uint64_t misses;
-    uint64_t last; /* measured miss: when, and which */
+    uint64_t watch_at; /* so many misses: the next one is measured */
+    uint64_t last;     /* measured miss: when, and which */
     uint64_t last_misses;
-    uint64_t opened;   /* when */
-    uint64_t promoted; /* last promotion: when */
-    bool watch;        /* measure the next miss */
+    uint64_t look_ns;     /* what looking at the clock takes */
+    uint64_t quiet_count; /* of keys in dirty, since the leaf had so many misses: no new one */
+    uint64_t quiet_from;
+    double lasted; /* this cycle, to the last measured miss */
+    bool promoted; /* ever */
+    bool watch;    /* measure the next miss */
 } lesson;
 
 typedef struct twotier_table {
@@ -273,8 +283,7 @@ void weft_twotier_add_dirty(weft_core *core, leaf *to, box *fresh);
 /* Set `fresh`, NULL or dirty, as the read tier; dirty is none after that. */
 void weft_twotier_replace_read(weft_core *core, leaf *of, tier *fresh, trash *heap);
 void weft_twotier_promote(weft_core *core, leaf *of, trash *heap);
-/* `waited`: from weft_twotier_waited. */
-void weft_twotier_miss(weft_core *core, const place *at, uint64_t waited, trash *heap);
+void weft_twotier_miss(weft_core *core, const place *at, watched miss, trash *heap);
 /* A read tier with all keys and no deleted ones; false without memory. */
 bool weft_twotier_purge(weft_core *core, const place *at, trash *heap);
 /* A leaf all of whose keys are elsewhere. */
@@ -292,9 +301,9 @@ void weft_twotier_learn_start(twotier_table *table, const weft_twotier_options *
  * many entries. */
 uint64_t weft_twotier_watch(const twotier_table *table);
 uint64_t weft_twotier_watch_copies(const twotier_table *table, uint64_t entries);
-uint64_t weft_twotier_waited(uint64_t since); /* 0 if it was not measured */
+watched weft_twotier_watched(uint64_t since);
 /* True: it pays to promote now. */
-bool weft_twotier_saw_miss(twotier_table *table, const leaf *of, uint64_t waited);
+bool weft_twotier_saw_miss(weft_core *core, const leaf *of, watched miss);
 void weft_twotier_saw_copies(twotier_table *table, uint64_t since, uint64_t entries);
 void weft_twotier_saw_promotion(twotier_table *table, uint64_t entries);
 

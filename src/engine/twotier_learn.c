@@ -3,28 +3,49 @@
  * ends the misses of the moment, which cost M each; then they begin anew. If the next cycle is like
  * this one, the mean cost of a cycle is least if it ends when what misses cost at the moment comes
  * up to the mean of the cycle so far: rate * M >= (misses * M + K) / time. All four are measured,
- * at every 16th miss. docs/design/twotier.md. */
+ * at some misses. What stands around this rule, and why: docs/design/twotier.md. */
 #include "base/clock.h"
 #include "engine/twotier_layout.h"
 
 enum {
-    WATCH_EVERY = 16,  /* misses between two that are measured */
+    WATCHED_SHARE = 16, /* so many misses are measured while each key of dirty is missed once */
+    WATCH_EVERY_MIN = 16,
+    WATCH_EVERY_MAX = 256,
     MEASURED_MIN = 64, /* entries of a rebuild that is measured */
-    LATEST = 6,        /* promote in any case when misses have cost so many rebuilds */
+    UNKNOWN = 6,       /* promote at so many misses for each key while nothing is known */
+    LATEST = 24,       /* promote in any case when misses have cost so many rebuilds */
     FACTOR_MIN = 4,
-    FACTOR_MAX = 256,
+    FACTOR_MAX = 1024,
     FAR_ABOVE = 4,
+    LITTER_SHARE = 2, /* one removed key for so many others is too many */
+    LITTER_MIN = 64,  /* and that many more */
+    LOOKS = 4,        /* at the clock, to know what one takes */
 };
 
 #define FORGET 0.125 /* what a new measurement counts */
+#define EARLIEST 0.5 /* of a rebuild is what misses must have cost, whatever is to come */
+#define MARGIN 1.25  /* what pays by less is not certain to */
+
+/* What looking at the clock takes: the least of a few. */
+static void learn_clock(lesson *l) {
+    l->look_ns = UINT64_MAX;
+    for (int i = 0; i < LOOKS; i++) {
+        uint64_t before = weft_clock_monotonic_ns();
+        l->last = weft_clock_monotonic_ns();
+        l->look_ns = l->last - before < l->look_ns ? l->last - before : l->look_ns;
+    }
+}
 
 void weft_twotier_learn_start(twotier_table *table, const weft_twotier_options *options) {
     table->incremental = options->incremental;
     table->adaptive = options->adaptive && !options->incremental;
-    uint64_t factor = options->promote_after == 0 || table->adaptive ? 1 : options->promote_after;
+    WEFT_ASSERT(table->factor == 0);
+    uint64_t factor = table->adaptive               ? UNKNOWN
+                      : options->promote_after == 0 ? 1
+                                                    : options->promote_after;
     table->factor = factor * FACTOR_ONE;
     if (table->adaptive) {
-        table->lesson.opened = weft_clock_monotonic_ns();
+        learn_clock(&table->lesson);
     }
 }
 
@@ -44,11 +65,10 @@ static void blend(double *mean, double fresh) {
     }
 }
 
-/* The factor at which misses have cost so much that a promotion is due in any case. Go's until the
- * first promotion: of what a cycle costs nothing is known. */
+/* The factor at which misses have cost so much that a promotion is due in any case. */
 static void set_factor(twotier_table *table) {
     const lesson *l = &table->lesson;
-    if (l->promoted != 0 && l->miss_ns > 0 && l->copy_ns > 0) {
+    if (l->miss_ns > 0 && l->copy_ns > 0) {
         double latest = LATEST * FACTOR_ONE * l->copy_ns / l->miss_ns;
         table->factor = latest < FACTOR_MIN   ? FACTOR_MIN
                         : latest > FACTOR_MAX ? FACTOR_MAX
@@ -67,51 +87,87 @@ void weft_twotier_saw_copies(twotier_table *table, uint64_t since, uint64_t entr
         return;
     }
     l->copied_ns += (double)(weft_clock_monotonic_ns() - since);
-    if (l->promoted == 0) { /* the first cycle: so far */
+    if (!l->promoted) { /* the first cycle: so far */
         l->copy_ns = l->copied_ns / (double)entries;
     }
 }
 
-uint64_t weft_twotier_waited(uint64_t since) {
-    return since == 0 ? 0 : weft_clock_monotonic_ns() - since + 1;
+watched weft_twotier_watched(uint64_t since) {
+    return since == 0 ? (watched){0, 0} : (watched){since, weft_clock_monotonic_ns()};
 }
 
-/* Less what looking at the clock takes; returns the time. */
-static uint64_t measure_miss(lesson *l, uint64_t waited) {
-    uint64_t now = weft_clock_monotonic_ns();
-    uint64_t look = weft_clock_monotonic_ns() - now;
-    blend(&l->miss_ns, waited > look ? (double)(waited - look) : 1);
-    return now;
+/* Dirty is to be rebuilt for the removed keys in it: they take memory, and place in the cache. */
+static bool is_littered(const weft_core *core, const leaf *of) {
+    WEFT_ASSERT(of->dirty != NULL);
+    uint64_t entries = weft_core_entries(core);
+    return of->dirty->count > entries + entries / LITTER_SHARE + LITTER_MIN;
+}
+
+/* Misses have cost a rebuild since the last new key: perhaps there will be none, and no rebuild. */
+static bool is_quiet(lesson *l, const leaf *of) {
+    if (of->dirty->count != l->quiet_count || of->misses < l->quiet_from) {
+        l->quiet_count = of->dirty->count;
+        l->quiet_from = of->misses;
+    }
+    double misses = (double)(of->misses - l->quiet_from);
+    return misses * l->miss_ns >= (double)of->dirty->count * l->copy_ns;
+}
+
+/* Misses until one is measured: looking at the clock may take as long as some misses. */
+static uint64_t until_watch(const leaf *of) {
+    uint64_t share = of->dirty->count / WATCHED_SHARE;
+    return share < WATCH_EVERY_MIN   ? WATCH_EVERY_MIN
+           : share < WATCH_EVERY_MAX ? share
+                                     : WATCH_EVERY_MAX;
+}
+
+/* A stretch that is far too long for its misses was an interruption, or nobody used the map: of
+ * such time only so much counts. The first one of a cycle has no rate to be compared with. */
+static void note_miss(lesson *l, watched miss) {
+    WEFT_ASSERT(miss.until >= miss.since && l->misses >= l->last_misses);
+    uint64_t took = miss.until - miss.since;
+    double count = (double)(l->misses - l->last_misses);
+    double stretch = miss.until > l->last ? (double)(miss.until - l->last) : 1;
+    blend(&l->miss_ns, took > l->look_ns ? (double)(took - l->look_ns) : 1);
+    if (l->lasted > 0) {
+        double usual = l->rate > 0 ? FAR_ABOVE * count / l->rate : stretch;
+        l->lasted += stretch < usual ? stretch : usual;
+        blend(&l->rate, count / stretch);
+    } else {
+        l->lasted = stretch;
+    }
+    l->last = miss.until;
+    l->last_misses = l->misses;
 }
 
 /* Under the lock. */
-bool weft_twotier_saw_miss(twotier_table *table, const leaf *of, uint64_t waited) {
+bool weft_twotier_saw_miss(weft_core *core, const leaf *of, watched miss) {
+    twotier_table *table = table_of(core);
     lesson *l = &table->lesson;
-    WEFT_ASSERT(waited == 0 || table->adaptive);
+    WEFT_ASSERT(miss.since == 0 || table->adaptive);
     if (!table->adaptive) {
         return false;
     }
-    if (++l->misses % WATCH_EVERY == 0) {
+    if (++l->misses >= l->watch_at) {
         weft_store_relaxed(&l->watch, true);
     }
-    if (waited == 0) {
+    if (miss.since == 0 || of->dirty == NULL) {
         return false;
     }
     weft_store_relaxed(&l->watch, false);
-    uint64_t now = measure_miss(l, waited);
-    if (l->last != 0 && now > l->last) {
-        blend(&l->rate, (double)(l->misses - l->last_misses) / (double)(now - l->last));
-    }
-    l->last = now;
-    l->last_misses = l->misses;
+    l->watch_at = l->misses + until_watch(of);
+    note_miss(l, miss);
     set_factor(table);
-    if (l->copy_ns == 0 || of->dirty == NULL) {
+    if (l->copy_ns == 0) {
         return false;
     }
-    uint64_t begun = l->promoted != 0 ? l->promoted : l->opened;
-    double lasted = now > begun ? (double)(now - begun) : 0;
-    double so_far = (double)of->misses * l->miss_ns + (double)of->dirty->count * l->copy_ns;
-    return l->rate * l->miss_ns * lasted >= so_far;
+    if (is_littered(core, of) || is_quiet(l, of)) {
+        return true;
+    }
+    double missed = (double)of->misses * l->miss_ns;
+    double rebuild = (double)of->dirty->count * l->copy_ns;
+    return missed >= EARLIEST * rebuild &&
+           l->rate * l->miss_ns * l->lasted >= MARGIN * (missed + rebuild);
 }
 
 void weft_twotier_saw_promotion(twotier_table *table, uint64_t entries) {
@@ -123,8 +179,10 @@ void weft_twotier_saw_promotion(twotier_table *table, uint64_t entries) {
     if (l->copied_ns > 0 && entries != 0) {
         blend(&l->copy_ns, l->copied_ns / (double)entries);
     }
-    l->promoted = weft_clock_monotonic_ns();
+    l->promoted = true;
     l->copied_ns = 0;
-    l->last = 0;
+    l->last = weft_clock_monotonic_ns();
+    l->last_misses = l->misses;
+    l->lasted = 0;
     l->rate = 0;
 }

@@ -373,12 +373,12 @@ uint64_t weft_twotier_threshold(const weft_core *core, uint64_t entries) {
 
 /* Go's missLocked. A leaf whose keys are on their way to others is left as it is: some of its boxes
  * are retired with it. */
-void weft_twotier_miss(weft_core *core, const place *at, uint64_t waited, trash *heap) {
+void weft_twotier_miss(weft_core *core, const place *at, watched miss, trash *heap) {
     leaf *of = at->leaf;
     WEFT_ASSERT(!of->empty);
     of->misses++;
     table_of(core)->totals.misses++;
-    bool pays = weft_twotier_saw_miss(table_of(core), of, waited);
+    bool pays = weft_twotier_saw_miss(core, of, miss);
     if (place_is_newest(at) && of->dirty != NULL &&
         (pays || of->misses >= weft_twotier_threshold(core, of->dirty->count))) {
         weft_twotier_promote(core, of, heap);

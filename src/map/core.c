@@ -6,6 +6,7 @@
 #include "base/cpu.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/numa.h"
 #include "base/random.h"
 
 enum {
@@ -41,6 +42,12 @@ void *weft_core_alloc_table(weft_core *core, size_t size, bool in_order) {
     }
     void *memory = weft_core_alloc(core, size, WEFT_CACHE_LINE);
     return memory == NULL ? NULL : memset(memory, 0, size);
+}
+
+void weft_core_place_table(weft_core *core, void *memory, size_t size, uint32_t node) {
+    if (table_is_pages(core, size)) {
+        (void)weft_numa_prefer(memory, size, node); /* else it serves from wherever it is */
+    }
 }
 
 void weft_core_free_table(weft_core *core, void *memory, size_t size) {

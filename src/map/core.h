@@ -174,6 +174,12 @@ static inline weft_key weft_key_of_hashed(weft_map_impl *map, const weft_hashed 
     return (weft_key){.hash = hashed->hash, .bytes = hashed->key};
 }
 
+/* Of weft_map_part. */
+static inline bool weft_parts_are_right(size_t parts) {
+    enum { PARTS_MAX = 65536 };
+    return parts != 0 && parts <= PARTS_MAX && (parts & (parts - 1)) == 0;
+}
+
 static inline weft_key weft_key_of_u64(const weft_core *core, uint64_t number) {
     return (weft_key){.hash = weft_mix_with(&core->mixer, number), .number = number};
 }

@@ -158,6 +158,15 @@ int weft_map_hash(weft_map *map, weft_bytes key, weft_hashed *hashed) {
     return WEFT_OK;
 }
 
+/* The low bits of the hash, which choose the shard (engine sharded). */
+size_t weft_map_part(weft_map *map, weft_bytes key, size_t parts) {
+    weft_hashed hashed;
+    if (!weft_parts_are_right(parts) || weft_map_hash(map, key, &hashed) != WEFT_OK) {
+        return SIZE_MAX;
+    }
+    return hashed.hash & (parts - 1);
+}
+
 /* Up to AHEAD_KEYS of them; returns how many. */
 static size_t get_some(weft_map_impl *impl, const weft_bytes *keys, size_t count,
                        weft_buffer *out) {

@@ -97,6 +97,18 @@ int weft_u64map_contains(weft_u64map *map, uint64_t key) {
     return weft_u64map_get(map, key, &value);
 }
 
+size_t weft_u64map_part(weft_u64map *map, uint64_t key, size_t parts) {
+    weft_map_impl *impl = weft_map_of(&map->impl, WEFT_SHAPE_U64);
+    if (!weft_parts_are_right(parts) || impl == NULL) {
+        return SIZE_MAX;
+    }
+    weft_guard guard;
+    weft_epoch_enter(&guard); /* the era, and its mixer, may be freed by a clear */
+    uint64_t hash = weft_key_of_u64(weft_map_core(impl), key).hash;
+    weft_epoch_leave(&guard);
+    return hash & (parts - 1);
+}
+
 /* ---- the loop of writes ---------------------------------------------------------------------- */
 
 typedef struct change {

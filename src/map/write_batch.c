@@ -205,7 +205,7 @@ static int fill_one(group *g, weft_group_write *write) {
 
 static int fill(group *g) {
     const weft_engine *engine = g->core->engine;
-    if (engine->write_batch != NULL) {
+    if ((engine->caps & WEFT_CAP_COPIES) != 0 && engine->write_batch != NULL) {
         int status = engine->write_batch(g->core, g->writes, g->count);
         for (size_t i = 0; i < g->count && status == WEFT_OK; i++) {
             count_one(g, &g->writes[i]);

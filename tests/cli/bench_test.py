@@ -217,6 +217,9 @@ class Gates(Bench):
     def test_a_hot_key(self):
         self.assertEqual(len(self.gates("hot-key-")), 2)
 
+    def test_thresholds(self):
+        self.assertEqual(len(self.gates("threshold-")), 7)
+
 
 # A fault of bench_peer.py: what the driver calls it, and what it says.
 FAULTS = {

@@ -422,6 +422,50 @@ static void hash_context_and_seed_are_the_callers(void **state) {
     operate_under(&options, 1000);
 }
 
+/* Parts are of one size, and stay, while the map grows and is cleared. */
+static void a_key_stays_in_its_part(void **state) {
+    enum { PARTS = 8, KEYS = 1000 };
+    weft_map map = contract_open(state);
+    weft_u64map numbers = contract_open_u64(state);
+    size_t parts[2][KEYS];
+    unsigned sizes[2][PARTS] = {{0}};
+    for (uint64_t turn = 0; turn < 3; turn++) {
+        for (uint64_t i = 0; i < KEYS; i++) {
+            size_t now[2] = {weft_map_part(&map, bytes_of_u64(&i), PARTS),
+                             weft_u64map_part(&numbers, i, PARTS)};
+            for (int shape = 0; shape < 2; shape++) {
+                parts[shape][i] = turn == 0 ? now[shape] : parts[shape][i];
+                assert_int_equal(now[shape], parts[shape][i]);
+                sizes[shape][now[shape]]++;
+            }
+            assert_ok(put_u64(&map, i, i));
+            assert_ok(weft_u64map_put(&numbers, i, i));
+        }
+        assert_ok(weft_map_clear(&map));
+    }
+    for (int i = 0; i < 2 * PARTS; i++) {
+        assert_true(sizes[i / PARTS][i % PARTS] > 3 * KEYS / PARTS / 2);
+    }
+    contract_close(&map);
+    contract_close_u64(&numbers);
+}
+
+static void parts_that_cannot_be_are_told(void **state) {
+    weft_map map = contract_open(state);
+    weft_u64map numbers = contract_open_u64(state);
+    size_t wrong[] = {0, 3, 65535, 131072};
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        assert_true(weft_map_part(&map, weft_str("key"), wrong[i]) == SIZE_MAX);
+        assert_true(weft_u64map_part(&numbers, 1, wrong[i]) == SIZE_MAX);
+    }
+    weft_bytes big = {"", WEFT_KEY_SIZE_MAX + 1};
+    assert_true(weft_map_part(&map, big, 8) == SIZE_MAX);
+    assert_true(weft_map_part(&map, weft_str("key"), 65536) < 65536);
+    assert_int_equal(weft_u64map_part(&numbers, 1, 1), 0);
+    contract_close(&map);
+    contract_close_u64(&numbers);
+}
+
 int main(void) {
     static const contract_test tests[] = {
         CONTRACT(open_refuses_what_it_does_not_know),
@@ -442,6 +486,8 @@ int main(void) {
         CONTRACT(test_E_expecting_too_much_begins_small),
         CONTRACT(bad_hashes_are_survived),
         CONTRACT(hash_context_and_seed_are_the_callers),
+        CONTRACT(a_key_stays_in_its_part),
+        CONTRACT(parts_that_cannot_be_are_told),
     };
     return contract_run("contract/options", tests, COUNT_OF(tests));
 }

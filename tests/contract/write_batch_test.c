@@ -137,6 +137,96 @@ static void L_the_last_write_of_a_key_counts(void **state) {
     assert_int_equal(l.reasons[WEFT_DESTROYED], 1);
 }
 
+/* What batches of chance leave, and what their writes are told: a model has the same. */
+typedef struct model {
+    bool present[8];
+    uint64_t values[8];
+    unsigned replaced;
+    unsigned removed;
+    uint64_t state; /* of the chance */
+} model;
+
+enum { MODEL_KEYS = 8, MODEL_WRITES = 24 };
+
+static uint64_t chance_below(model *m, uint64_t below) {
+    m->state = m->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (m->state >> 33) % below;
+}
+
+static void model_write(model *m, const weft_u64write *write) {
+    bool put = write->op == WEFT_WRITE_PUT;
+    if (m->present[write->key]) {
+        *(put ? &m->replaced : &m->removed) += 1;
+    }
+    m->present[write->key] = put;
+    m->values[write->key] = write->value;
+}
+
+static void model_round(model *m, weft_map *map, weft_u64map *numbers) {
+    weft_u64write writes[MODEL_WRITES];
+    weft_write texts[MODEL_WRITES];
+    size_t count = 1 + chance_below(m, MODEL_WRITES);
+    for (size_t i = 0; i < count; i++) {
+        weft_write_op op = chance_below(m, 2) != 0 ? WEFT_WRITE_PUT : WEFT_WRITE_REMOVE;
+        writes[i] = (weft_u64write){op, chance_below(m, MODEL_KEYS), m->state};
+        texts[i] = op == WEFT_WRITE_PUT ? put_of(&writes[i].key, &writes[i].value)
+                                        : remove_of(&writes[i].key);
+        model_write(m, &writes[i]);
+    }
+    assert_ok(weft_map_write_batch(map, texts, count));
+    assert_ok(weft_u64map_write_batch(numbers, writes, count));
+    for (uint64_t key = 0; key < MODEL_KEYS; key++) {
+        uint64_t value = 0;
+        uint64_t number = 0;
+        int expected = m->present[key] ? WEFT_OK : WEFT_NOT_FOUND;
+        assert_int_equal(get_u64(map, key, &value), expected);
+        assert_int_equal(weft_u64map_get(numbers, key, &number), expected);
+        assert_true(!m->present[key] || (value == m->values[key] && number == value));
+    }
+    assert_ok(weft_map_check(map, NULL, 0));
+    assert_ok(weft_u64map_check(numbers, NULL, 0));
+}
+
+static void L_writes_of_a_batch_follow_each_other(void **state) {
+    if (!has_batches(state)) {
+        return;
+    }
+    leavings l = {{0}};
+    model m = {.state = 1};
+    weft_map_options options = contract_options(state);
+    options.destructor = note_leaving;
+    options.destructor_ctx = &l;
+    weft_map map = contract_open_with(&options);
+    weft_u64map numbers = contract_open_u64(state);
+    for (int i = 0; i < ROUNDS; i++) {
+        model_round(&m, &map, &numbers);
+    }
+    contract_close(&map);
+    contract_close_u64(&numbers);
+    assert_int_equal(l.reasons[WEFT_REPLACED], m.replaced);
+    assert_int_equal(l.reasons[WEFT_REMOVED], m.removed);
+}
+
+/* Versions rise from write to write, also where a batch removes a key and puts it again. */
+static void D_versions_rise_within_a_batch(void **state) {
+    if (!has_batches(state)) {
+        return;
+    }
+    weft_map map = contract_open(state);
+    uint64_t key = 5;
+    weft_write writes[] = {put_of(&key, &key), remove_of(&key), put_of(&key, &key)};
+    uint64_t before = 0;
+    for (int i = 0; i < 10; i++) {
+        assert_ok(weft_map_write_batch(&map, writes, i % 2 == 0 ? 3 : 2));
+        if (i % 2 == 0) {
+            uint64_t version = version_of(&map, bytes_of_u64(&key));
+            assert_true(version >= before + 3);
+            before = version;
+        }
+    }
+    contract_close(&map);
+}
+
 /* ---- torn reads ------------------------------------------------------------------------------ */
 
 /* A writer sets all keys to 1, 2, 3 …, by batches or by replacing everything. */
@@ -361,6 +451,8 @@ static const contract_test tests[] = {
     CONTRACT(puts_and_removals),
     CONTRACT(batches_of_every_size),
     CONTRACT(L_the_last_write_of_a_key_counts),
+    CONTRACT(L_writes_of_a_batch_follow_each_other),
+    CONTRACT(D_versions_rise_within_a_batch),
     CONTRACT(K_no_torn_reads_of_batches),
     CONTRACT(K_no_torn_reads_of_assignments),
     CONTRACT(K_batches_beside_each_other),

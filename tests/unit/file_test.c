@@ -150,6 +150,7 @@ static void each_call_can_fail(void **state) {
     uint64_t size = 0;
     size_t got = 0;
     unsigned seen = 0;
+    void *memory = NULL;
     weft_file_fault fault = {.at = 1, .error = EDQUOT, .forever = true, .short_size = SIZE_MAX};
     weft_file_fail(&fault);
     assert_int_equal(weft_file_open(path, O_RDONLY, 0), -EDQUOT);
@@ -165,6 +166,7 @@ static void each_call_can_fail(void **state) {
     assert_int_equal(weft_file_sync_directory(folder), -EDQUOT);
     assert_int_equal(weft_file_list(folder, count_name, &seen), -EDQUOT);
     assert_int_equal(weft_file_lock(fd), -EDQUOT);
+    assert_int_equal(weft_file_map(fd, 1, &memory), -EDQUOT);
     assert_int_equal(weft_file_close(fd), -EDQUOT);
     assert_int_equal(weft_file_count(), WEFT_FILE_OPS);
 }
