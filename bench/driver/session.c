@@ -164,7 +164,13 @@ static bool take_hello(weft_session *session) {
 }
 
 bool weft_session_start(weft_session *session, const char *trace) {
-    const char *const argv[] = {session->peer->path, "--trace", trace, NULL};
+    const weft_peer *peer = session->peer;
+    char expected[24];
+    snprintf(expected, sizeof expected, "%" PRIu64, session->expected);
+    const char *const self[] = {peer->path, "bench",  "replay",  "--map", peer->replays,
+                                "--expect", expected, "--trace", trace,   NULL};
+    const char *const other[] = {peer->path, "--trace", trace, NULL};
+    const char *const *argv = peer->replays != NULL ? self : other;
     if (!weft_process_start(&session->process, argv)) {
         return fail(session, WEFT_PEER_FAILED, "%s", session->process.problem);
     }

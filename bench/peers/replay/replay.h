@@ -5,6 +5,7 @@
  *     PEER_LANGUAGE, PEER_VERSION, PEER_CONTROL   strings, and 0 or 1, for `hello`
  *     peer_identities[]                           the maps in this executable, the default first
  *     PEER_WRITERS   optional: 1 for a map that lets one thread write
+ *     PEER_WRITERS_OF(which)   optional: the same for one of several maps
  *     PEER_LACKS     optional: a JSON list of operations that the map does not have
  *
  *     peer_enter(), peer_leave()   each thread calls them first and last
@@ -44,6 +45,15 @@ typedef struct replay_identity {
     const char *id;  /* the peer's id and the name of the executable */
     const char *map; /* what --map takes */
 } replay_identity;
+
+/* What is known of the trace when a map is opened; 0: not known. */
+typedef struct replay_expected {
+    uint64_t entries;
+    uint32_t key_bytes; /* of the longest key, byte shape */
+    uint32_t value_bytes;
+} replay_expected;
+
+static replay_expected peer_expected;
 
 /* What a walk over all entries adds up to. */
 typedef struct replay_content {

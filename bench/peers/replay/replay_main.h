@@ -13,6 +13,14 @@
 #ifndef PEER_WRITERS
 #define PEER_WRITERS 0
 #endif
+#ifndef PEER_WRITERS_OF
+#define PEER_WRITERS_OF(which) ((void)(which), PEER_WRITERS)
+#endif
+#ifdef REPLAY_MAIN
+int REPLAY_MAIN(int argc, char **argv);
+#else
+#define REPLAY_MAIN main
+#endif
 
 typedef struct replay_peer {
     replay_trace trace;
@@ -71,8 +79,8 @@ static void replay_hello(const replay_peer *peer) {
     printf("{\"peer\":\"%s\",\"map\":\"%s\",\"language\":\"%s\",\"version\":\"%s\",\"control\":%s",
            identity->id, identity->map, PEER_LANGUAGE, PEER_VERSION,
            PEER_CONTROL ? "true" : "false");
-    if (PEER_WRITERS != 0)
-        printf(",\"writers\":%d", PEER_WRITERS);
+    if (PEER_WRITERS_OF(peer->which) != 0)
+        printf(",\"writers\":%u", (unsigned)PEER_WRITERS_OF(peer->which));
     printf(",\"lacks\":[%s]}\n", PEER_LACKS);
 }
 
@@ -116,12 +124,18 @@ static void replay_verify(replay_peer *peer) {
            (double)(replay_now() - begin) / 1e9);
 }
 
+/* More threads would write than the map allows. */
+static bool replay_writes_too_much(const replay_peer *peer, const replay_command *command) {
+    unsigned writers = (unsigned)PEER_WRITERS_OF(peer->which);
+    return writers != 0 && command->threads > writers;
+}
+
 static void replay_prefill(replay_peer *peer, const replay_command *command) {
     replay_job job;
     replay_result result;
     memset(&job, 0, sizeof job);
     replay_drop(peer);
-    if (PEER_WRITERS != 0 && command->threads > PEER_WRITERS) {
+    if (replay_writes_too_much(peer, command)) {
         replay_error("the map has a single writer: prefill threads=1");
         return;
     }
@@ -166,7 +180,7 @@ static void replay_run(replay_peer *peer, const replay_command *command, bool ro
         replay_error("no map: prefill first, also without prefill entries");
         return;
     }
-    if (PEER_WRITERS != 0 && command->threads > PEER_WRITERS && trace->codes > 1U << REPLAY_GET) {
+    if (replay_writes_too_much(peer, command) && trace->codes > 1U << REPLAY_GET) {
         replay_error("the map has a single writer, and the trace writes: threads=1");
         return;
     }
@@ -228,14 +242,14 @@ static unsigned replay_choose_map(const char *map, const char *program) {
 }
 
 static void replay_usage(const char *program) {
-    fprintf(stderr, "usage: %s [--map NAME] --trace FILE\nmaps:", program);
+    fprintf(stderr, "usage: %s [--map NAME] [--expect ENTRIES] --trace FILE\nmaps:", program);
     for (unsigned i = 0; i < sizeof peer_identities / sizeof *peer_identities; i++)
         fprintf(stderr, " %s", peer_identities[i].map);
     fprintf(stderr, "\n");
     exit(2);
 }
 
-int main(int argc, char **argv) {
+int REPLAY_MAIN(int argc, char **argv) {
     const char *map = NULL, *path = NULL;
     replay_peer peer;
     for (int i = 1; i < argc; i += 2) {
@@ -243,6 +257,8 @@ int main(int argc, char **argv) {
             map = argv[i + 1];
         else if (i + 1 < argc && strcmp(argv[i], "--trace") == 0)
             path = argv[i + 1];
+        else if (i + 1 < argc && strcmp(argv[i], "--expect") == 0)
+            peer_expected.entries = strtoull(argv[i + 1], NULL, 10);
         else
             replay_usage(argv[0]);
     }
@@ -251,6 +267,8 @@ int main(int argc, char **argv) {
     memset(&peer, 0, sizeof peer);
     peer.which = replay_choose_map(map, argv[0]);
     replay_open_trace(&peer.trace, path);
+    peer_expected.key_bytes = peer.trace.longest_key;
+    peer_expected.value_bytes = peer.trace.header->value_size;
     peer.shape = peer.trace.header->shape == 0 ? &replay_u64_shape : &replay_bytes_shape;
     char *line = NULL;
     size_t capacity = 0;

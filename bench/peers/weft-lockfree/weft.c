@@ -7,6 +7,8 @@
 #define PEER_VERSION WEFT_VERSION_STRING
 #define PEER_CONTROL 0
 
+#define PEER_WRITERS_OF(which) (engines[which] == WEFT_ENGINE_OWNER)
+
 static const replay_identity peer_identities[] = {
 #define WEFT_ENGINE(name, ID, number) {"weft-" #name, #name},
 #include <weft/engines.def>
@@ -42,6 +44,11 @@ static weft_map_options options_of(unsigned which) {
     memset(&options, 0, sizeof options);
     options.size = sizeof options;
     options.engine = engines[which];
+    options.expected_entries = peer_expected.entries;
+    if (options.engine == WEFT_ENGINE_FIXED) {
+        options.fixed.key_bytes = peer_expected.key_bytes;
+        options.fixed.value_bytes = peer_expected.value_bytes;
+    }
     return options;
 }
 
