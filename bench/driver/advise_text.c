@@ -78,7 +78,7 @@ void weft_advise_print(const json_t *advice) {
            weft_bench_text(advice, "because"));
     if (number_at(json_object_get(advice, "dimensions"), "burst") >= 100) {
         printf("batches     writes come in runs; the replay makes them one by one, and "
-               "weft_map_write_batch (cow, sharded) would make a run at once\n");
+               "weft_map_write_batch, where the engine has it, would make a run at once\n");
     }
     printf("use         %s\n            good for: %s\n            bad for:  %s\n",
            weft_bench_text(advice, "options"), weft_bench_text(advice, "choose"),
