@@ -82,7 +82,7 @@ int weft_run_open(weft_run *run, const char *kind) {
     if (code == 0) {
         weft_noise_begin(&run->noise);
         double seconds = run->seconds < CEILING_SECONDS ? run->seconds : CEILING_SECONDS;
-        run->ceilings = weft_ceilings_measure(weft_cpu_count(), seconds);
+        run->ceilings = run->self ? json_array() : weft_ceilings_measure(weft_cpu_count(), seconds);
     }
     return code;
 }
@@ -225,7 +225,8 @@ static void prefill_all(stage *s, uint32_t threads) {
 static bool may_repeat(const weft_run *run, int repeats) {
     bool late =
         run->budget > 0 && (run->options.noisy || run->repeat_seconds > REPEAT_SHARE * run->budget);
-    return repeats < REPEATS && !weft_bench_stopped() && !late;
+    bool quick = run->self && run->options.quick;
+    return repeats < REPEATS && !quick && !weft_bench_stopped() && !late;
 }
 
 /* One sample, repeated while others disturb it. */

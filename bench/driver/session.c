@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LATENCY_EVERY = 32 };
+
 #define HELLO_SECONDS 20.0
 #define LONG_SECONDS 180.0
 
@@ -265,6 +267,9 @@ static bool is_balanced(weft_session *session, const figures *found) {
 
 static bool take_latency(weft_session *session, const json_t *answer, weft_sample *sample) {
     json_t *latency = json_object_get(answer, "latency");
+    if (latency == NULL && sample->ops < LATENCY_EVERY) {
+        return true; /* no operation of so few was timed */
+    }
     if (!take(session, latency, &latency_fields, NULL)) {
         return false;
     }
