@@ -46,11 +46,11 @@ static const weft_argument list[] = {
      INTO(check)},
     {"only", "NAME", "with --check: traces whose name contains this", "a part of a name",
      WEFT_ARGUMENT_TEXT, INTO(run.options.only)},
-    {"rounds", "N", "rounds of samples (7)", "1 to 1000", WHOLE(1, WEFT_ROUNDS_MAX),
+    {"rounds", "N", "rounds of samples (15)", "1 to 1000", WHOLE(1, WEFT_ROUNDS_MAX),
      INTO(run.options.rounds)},
-    {"seconds", "S", "length of a sample (0.15)", "0.01 to 3600", REAL(0.01, 3600),
+    {"seconds", "S", "length of a sample (0.06)", "0.01 to 3600", REAL(0.01, 3600),
      INTO(run.options.seconds)},
-    {"quick", NULL, "few and short samples", NULL, WEFT_ARGUMENT_FLAG, INTO(run.options.quick)},
+    {"quick", NULL, "few and short samples, none of them repeated", NULL, WEFT_ARGUMENT_FLAG, INTO(run.options.quick)},
     {"noisy", NULL, "with --check: mark a disturbed run instead of refusing it", NULL,
      WEFT_ARGUMENT_FLAG, INTO(run.options.noisy)},
     {"json", "FILE", "write the result", "a path, or - for the standard output", WEFT_ARGUMENT_TEXT,
@@ -250,9 +250,9 @@ static int check_all(weft_advise *advise) {
 }
 
 int weft_bench_advise(int argc, char **argv) {
-    enum { ROUNDS = 7, QUICK_ROUNDS = 3 };
-    const double seconds = 0.15;
-    const double quick_seconds = 0.05;
+    enum { ROUNDS = 15, QUICK_ROUNDS = 3 };
+    const double seconds = 0.06;
+    const double quick_seconds = 0.04;
     const double patience = 20;
     weft_advise advise = {.run = {.options = {.command = "advise"}, .self = true},
                           .description = {.reads = -1}};

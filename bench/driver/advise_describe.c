@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A description in place of a trace: the questions, and the workload that does what was answered. */
+/* A description in place of a trace: questions, and the workload that does what was answered. */
 #include "advise.h"
 #include "base/exit.h"
 #include <ctype.h>

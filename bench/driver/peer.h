@@ -32,7 +32,7 @@ typedef struct weft_peer {
     bool control;
     char path[4096];     /* of the executable, "" if there is none */
     const char *replays; /* NULL, or: the executable is this program, which has the map itself */
-    bool set_aside; /* not for the present workload */
+    bool set_aside;      /* not for the present workload */
     weft_peer_status status;
     char note[WEFT_PEER_TEXT]; /* what is wrong, or was left out */
     int far_behind[2];         /* cells of each shape in which it had no chance */

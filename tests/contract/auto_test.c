@@ -107,8 +107,8 @@ static void work(contract_worker *worker) {
     }
 }
 
-/* Hints that are wrong cost time alone: a map that was to have one thread has three, one that was to
- * be read is written, and it grows beyond what was expected. */
+/* Hints that are wrong cost time alone: a map that was to have one thread has three, one that was
+ * to be read is written, and it grows beyond what was expected. */
 static void test_A_wrong_hints_keep_the_contract(void **state) {
     (void)state;
     static const weft_hints wrong[] = {

@@ -55,8 +55,8 @@ typedef struct replay_trace {
     replay_chunk *chunks;   /* prefill, then operations */
     uint64_t prefill_count; /* chunks of either kind */
     uint64_t operation_count;
-    uint32_t longest_key;   /* shape 1: bytes */
-    unsigned codes; /* a bit for each operation code that occurs behind the prefill */
+    uint32_t longest_key; /* shape 1: bytes */
+    unsigned codes;       /* a bit for each operation code that occurs behind the prefill */
 } replay_trace;
 
 static inline size_t replay_padded(size_t size) {
