@@ -127,8 +127,8 @@ def measured(root):
         os.path.basename(path), os.path.relpath(path, root))]
     if result["noise"]["noisy"]:
         noise = result["noise"]
-        out += ["", "**Others used the machine during this run** (%d of %d samples were disturbed): "
-                "the figures" % (noise["noisy_samples"], noise["samples"]),
+        out += ["", "**Others used the machine during this run** (%d of %d samples were "
+                "disturbed): the figures" % (noise["noisy_samples"], noise["samples"]),
                 "tell the order of magnitude, and no more."]
     return out
 

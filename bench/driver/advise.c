@@ -50,7 +50,8 @@ static const weft_argument list[] = {
      INTO(run.options.rounds)},
     {"seconds", "S", "length of a sample (0.06)", "0.01 to 3600", REAL(0.01, 3600),
      INTO(run.options.seconds)},
-    {"quick", NULL, "few and short samples, none of them repeated", NULL, WEFT_ARGUMENT_FLAG, INTO(run.options.quick)},
+    {"quick", NULL, "few and short samples, none of them repeated", NULL, WEFT_ARGUMENT_FLAG,
+     INTO(run.options.quick)},
     {"noisy", NULL, "with --check: mark a disturbed run instead of refusing it", NULL,
      WEFT_ARGUMENT_FLAG, INTO(run.options.noisy)},
     {"json", "FILE", "write the result", "a path, or - for the standard output", WEFT_ARGUMENT_TEXT,
@@ -114,6 +115,19 @@ static int tell_record(void) {
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
+
+static bool is_refused(const weft_advise *advise) {
+    char disturbed[200];
+    if (advise->run.options.noisy ||
+        (!advise->run.refused && !weft_noise_is_refused(&advise->run.noise))) {
+        return false;
+    }
+    weft_noise_describe(&advise->run.noise, disturbed, sizeof disturbed);
+    fprintf(stderr,
+            "weft advise: refused: %s; wait for a quiet machine, or mark the result with --noisy\n",
+            disturbed);
+    return true;
+}
 
 static int deliver(weft_advise *advise, json_t *advices) {
     const weft_options *options = &advise->run.options;
@@ -243,6 +257,9 @@ static int check_all(weft_advise *advise) {
         }
         fprintf(stderr, "\n");
         code = WEFT_EXIT_USAGE;
+    }
+    if (is_refused(advise)) {
+        code = WEFT_EXIT_ENVIRONMENT;
     }
     code = code != 0 ? code : deliver(advise, advices);
     json_decref(advices);

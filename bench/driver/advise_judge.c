@@ -15,6 +15,9 @@ static const double near_share = 0.95;
 /* Entries that an operation copies on average: above this a copying engine is not even tried. */
 static const double copies_most = 2000;
 
+/* Resident memory grows by pages: of fewer entries it says nothing. */
+static const uint64_t entries_weighed = 20000;
+
 /* What is judged, and why it is set aside if it is. */
 typedef struct candidate {
     const char *id; /* of the peer */
@@ -193,7 +196,7 @@ static json_t *dimensions_json(const judgement *j, const candidate *best) {
         "key_bytes", p->key_bytes);
 }
 
-static json_t *row_json(const candidate *c) {
+static json_t *row_json(const candidate *c, uint64_t entries) {
     const json_t *latency = json_object_get(c->cell, "latency");
     const char *note = c->aside != NULL ? c->aside : c->unfit != NULL ? c->unfit : "";
     json_t *row =
@@ -204,7 +207,9 @@ static json_t *row_json(const candidate *c) {
         json_object_set_new(row, "rate_per_core", json_real(1e9 / number_at(c->cell, "cpu_ns")));
         json_object_set_new(row, "p99_ns", json_real(number_at(latency, "p99")));
         json_object_set_new(row, "p999_ns", json_real(number_at(latency, "p999")));
-        json_object_set(row, "bytes_per_entry", json_object_get(c->cell, "bytes_per_entry"));
+        json_object_set_new(
+            row, "bytes_per_entry",
+            unless(entries < entries_weighed, number_at(c->cell, "bytes_per_entry")));
     }
     return row;
 }
@@ -255,7 +260,7 @@ static json_t *advice_json(const judgement *j, const char *name) {
     const candidate *named = choose(j, best);
     json_t *rows = json_array();
     for (size_t i = 0; i < j->count; i++) {
-        json_array_append_new(rows, row_json(&j->list[i]));
+        json_array_append_new(rows, row_json(&j->list[i], j->profile.entries_first));
     }
     const char *ruled =
         j->rule.plain ? "plain" : find_candidate(j, false, j->rule.engine)->card.name;
@@ -300,6 +305,9 @@ static int measure(weft_advise *advise, judgement *j, const char *path) {
     run->options.thread_counts = 1;
     run->expected = j->profile.entries_most;
     int code = weft_run_trace(run, path);
+    if (code == 0 && json_array_size(run->cells) == before && !weft_run_goes_on(run)) {
+        return WEFT_EXIT_ENVIRONMENT;
+    }
     if (code == 0 && json_array_size(run->cells) == before) {
         fprintf(stderr, "weft advise: %s: nothing was measured\n", path);
         code = WEFT_EXIT_ENVIRONMENT;

@@ -52,9 +52,13 @@ static void print_row(const json_t *row, const char *named) {
     if (json_object_get(row, "rate") == NULL) {
         printf(" %9s %9s %9s %9s %9s", "-", "-", "-", "-", "-");
     } else {
-        printf(" %9.2f %9.2f %9.0f %9.0f %9.1f", number_at(row, "rate") / 1e6,
+        char bytes[32] = "-";
+        if (json_is_number(json_object_get(row, "bytes_per_entry"))) {
+            snprintf(bytes, sizeof bytes, "%.1f", number_at(row, "bytes_per_entry"));
+        }
+        printf(" %9.2f %9.2f %9.0f %9.0f %9s", number_at(row, "rate") / 1e6,
                number_at(row, "rate_per_core") / 1e6, number_at(row, "p99_ns"),
-               number_at(row, "p999_ns"), number_at(row, "bytes_per_entry"));
+               number_at(row, "p999_ns"), bytes);
     }
     printf("%s%s\n", *note != '\0' ? "  " : "", note);
 }
