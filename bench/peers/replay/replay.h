@@ -70,8 +70,9 @@ static inline void replay_error(const char *what) {
     fflush(stdout);
 }
 
-/* Ends the process with an error line. */
+/* Ends the process with an error line; with one, if several threads fail. */
 static inline void replay_fail(const char *what) {
+    flockfile(stdout);
     replay_error(what);
     exit(1);
 }
