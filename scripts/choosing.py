@@ -108,18 +108,20 @@ def measured(root):
         raise Unfit("%s: partial, or no result of 'weft advise --check'" % path)
     advices = result["advice"]
     columns = [row["engine"] for row in advices[0]["measured"]]
-    out = ["Millions of operations a second, all threads together; **bold** is what `weft advise` "
-           "named, *of best* its rate", "over the best one in a measurement made after the advice. "
+    out = ["Millions of operations a second: of all threads by the clock, or where others "
+           "disturbed that, a second of", "processor time. **Bold** is what `weft advise` named, "
+           "*of best* its figure over the best one in a measurement", "made after the advice. "
            "`–`: left out, for the reason that `weft advise` gives.", "",
-           "| trace | threads | rule | %s | of best |" % " | ".join(columns),
-           "|---|---|---|%s---|" % ("---|" * len(columns))]
+           "| trace | threads | rule | by | %s | of best |" % " | ".join(columns),
+           "|---|---|---|---|%s---|" % ("---|" * len(columns))]
     for advice in advices:
         cells = []
         for row in advice["measured"]:
-            text = "%.3g" % (row["rate"] / 1e6) if "rate" in row else "–"
+            text = "%.3g" % (row["figure"] / 1e6) if "figure" in row else "–"
             cells.append("**%s**" % text if row["peer"] == advice["peer"] else text)
-        out.append("| %s | %d | %s | %s | %.2f |" % (
-            advice["trace"], advice["threads"], advice["rule"]["name"], " | ".join(cells),
+        out.append("| %s | %d | %s | %s | %s | %.2f |" % (
+            advice["trace"], advice["threads"], advice["rule"]["name"],
+            "clock" if advice["judged_by"] == "rate" else "processor", " | ".join(cells),
             advice["reach"]))
     machine = result["machine"]
     out += ["", "%s, %d processors; `%s` of version %s, from [%s](../%s)." % (

@@ -199,8 +199,7 @@ static int check_trace(weft_advise *advise, const char *path, json_t *advices, i
     json_array_remove(run->cells, json_array_size(run->cells) - 1);
     code = weft_advise_trace(advise, path, &again);
     if (code == 0) {
-        const json_t *cell = json_array_get(run->cells, json_array_size(run->cells) - 1);
-        double reach = weft_advise_reach(advice, cell);
+        double reach = weft_advise_reach(advice, again);
         bool reached = reach >= reach_least;
         *missed += !reached;
         json_object_set_new(advice, "reach", json_real(reach));

@@ -7,6 +7,13 @@
 #include "run.h"
 #include <weft/advice.h>
 
+/* What is compared. */
+typedef enum weft_advise_measure {
+    WEFT_BY_RATE,      /* operations a second, of samples that nothing disturbed */
+    WEFT_BY_PROCESSOR, /* operations a second of processor time, where these are too few */
+    WEFT_BY_TAIL,      /* p99.9 */
+} weft_advise_measure;
+
 /* What is asked where there is no trace. */
 typedef struct weft_description {
     uint64_t entries;
@@ -33,8 +40,9 @@ typedef struct weft_advise {
  * the caller owns; the cell that was measured is the last one of the run. 0, or the exit code. */
 int weft_advise_trace(weft_advise *advise, const char *path, json_t **advice);
 
-/* How far the map that was advised is behind the best one, in a cell: its rate over the best. */
-double weft_advise_reach(const json_t *advice, const json_t *cell);
+/* How far the map that was advised is behind the best one of another advice on the same trace: its
+ * figure there over the best. */
+double weft_advise_reach(const json_t *advice, const json_t *again);
 
 void weft_advise_print(const json_t *advice);
 

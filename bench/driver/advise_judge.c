@@ -5,6 +5,7 @@
 #include "base/cpu.h"
 #include "base/exit.h"
 #include "result.h"
+#include "stats.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +40,11 @@ typedef struct judgement {
     candidate list[CANDIDATES];
     size_t count;
     double copied;
+    weft_advise_measure measure;
 } judgement;
+
+static const char *const measure_names[] = {"rate", "rate_per_core", "p999_ns"};
+static const char *const measure_words[] = {"rate", "rate by processor time", "p99.9"};
 
 static double percent(uint64_t part, uint64_t whole) {
     return whole != 0 ? 100 * (double)part / (double)whole : 0;
@@ -58,7 +63,6 @@ static weft_usage usage_of(const weft_advise *advise, const judgement *j) {
         .hints = {.threads = j->threads, .reads = reads > 0 ? reads : 1e-9},
         .entries = p->entries_most,
         .skew = fmin(fmax(log2(WEFT_PROFILE_BUCKETS) - p->entropy, 0), 10),
-        .churn = fmin(percent(p->inserted + p->removed, p->ops), 100),
         .burst = burst,
         .rate = advise->rate / processors,
         .exclusive = j->threads == 1,
@@ -99,6 +103,9 @@ static void choose_candidates(judgement *j, weft_peers *peers) {
             set_engine(j, c);
         }
         peers->list[i].set_aside = c->aside != NULL;
+        if (peers->list[i].status == WEFT_PEER_FAILED) {
+            peers->list[i].status = WEFT_PEER_OK; /* of another trace it may be capable */
+        }
     }
 }
 
@@ -112,23 +119,72 @@ static double tail_of(const json_t *result) {
     return number_at(json_object_get(result, "latency"), "p999");
 }
 
-/* What is compared: the rate, or how short the slowest operations are. */
-static double figure_of(const judgement *j, const json_t *result) {
-    if (result == NULL) {
-        return 0;
+static bool is_disturbed(const json_t *result, const json_t *round) {
+    size_t i;
+    json_t *disturbed;
+    json_array_foreach(json_object_get(result, "disturbed"), i, disturbed) {
+        if (json_equal(disturbed, round)) {
+            return true;
+        }
     }
+    return false;
+}
+
+/* The median of the samples that nothing disturbed; 0 if they are too few. */
+static double quiet_rate(const json_t *result) {
+    double rates[WEFT_ROUNDS_MAX];
+    size_t count = 0;
+    size_t i;
+    json_t *sample;
+    json_array_foreach(json_object_get(result, "samples"), i, sample) {
+        if (!is_disturbed(result, json_array_get(json_object_get(result, "rounds"), i)) &&
+            count < WEFT_ROUNDS_MAX) {
+            rates[count++] = json_number_value(sample);
+        }
+    }
+    weft_bench_samples quiet = {rates, count};
+    return count >= WEFT_QUIET_ROUNDS ? weft_bench_median(quiet) : 0;
+}
+
+/* The rate by the clock is what counts, but others who use the processors take it from one map and
+ * not from the next. What they cannot take is processor time; it does not hold the time for which
+ * threads wait. */
+static weft_advise_measure choose_measure(const judgement *j) {
+    if (j->usage.tail) {
+        return WEFT_BY_TAIL;
+    }
+    for (size_t i = 0; i < j->count; i++) {
+        if (j->list[i].cell != NULL && quiet_rate(j->list[i].cell) == 0) {
+            return WEFT_BY_PROCESSOR;
+        }
+    }
+    return WEFT_BY_RATE;
+}
+
+static double figure_of(weft_advise_measure measure, const json_t *result) {
     double tail = tail_of(result);
-    return j->usage.tail && tail > 0 ? 1 / tail : number_at(result, "median");
+    switch (measure) {
+    case WEFT_BY_TAIL:
+        return tail > 0 ? 1e9 / tail : 0;
+    case WEFT_BY_PROCESSOR:
+        return 1e9 / number_at(result, "cpu_ns");
+    default:
+        return quiet_rate(result);
+    }
 }
 
 static void take_cell(judgement *j, const json_t *cell) {
     for (size_t i = 0; i < j->count; i++) {
         candidate *c = &j->list[i];
         c->cell = weft_bench_find(json_object_get(cell, "results"), "peer", c->id);
-        c->figure = figure_of(j, c->cell);
         if (c->cell == NULL && c->aside == NULL) {
             c->aside = "it did not finish the trace";
         }
+    }
+    j->measure = choose_measure(j);
+    for (size_t i = 0; i < j->count; i++) {
+        candidate *c = &j->list[i];
+        c->figure = c->cell != NULL ? figure_of(j->measure, c->cell) : 0;
     }
 }
 
@@ -162,7 +218,10 @@ static const candidate *choose(const judgement *j, const candidate *best) {
     double enough = j->usage.rate * 2;
     bool wanted = j->usage.rate > 0 && plain->cell != NULL && !j->usage.tail &&
                   number_at(plain->cell, "median") >= enough * j->threads;
-    if (wanted || (!j->usage.bounded && plain->figure >= near_share * best->figure)) {
+    /* Where threads wait for its mutex, processor time flatters it. */
+    bool flattered = j->measure == WEFT_BY_PROCESSOR && j->threads > 1;
+    double enough_of_best = flattered ? 1 : near_share;
+    if (wanted || (!j->usage.bounded && plain->figure >= enough_of_best * best->figure)) {
         return plain;
     }
     return j->usage.bounded || ruled->figure >= near_share * best->figure ? ruled : best;
@@ -191,7 +250,7 @@ static json_t *dimensions_json(const judgement *j, const candidate *best) {
         percent(p->ops - p->gets, p->ops), "tail_counts", j->usage.tail, "tail_least_ns",
         most > 0 ? least : 0, "tail_most_ns", most, "entries_first", (json_int_t)p->entries_first,
         "entries_most", (json_int_t)p->entries_most, "distinct", (json_int_t)p->distinct,
-        "churn_percent", j->usage.churn, "lifetime_operations",
+        "churn_percent", percent(p->inserted + p->removed, p->ops), "lifetime_operations",
         unless(p->removed == 0, per((double)p->lived, p->removed)), "burst", j->usage.burst,
         "key_bytes", p->key_bytes);
 }
@@ -203,6 +262,7 @@ static json_t *row_json(const candidate *c, uint64_t entries) {
         json_pack("{s:s,s:s,s:b,s:s}", "peer", c->id, "engine", c->plain ? "plain" : c->card.name,
                   "eligible", c->aside == NULL && c->unfit == NULL, "note", note);
     if (c->cell != NULL) {
+        json_object_set_new(row, "figure", json_real(c->figure));
         json_object_set_new(row, "rate", json_real(number_at(c->cell, "median")));
         json_object_set_new(row, "rate_per_core", json_real(1e9 / number_at(c->cell, "cpu_ns")));
         json_object_set_new(row, "p99_ns", json_real(number_at(latency, "p99")));
@@ -232,7 +292,7 @@ static json_t *options_json(const judgement *j, const candidate *named) {
 
 static json_t *because_json(const judgement *j, const candidate *named, const candidate *best) {
     const candidate *ruled = find_candidate(j, j->rule.plain, j->rule.engine);
-    const char *what = j->usage.tail ? "p99.9" : "rate";
+    const char *what = measure_words[j->measure];
     if (named == ruled && named == best) {
         return json_sprintf("the rule says so, and nothing measured has a better %s", what);
     }
@@ -265,11 +325,12 @@ static json_t *advice_json(const judgement *j, const char *name) {
     const char *ruled =
         j->rule.plain ? "plain" : find_candidate(j, false, j->rule.engine)->card.name;
     return json_pack(
-        "{s:s,s:i,s:o,s:{s:s,s:s,s:s,s:s},s:o,s:s,s:s,s:s,s:b,s:o,s:o,s:s,s:s}", "trace", name,
+        "{s:s,s:i,s:o,s:{s:s,s:s,s:s,s:s},s:o,s:s,s:s,s:s,s:s,s:b,s:o,s:o,s:s,s:s}", "trace", name,
         "threads", (int)j->threads, "dimensions", dimensions_json(j, best), "rule", "name",
         j->rule.rule, "engine", ruled, "when", j->rule.when, "why", j->rule.why, "measured", rows,
-        "best", best->id, "peer", named->id, "advice", named->plain ? "plain" : named->card.name,
-        "agrees", strcmp(ruled, named->plain ? "plain" : named->card.name) == 0, "because",
+        "judged_by", measure_names[j->measure], "best", best->id, "peer", named->id, "advice",
+        named->plain ? "plain" : named->card.name, "agrees",
+        strcmp(ruled, named->plain ? "plain" : named->card.name) == 0, "because",
         because_json(j, named, best), "options", options_json(j, named), "choose",
         named->plain ? "where it is enough" : named->card.choose, "do_not_choose",
         named->plain ? "a rate or a latency that it does not reach" : named->card.do_not_choose);
@@ -345,17 +406,16 @@ int weft_advise_trace(weft_advise *advise, const char *path, json_t **advice) {
     return code;
 }
 
-double weft_advise_reach(const json_t *advice, const json_t *cell) {
+double weft_advise_reach(const json_t *advice, const json_t *again) {
     size_t i;
     json_t *row;
     double best = 0;
     double named = 0;
-    json_array_foreach(json_object_get(advice, "measured"), i, row) {
-        const char *id = weft_bench_text(row, "peer");
-        const json_t *result = weft_bench_find(json_object_get(cell, "results"), "peer", id);
-        double rate = number_at(result, "median");
-        best = json_is_true(json_object_get(row, "eligible")) && rate > best ? rate : best;
-        named = strcmp(id, weft_bench_text(advice, "peer")) == 0 ? rate : named;
+    json_array_foreach(json_object_get(again, "measured"), i, row) {
+        double figure = number_at(row, "figure");
+        best = json_is_true(json_object_get(row, "eligible")) && figure > best ? figure : best;
+        named = strcmp(weft_bench_text(row, "peer"), weft_bench_text(advice, "peer")) == 0 ? figure
+                                                                                           : named;
     }
     return best > 0 ? named / best : 0;
 }

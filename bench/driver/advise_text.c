@@ -63,6 +63,16 @@ static void print_row(const json_t *row, const char *named) {
     printf("%s%s\n", *note != '\0' ? "  " : "", note);
 }
 
+static const char *measure_text(const char *judged_by) {
+    if (strcmp(judged_by, "rate") == 0) {
+        return "operations a second";
+    }
+    return strcmp(judged_by, "p999_ns") == 0
+               ? "p99.9"
+               : "operations a second of processor time, as others used the machine: time for "
+                 "which threads wait is not in it";
+}
+
 void weft_advise_print(const json_t *advice) {
     const json_t *rule = json_object_get(advice, "rule");
     size_t i;
@@ -78,7 +88,8 @@ void weft_advise_print(const json_t *advice) {
     json_array_foreach(json_object_get(advice, "measured"), i, row) {
         print_row(row, weft_bench_text(advice, "peer"));
     }
-    printf("\nadvice      %s\nbecause     %s\n", weft_bench_text(advice, "advice"),
+    printf("\ncompared    by %s\n", measure_text(weft_bench_text(advice, "judged_by")));
+    printf("advice      %s\nbecause     %s\n", weft_bench_text(advice, "advice"),
            weft_bench_text(advice, "because"));
     if (number_at(json_object_get(advice, "dimensions"), "burst") >= 100) {
         printf("batches     writes come in runs; the replay makes them one by one, and "

@@ -11,7 +11,6 @@ typedef struct weft_usage {
     weft_hints hints;
     size_t entries; /* in the map, usually */
     double skew; /* of keys: bits that are missing from an even spread over 1024 buckets, 0 … 10 */
-    double churn; /* percent of operations that insert a key or remove one */
     double burst; /* writes that come one behind the other, on average */
     double rate; /* operations a second and processor that are needed; 0: as many as there can be */
     bool exclusive; /* with one thread: it is a promise, and engine owner may hold the user to it */

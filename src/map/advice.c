@@ -70,7 +70,7 @@ static bool within(double number, double most) {
 static bool is_valid(const weft_usage *u) {
     const double endless = 1e18;
     return u->hints.needs <= WEFT_NEEDS_ALL && within(u->hints.reads, 100) && within(u->skew, 10) &&
-           within(u->churn, 100) && within(u->burst, endless) && within(u->rate, endless);
+           within(u->burst, endless) && within(u->rate, endless);
 }
 
 int weft_engine_advise(const weft_usage *usage, weft_advice *advice) {

@@ -71,9 +71,10 @@ class Traces(Advise):
         rows = {row["peer"]: row for row in advice["measured"]}
         named = rows[advice["peer"]]
         self.assertTrue(named["eligible"], advice)
-        best = max(row["rate"] for row in rows.values() if row["eligible"])
-        self.assertEqual(rows[advice["best"]]["rate"], best)
-        self.assertGreaterEqual(named["rate"], NEAR * best * 0.999)
+        best = max(row["figure"] for row in rows.values() if row["eligible"])
+        self.assertEqual(rows[advice["best"]]["figure"], best)
+        self.assertGreaterEqual(named["figure"], NEAR * best * 0.999)
+        self.assertIn(advice["judged_by"], ("rate", "rate_per_core"))
         if not advice["agrees"] and advice["advice"] != "plain":
             self.assertIn("disagree", advice["because"])
         for row in rows.values():

@@ -88,7 +88,7 @@ static void numbers_beyond_their_range_are_refused(void **state) {
     (void)state;
     static const weft_usage bad[] = {
         {.hints.reads = 100.5}, {.hints.reads = -1}, {.hints.reads = NAN}, {.hints.needs = 8},
-        {.skew = 11},           {.churn = 101},      {.burst = -1},        {.rate = INFINITY}};
+        {.skew = 11},           {.burst = -1},       {.rate = INFINITY}};
     weft_advice advice;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         assert_int_equal(weft_engine_advise(&bad[i], &advice), WEFT_E_INVALID);
