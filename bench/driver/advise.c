@@ -291,6 +291,7 @@ int weft_bench_advise(int argc, char **argv) {
     advise.run.seconds = options->seconds > 0 ? options->seconds
                          : options->quick     ? quick_seconds
                                               : seconds;
+    options->command = advise.check ? "advise --check" : "advise";
     options->latency = true;
     options->patience = patience;
     options->noisy = options->noisy || !advise.check;
