@@ -19,6 +19,10 @@ static const double copies_most = 2000;
 /* Resident memory grows by pages: of fewer entries it says nothing. */
 static const uint64_t entries_weighed = 20000;
 
+/* A trace without entries at first is replayed once: so few operations take less time than starting
+ * the threads does. */
+static const uint64_t ops_measured = 50000;
+
 /* What is judged, and why it is set aside if it is. */
 typedef struct candidate {
     const char *id; /* of the peer */
@@ -210,11 +214,18 @@ static const candidate *find_candidate(const judgement *j, bool plain, weft_engi
     return NULL;
 }
 
+static bool is_brief(const judgement *j) {
+    return j->profile.entries_first == 0 && j->profile.ops < ops_measured;
+}
+
 /* What is named: the plain map where it does; what the rule says where that is as good as the best;
  * else the best. */
 static const candidate *choose(const judgement *j, const candidate *best) {
     const candidate *plain = find_candidate(j, true, WEFT_ENGINE_AUTO);
     const candidate *ruled = find_candidate(j, j->rule.plain, j->rule.engine);
+    if (is_brief(j) && ruled->cell != NULL) {
+        return ruled;
+    }
     double enough = j->usage.rate * 2;
     bool wanted = j->usage.rate > 0 && plain->cell != NULL && !j->usage.tail &&
                   number_at(plain->cell, "median") >= enough * j->threads;
@@ -293,6 +304,11 @@ static json_t *options_json(const judgement *j, const candidate *named) {
 static json_t *because_json(const judgement *j, const candidate *named, const candidate *best) {
     const candidate *ruled = find_candidate(j, j->rule.plain, j->rule.engine);
     const char *what = measure_words[j->measure];
+    if (is_brief(j) && named == ruled) {
+        return json_sprintf("the rule says so; %llu operations, which begin with an empty map, are "
+                            "too few to measure",
+                            (unsigned long long)j->profile.ops);
+    }
     if (named == ruled && named == best) {
         return json_sprintf("the rule says so, and nothing measured has a better %s", what);
     }

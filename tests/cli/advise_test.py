@@ -104,7 +104,7 @@ class Traces(Advise):
                          set(RULES))
         for name, (rule, engine) in RULES.items():
             with self.subTest(name):
-                changes = {"ops": 800000 if name == "advise-bulk" else 20000}
+                changes = {"ops": {"advise-bulk": 800000, "advise-cold": 60000}.get(name, 20000)}
                 threads = "1" if name == "advise-tiny" else "2"
                 advice = self.advise("--threads", threads, self.trace(name, **changes))
                 self.assertEqual(advice["rule"]["name"], rule)
@@ -194,8 +194,10 @@ class Refusals(Advise):
         with open(path, "w", encoding="utf-8") as stream:
             stream.write("a\nb\n")
         self.run_weft(0, "bench", "trace", "convert", path, "-o", self.path("keys"))
-        _, err = self.run_weft(0, "advise", *SHORT, "--threads", "1", self.path("keys"))
+        out, err = self.run_weft(0, "advise", *SHORT, "--threads", "1", self.path("keys"))
         self.assertEqual(err, "")
+        self.assertIn("advice      owner", out)
+        self.assertIn("too few to measure", out)
 
     def test_options(self):
         self.refused(of=("--describe",))
