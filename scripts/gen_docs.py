@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Writes docs/guarantees.md and docs/man/*.3 from the public headers, and the performance table of
-README.md from the result that it names.
+"""Writes docs/guarantees.md and docs/man/*.3 from the public headers, docs/choosing.md from the
+engines' cards, the rules and a result, and the performance table of README.md from the result that
+it names.
 
     scripts/gen_docs.py           write them
     scripts/gen_docs.py --check   only name the files that differ; exit code 1 if any
@@ -14,6 +15,7 @@ sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
+import choosing  # noqa: E402
 import claims_page  # noqa: E402
 import performance_table  # noqa: E402
 
@@ -164,6 +166,7 @@ def pages():
     found = [card for name in sorted(os.listdir(HEADERS)) if name.endswith(".h")
              for card in cards(os.path.join(HEADERS, name))]
     result = {"docs/guarantees.md": guarantees_page(found),
+              "docs/choosing.md": choosing.page(ROOT),
               "README.md": performance_table.fill(read(os.path.join(ROOT, "README.md")), ROOT),
               **claims_page.pages(read(os.path.join(ROOT, claims_page.PAGE)), ROOT)}
     for card in found:
@@ -177,7 +180,7 @@ def main():
         return 2
     try:
         wanted = pages()
-    except performance_table.Unfit as why:
+    except (choosing.Unfit, performance_table.Unfit) as why:
         print(why, file=sys.stderr)
         return 3
     folder = os.path.join(ROOT, "docs", "man")

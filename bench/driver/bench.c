@@ -21,6 +21,7 @@ static const bench_command commands[] = {
     {"compare", weft_bench_compare_command, "tell which differences between two results are real"},
     {"report", weft_bench_report_command, "write the page of a result"},
     {"trace", weft_bench_trace, "make, convert, show and run trace files"},
+    {"replay", weft_bench_replay, "be a peer: replay a trace on one map, as told on stdin"},
     {"peers", weft_bench_peers, "which peers there are, and what is missing"},
 };
 

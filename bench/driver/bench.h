@@ -9,6 +9,9 @@
 /* argv[0] is "bench". Returns the exit code, as the commands below do. */
 int weft_bench_main(int argc, char **argv);
 
+/* `weft advise`; argv[0] is "advise". */
+int weft_bench_advise(int argc, char **argv);
+
 /* The commands. argv[0] is the command's name. */
 int weft_bench_verdict(int argc, char **argv); /* without a command: argv[0] is "bench" */
 int weft_bench_map(int argc, char **argv);
@@ -16,6 +19,7 @@ int weft_bench_growth(int argc, char **argv);
 int weft_bench_oversub(int argc, char **argv);
 int weft_bench_gates(int argc, char **argv);
 int weft_bench_trace(int argc, char **argv);
+int weft_bench_replay(int argc, char **argv);
 int weft_bench_peers(int argc, char **argv);
 int weft_bench_serve(int argc, char **argv);
 int weft_bench_report_command(int argc, char **argv);

@@ -83,6 +83,21 @@ static uint64_t zipf(weft_draw *draw) {
     return draw->exponent < 1 ? gray(draw) : rejection(draw);
 }
 
+/* A burst is drawn as often as its writes come, divided by its length. */
+static void set_limits(weft_draw *draw, const weft_workload *workload) {
+    double sum = 0;
+    double all = 100;
+    draw->burst = workload->burst > 1 ? workload->burst : 1;
+    if (draw->burst > 1) {
+        double gets = workload->mix[WEFT_TRACE_GET];
+        all = gets + (100 - gets) / (double)draw->burst;
+    }
+    for (int i = 0; i < WEFT_TRACE_OPS; i++) {
+        sum += workload->mix[i] / (i == WEFT_TRACE_GET ? 1 : (double)draw->burst);
+        draw->limits[i] = sum / all;
+    }
+}
+
 void weft_draw_init(weft_draw *draw, const weft_workload *workload) {
     *draw =
         (weft_draw){.state = weft_draw_mix(workload->seed),
@@ -93,23 +108,25 @@ void weft_draw_init(weft_draw *draw, const weft_workload *workload) {
                     .newest = workload->prefill,
                     .exponent = workload->exponent};
     draw->cursors[WEFT_TRACE_INSERT] = workload->prefill;
-    double sum = 0;
-    for (int i = 0; i < WEFT_TRACE_OPS; i++) {
-        sum += workload->mix[i];
-        draw->limits[i] = sum / 100;
-    }
+    set_limits(draw, workload);
     if (draw->kind == WEFT_ZIPF || draw->kind == WEFT_LATEST) {
         (draw->exponent < 1 ? prepare_gray : prepare_rejection)(draw);
     }
 }
 
 weft_trace_op weft_draw_op(weft_draw *draw) {
+    if (draw->left != 0) {
+        draw->left--;
+        return draw->last;
+    }
     double u = weft_draw_unit(draw);
     int op = 0;
     while (op < WEFT_TRACE_OPS - 1 && u >= draw->limits[op]) {
         op++;
     }
-    return (weft_trace_op)op;
+    draw->last = (weft_trace_op)op;
+    draw->left = op == WEFT_TRACE_GET ? 0 : draw->burst - 1;
+    return draw->last;
 }
 
 static uint64_t latest(weft_draw *draw, weft_trace_op op) {

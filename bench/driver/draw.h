@@ -26,6 +26,9 @@ typedef struct weft_draw {
     double zeta, alpha, eta;       /* exponents below 1 */
     double first, range, accept;   /* exponents of 1 and above */
     double limits[WEFT_TRACE_OPS]; /* of the mix, added up to 1 */
+    uint64_t burst;                /* writes of a kind that come together */
+    uint64_t left;                 /* of these, still to come */
+    weft_trace_op last;
 } weft_draw;
 
 void weft_draw_init(weft_draw *draw, const weft_workload *workload);

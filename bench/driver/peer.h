@@ -9,6 +9,7 @@
 enum { WEFT_PEERS_MAX = 64, WEFT_PEER_TEXT = 256 };
 
 #define WEFT_PEER_OWN "weft-lockfree" /* the map that is judged */
+#define WEFT_PEER_PLAIN "c-mutex"     /* a plain table under a mutex */
 
 typedef enum weft_peer_status {
     WEFT_PEER_OK,
@@ -29,7 +30,9 @@ typedef struct weft_peer {
     char sources[WEFT_PEER_TEXT];
     char remark[WEFT_PEER_TEXT];
     bool control;
-    char path[4096]; /* of the executable, "" if there is none */
+    char path[4096];     /* of the executable, "" if there is none */
+    const char *replays; /* NULL, or: the executable is this program, which has the map itself */
+    bool set_aside;      /* not for the present workload */
     weft_peer_status status;
     char note[WEFT_PEER_TEXT]; /* what is wrong, or was left out */
     int far_behind[2];         /* cells of each shape in which it had no chance */
@@ -43,6 +46,10 @@ typedef struct weft_peers {
 /* All peers that are described or there, by id, weft's own first. 0, or the exit code after a
  * message. */
 int weft_peers_find(weft_peers *peers);
+
+/* Maps that this program replays itself, as a peer in a process of its own: weft's engines, and the
+ * plain table under a mutex. */
+int weft_peers_self(weft_peers *peers);
 
 /* Keep those of a list "all", "none" (only weft's own) or "ID,ID…" (weft's default engine is always
  * among them). */

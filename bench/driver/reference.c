@@ -15,20 +15,12 @@ typedef struct place {
 } place;
 
 typedef struct replay {
+    const weft_trace *trace;
     place *table;
     uint64_t mask;
     uint64_t number; /* of the operation */
     uint64_t hash;   /* of the answers */
 } replay;
-
-/* FNV-1a. */
-static uint64_t hash_bytes(const unsigned char *key, uint32_t size) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (uint32_t i = 0; i < size; i++) {
-        hash = (hash ^ key[i]) * UINT64_C(0x100000001b3);
-    }
-    return hash;
-}
 
 static place *find(replay *r, uint64_t hash, const unsigned char *key, uint32_t size) {
     uint64_t at = weft_draw_mix(hash) & r->mask;
@@ -73,26 +65,12 @@ static uint64_t apply(place *p, weft_trace_op op, uint64_t number) {
     }
 }
 
-static void take_chunk(replay *r, const weft_trace *trace, const weft_trace_chunk *chunk) {
-    const unsigned char *codes = (const unsigned char *)(chunk + 1);
-    const unsigned char *rest = codes + weft_trace_padded(chunk->ops);
-    bool numbers = trace->header->shape == WEFT_TRACE_U64;
-    const uint32_t *offsets = (const uint32_t *)rest;
-    const unsigned char *keys =
-        numbers ? rest : rest + weft_trace_padded((chunk->ops + 1) * sizeof *offsets);
-    for (uint32_t i = 0; i < chunk->ops; i++) {
-        const unsigned char *key = numbers ? keys + i * sizeof(uint64_t) : keys + offsets[i];
-        uint32_t size = numbers ? sizeof(uint64_t) : offsets[i + 1] - offsets[i];
-        uint64_t hash;
-        if (numbers) {
-            memcpy(&hash, key, sizeof hash);
-        } else {
-            hash = hash_bytes(key, size);
-        }
-        uint64_t answer = apply(find(r, hash, key, size), (weft_trace_op)codes[i], ++r->number);
-        if (chunk->kind == WEFT_TRACE_RUN) {
-            r->hash = ((r->hash << 5 | r->hash >> 59) ^ answer) * UINT64_C(0x9e3779b97f4a7c15);
-        }
+static void take_item(void *ctx, const weft_trace_item *item) {
+    replay *r = ctx;
+    uint64_t hash = weft_trace_key_number(r->trace, item);
+    uint64_t answer = apply(find(r, hash, item->key, item->size), item->op, ++r->number);
+    if (item->kind == WEFT_TRACE_RUN) {
+        r->hash = ((r->hash << 5 | r->hash >> 59) ^ answer) * UINT64_C(0x9e3779b97f4a7c15);
     }
 }
 
@@ -101,15 +79,11 @@ bool weft_reference_replay(const weft_trace *trace, uint64_t *checksum, uint64_t
     while (places < 2 * (trace->header->ops + trace->header->prefill)) {
         places *= 2;
     }
-    replay r = {.mask = places - 1, .table = calloc(places, sizeof(place))};
+    replay r = {.trace = trace, .mask = places - 1, .table = calloc(places, sizeof(place))};
     if (r.table == NULL) {
         return false;
     }
-    for (uint64_t at = sizeof *trace->header; at < trace->size;) {
-        const weft_trace_chunk *chunk = (const weft_trace_chunk *)(trace->data + at);
-        take_chunk(&r, trace, chunk);
-        at += chunk->bytes;
-    }
+    weft_trace_each(trace, take_item, &r);
     uint64_t content = 0;
     *entries = 0;
     for (uint64_t i = 0; i < places; i++) {

@@ -27,6 +27,7 @@ EMBED(weft_report_style, "page.css");
 EMBED(weft_report_text, "text.js");
 EMBED(weft_report_charts, "charts.js");
 EMBED(weft_report_verdict, "verdict.js");
+EMBED(weft_report_advice, "advice.js");
 EMBED(weft_report_sections, "sections.js");
 EMBED(weft_report_script, "page.js");
 
@@ -60,6 +61,7 @@ static int write_mark(FILE *out, const char *mark, size_t length, const json_t *
         {"@TEXT@", weft_report_text, weft_report_text_end},
         {"@CHARTS@", weft_report_charts, weft_report_charts_end},
         {"@VERDICT@", weft_report_verdict, weft_report_verdict_end},
+        {"@ADVICE@", weft_report_advice, weft_report_advice_end},
         {"@SECTIONS@", weft_report_sections, weft_report_sections_end},
         {"@SCRIPT@", weft_report_script, weft_report_script_end},
     };

@@ -56,12 +56,7 @@ static int make_folder(weft_run *run) {
     return 0;
 }
 
-int weft_run_open(weft_run *run, const char *kind) {
-    run->kind = kind;
-    run->began = weft_clock_monotonic_ns();
-    run->cells = json_array();
-    run->controls = json_array();
-    weft_bench_catch_stop();
+static int find_peers(weft_run *run) {
     int code = weft_peers_find(&run->peers);
     code = code != 0 ? code
                      : weft_peers_select(&run->peers,
@@ -73,11 +68,21 @@ int weft_run_open(weft_run *run, const char *kind) {
                         "'weft bench peers' tells which are there\n");
         code = WEFT_EXIT_ENVIRONMENT;
     }
+    return code;
+}
+
+int weft_run_open(weft_run *run, const char *kind) {
+    run->kind = kind;
+    run->began = weft_clock_monotonic_ns();
+    run->cells = json_array();
+    run->controls = json_array();
+    weft_bench_catch_stop();
+    int code = run->self ? 0 : find_peers(run);
     code = code != 0 ? code : make_folder(run);
     if (code == 0) {
         weft_noise_begin(&run->noise);
         double seconds = run->seconds < CEILING_SECONDS ? run->seconds : CEILING_SECONDS;
-        run->ceilings = weft_ceilings_measure(weft_cpu_count(), seconds);
+        run->ceilings = run->self ? json_array() : weft_ceilings_measure(weft_cpu_count(), seconds);
     }
     return code;
 }
@@ -130,9 +135,11 @@ static void start_all(stage *s, const char *trace) {
     s->count = s->run->peers.count;
     for (size_t i = 0; i < s->count; i++) {
         weft_peer *peer = &s->run->peers.list[i];
-        s->sessions[i] = (weft_session){
-            .peer = peer, .workload = &s->workload, .patience = s->run->options.patience};
-        bool wanted = !s->run->own_only || weft_peer_is_own(peer);
+        s->sessions[i] = (weft_session){.peer = peer,
+                                        .workload = &s->workload,
+                                        .patience = s->run->options.patience,
+                                        .expected = s->run->expected};
+        bool wanted = !peer->set_aside && (!s->run->own_only || weft_peer_is_own(peer));
         if (s->run->budget > 0 && peer->far_behind[s->workload.shape] >= ENOUGH) {
             weft_peer_note(peer, WEFT_PEER_OK,
                            "left out after %d cells, %d times slower than the best", ENOUGH,
@@ -218,7 +225,8 @@ static void prefill_all(stage *s, uint32_t threads) {
 static bool may_repeat(const weft_run *run, int repeats) {
     bool late =
         run->budget > 0 && (run->options.noisy || run->repeat_seconds > REPEAT_SHARE * run->budget);
-    return repeats < REPEATS && !run->once && !weft_bench_stopped() && !late;
+    bool quick = run->self && run->options.quick;
+    return repeats < REPEATS && !run->once && !quick && !weft_bench_stopped() && !late;
 }
 
 /* One sample, repeated while others disturb it. */

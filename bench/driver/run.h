@@ -23,8 +23,10 @@ typedef struct weft_run {
     uint32_t disturbed_cells; /* whose ratios stand on too few undisturbed rounds */
     uint32_t rounds;
     double seconds;
-    bool own_only; /* leave the peers out for a while */
-    bool once;     /* take no sample again, however disturbed it is */
+    bool own_only;     /* leave the peers out for a while */
+    bool once;         /* take no sample again, however disturbed it is */
+    bool self;         /* peers has been filled in, with what this program replays itself */
+    uint64_t expected; /* then: entries that maps are told of */
     bool partial;
     bool refused; /* too noisy already */
 } weft_run;

@@ -13,6 +13,7 @@ typedef struct weft_session {
     weft_peer *peer;
     weft_process process; /* none: the peer is not at work */
     const weft_workload *workload;
+    uint64_t expected; /* entries that its map is told of when it is opened; 0: none */
     bool one_writer;
     double patience;        /* seconds for an answer, beside the sample; 0: long enough for all */
     double bytes_per_entry; /* of the prefill */

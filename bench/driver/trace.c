@@ -241,6 +241,43 @@ void weft_trace_close(weft_trace *trace) {
     *trace = (weft_trace){0};
 }
 
+static void each_of_chunk(const weft_trace *trace, const weft_trace_chunk *chunk,
+                          void (*fn)(void *ctx, const weft_trace_item *item), void *ctx) {
+    const unsigned char *codes = (const unsigned char *)(chunk + 1);
+    const unsigned char *rest = codes + weft_trace_padded(chunk->ops);
+    bool numbers = trace->header->shape == WEFT_TRACE_U64;
+    const uint32_t *offsets = (const uint32_t *)rest;
+    const unsigned char *keys =
+        numbers ? rest : rest + weft_trace_padded((chunk->ops + 1) * sizeof *offsets);
+    for (uint32_t i = 0; i < chunk->ops; i++) {
+        weft_trace_item item = {(weft_trace_kind)chunk->kind, (weft_trace_op)codes[i],
+                                numbers ? keys + i * sizeof(uint64_t) : keys + offsets[i],
+                                numbers ? sizeof(uint64_t) : offsets[i + 1] - offsets[i]};
+        fn(ctx, &item);
+    }
+}
+
+void weft_trace_each(const weft_trace *trace, void (*fn)(void *ctx, const weft_trace_item *item),
+                     void *ctx) {
+    for (uint64_t at = sizeof *trace->header; at < trace->size;) {
+        const weft_trace_chunk *chunk = (const weft_trace_chunk *)(trace->data + at);
+        each_of_chunk(trace, chunk, fn, ctx);
+        at += chunk->bytes;
+    }
+}
+
+uint64_t weft_trace_key_number(const weft_trace *trace, const weft_trace_item *item) {
+    uint64_t number = UINT64_C(0xcbf29ce484222325);
+    if (trace->header->shape == WEFT_TRACE_U64) {
+        memcpy(&number, item->key, sizeof number);
+        return number;
+    }
+    for (uint32_t i = 0; i < item->size; i++) {
+        number = (number ^ item->key[i]) * UINT64_C(0x100000001b3);
+    }
+    return number;
+}
+
 void weft_trace_print(const weft_trace *trace, FILE *out) {
     const weft_trace_header *header = trace->header;
     uint64_t all = header->ops + header->prefill;

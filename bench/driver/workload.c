@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define KEYS_LIMIT 4294967296.0
+#define BURST_LIMIT 1000000
 #define OPS_LIMIT 10000000000.0
 
 static bool take_distribution(void *workload, const json_t *value) {
@@ -76,6 +77,8 @@ static const weft_field field_list[] = {
     {"mix", "percentages of get, put, insert, remove, add and rmw that add up to 100",
      WEFT_FIELD_SHARES, .required = true, INTO(mix), .words = weft_trace_op_names,
      .word_count = WEFT_TRACE_OPS},
+    {"burst", "a whole number from 1 to 1000000", WEFT_FIELD_WHOLE, INTO(burst),
+     WEFT_FIELD_RANGE(1, BURST_LIMIT)},
     {"ops", "a whole number from 1 to 10^10", WEFT_FIELD_WHOLE, .required = true, INTO(ops),
      WEFT_FIELD_RANGE(1, OPS_LIMIT)},
     {"threads", "a list of up to 16 whole numbers from 1 to 4096", WEFT_FIELD_OWN,
@@ -139,8 +142,12 @@ static bool fields_agree(const weft_fields_file *file, const weft_workload *w) {
 }
 
 static void set_defaults(weft_workload *workload) {
-    *workload = (weft_workload){
-        .threads = {1, 2}, .thread_counts = 2, .seed = 1, .key_bytes = 16, .value_bytes = 8};
+    *workload = (weft_workload){.threads = {1, 2},
+                                .thread_counts = 2,
+                                .burst = 1,
+                                .seed = 1,
+                                .key_bytes = 16,
+                                .value_bytes = 8};
 }
 
 int weft_workload_read(weft_workload *workload, const char *path) {

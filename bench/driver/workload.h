@@ -31,6 +31,7 @@ typedef struct weft_workload {
     double exponent;
     uint64_t hot;
     double mix[WEFT_TRACE_OPS]; /* percent */
+    uint64_t burst;             /* so many writes of a kind come one behind the other */
     uint64_t ops;
     uint32_t threads[WEFT_WORKLOAD_THREADS];
     uint32_t thread_counts;

@@ -119,7 +119,7 @@ function percentiles(result) {
               html`From the middle operation to
 the slowest one, both scales logarithmic. A flat curve is a map whose slow operations are not
 much slower than its usual
-ones.${result.kind === "map" ? " Every 32nd operation was timed." : ""}`,
+ones.${result.kind !== "serve" ? " Every 32nd operation was timed." : ""}`,
               charts,
           )
         : html`<section id="percentiles"><h2>Latency</h2><p>This run did not measure the
@@ -437,6 +437,7 @@ function contents(sections) {
 function renderPage(result) {
     notePointers(result, "");
     const sections = [
+        adviceSection(result),
         verdictTable(result),
         whereWeLose(result),
         gates(result),

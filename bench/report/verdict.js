@@ -103,6 +103,9 @@ ${weft.compiler && ` · ${weft.compiler}`}${
 function headline(result) {
     const cells = judged(result);
     const count = (key) => cells.filter((cell) => outcome(cell).key === key).length;
+    if (result.advice) {
+        return adviceHeadline(result);
+    }
     if (cells.length === 0) {
         return "Nothing was compared in this run";
     }
@@ -122,6 +125,9 @@ function headline(result) {
 
 function verdict(result) {
     const cells = judged(result);
+    if (result.advice) {
+        return adviceSentence(result);
+    }
     if (cells.length === 0) {
         return html`<p class="verdict">No cell of this result has both weft and a peer, so there
 is nothing to judge:

@@ -130,7 +130,7 @@ typedef struct weft_map {
  * overlap each other. Any other overlap is a fault of the program; what is noticed of it is
  * reported on stderr, with the names and stacks of both threads, and the process aborted. */
 typedef enum weft_engine_id {
-    WEFT_ENGINE_AUTO = 0, /* today: lockfree */
+    WEFT_ENGINE_AUTO = 0, /* by the hints and the other options; without any: lockfree */
 #define WEFT_ENGINE(name, ID, number) WEFT_ENGINE_##ID = (number),
 #include <weft/engines.def>
 #undef WEFT_ENGINE
@@ -187,9 +187,26 @@ typedef struct weft_fixed_options {
     size_t memory_bytes; /* weft_fixed_bytes(capacity) or more */
 } weft_fixed_options;
 
+/* What not every engine has. */
+typedef enum weft_need {
+    WEFT_NEED_SNAPSHOT = 1,    /* weft_map_snapshot */
+    WEFT_NEED_WRITE_BATCH = 2, /* weft_map_write_batch */
+    WEFT_NEED_LOCK_FREE = 4,   /* no operation waits for another thread */
+    WEFT_NEEDS_ALL = 7,
+} weft_need;
+
+/* How the map will be used, for engine AUTO: <weft/advice.h>. Zero: not known. A hint that is wrong
+ * costs time, never the contract; what a map must offer beyond that is in `needs`. */
+typedef struct weft_hints {
+    uint32_t threads; /* that use it at the same time */
+    uint32_t needs;   /* weft_need, added up: open refuses an engine without, also a named one */
+    double reads;     /* percent of operations that only look, up to 100 */
+} weft_hints;
+
 typedef struct weft_map_options {
-    size_t size;                /* sizeof(weft_map_options) */
-    weft_engine_id engine;      /* 0: AUTO */
+    size_t size;           /* sizeof(weft_map_options) */
+    weft_engine_id engine; /* 0: AUTO */
+    weft_hints hints;
     size_t expected_entries;    /* reserve for so many at the first insert; 0: start small */
     weft_own key_own;           /* 0: COPY */
     weft_own value_own;         /* 0: COPY */
@@ -215,7 +232,7 @@ typedef struct weft_map_options {
         uint32_t hot_entries;     /* keys that are to be hot at a time, 1 … 1048576; 0: 512 */
     } hybrid;                     /* engine hybrid */
     weft_twotier_options twotier; /* other engines ignore it */
-    weft_fixed_options fixed;     /* other engines: all 0 */
+    weft_fixed_options fixed;     /* AUTO: the engine is fixed; other engines: all 0 */
 } weft_map_options;
 
 /* What a compute callback decides. */
@@ -351,8 +368,9 @@ WEFT_BEGIN_DECLS
  * options  NULL: all defaults; else `size` must be sizeof(weft_map_options), zero fields are
  *          defaults
  *
- * Returns  WEFT_OK · WEFT_E_INVALID (size, engine or mode unknown, ADOPT without destructor) ·
- *          WEFT_E_UNSUPPORTED (the engine lacks an option, or has no use for one) · WEFT_E_NOMEM
+ * Returns  WEFT_OK · WEFT_E_INVALID (size, engine, mode or need unknown, reads beyond 100, ADOPT
+ *          without destructor) · WEFT_E_UNSUPPORTED (the engine, or each one, lacks an option or a
+ *          need, or has no use for an option) · WEFT_E_NOMEM
  * Owns     the map is the caller's until weft_map_close; options are copied
  * Threads  none may use the map meanwhile
  * Progress lock-free

@@ -3,6 +3,7 @@
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
 
+#include <weft/advice.h>
 #include <weft/alloc.h>
 #include <weft/batch.h>
 #include <weft/export.h>

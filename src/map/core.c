@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Making and freeing maps and their eras; memory and hashing for engines. */
+#include "map/advice.h"
 #include "map/recording.h"
 
 #include "base/assert.h"
@@ -254,9 +255,9 @@ int weft_map_clear_impl(weft_map_impl *map) {
 
 /* ---- maps ------------------------------------------------------------------------------------ */
 
-static int check_options(weft_shape shape, const weft_map_options *o) {
-    if (o->size != sizeof *o || o->key_own > WEFT_OWN_BORROW || o->value_own > WEFT_OWN_BORROW ||
-        weft_engine_of(o->engine) == NULL || o->rwlock.bias > WEFT_RWLOCK_NOBODY) {
+static int check_options(weft_shape shape, const weft_map_options *o, weft_engine_id engine) {
+    if (o->key_own > WEFT_OWN_BORROW || o->value_own > WEFT_OWN_BORROW ||
+        o->rwlock.bias > WEFT_RWLOCK_NOBODY) {
         return WEFT_E_INVALID;
     }
     bool adopts = o->key_own == WEFT_OWN_ADOPT || o->value_own == WEFT_OWN_ADOPT;
@@ -266,10 +267,7 @@ static int check_options(weft_shape shape, const weft_map_options *o) {
     if (o->allocator != NULL && (o->allocator->alloc == NULL || o->allocator->free == NULL)) {
         return WEFT_E_INVALID;
     }
-    const weft_fixed_options *f = &o->fixed;
-    bool fixed = f->capacity != 0 || f->key_bytes != 0 || f->value_bytes != 0 ||
-                 f->memory != NULL || f->memory_bytes != 0;
-    if (fixed && o->engine != WEFT_ENGINE_FIXED) {
+    if (weft_options_bounded(o) && engine != WEFT_ENGINE_FIXED) {
         return WEFT_E_UNSUPPORTED;
     }
     bool bytes_only = o->key_own != WEFT_OWN_COPY || o->value_own != WEFT_OWN_COPY || o->refcount ||
@@ -301,7 +299,10 @@ static int open_records(weft_map_impl *map) {
 int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_impl **made) {
     static const weft_map_options defaults = {.size = sizeof(weft_map_options)};
     const weft_map_options *chosen = options != NULL ? options : &defaults;
-    int status = check_options(shape, chosen);
+    weft_engine_id engine = WEFT_ENGINE_AUTO;
+    int status =
+        chosen->size == sizeof *chosen ? weft_advice_resolve(chosen, &engine) : WEFT_E_INVALID;
+    status = status == WEFT_OK ? check_options(shape, chosen, engine) : status;
     if (status != WEFT_OK) {
         return status;
     }
@@ -313,6 +314,7 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
     }
     *map = (weft_map_impl){.shape = shape, .options = *chosen, .allocator = *allocator};
     map->options.allocator = &map->allocator;
+    map->options.engine = engine;
     if (map->options.hash_seed == 0) {
         map->options.hash_seed = weft_random_u64();
     }

@@ -153,7 +153,7 @@ class Report(unittest.TestCase):
         self.assertIn("@media print", text)
 
     def test_well_formed(self):
-        for name in ("full.json", "won.json", "bare.json"):
+        for name in ("full.json", "won.json", "bare.json", "advice.json"):
             page = self.drawn(data(name))
             ids = [e["attributes"]["id"] for e in page.elements if "id" in e["attributes"]]
             self.assertEqual(len(ids), len(set(ids)))
@@ -172,7 +172,7 @@ class Report(unittest.TestCase):
             self.assertIsNone(re.search(r"undefined|NaN|null|\[object|Infinity", whole), whole)
 
     def test_figures_are_the_results(self):
-        for name in ("full.json", "won.json", "bare.json"):
+        for name in ("full.json", "won.json", "bare.json", "advice.json"):
             result = data(name)
             page = self.drawn(result)
             figures = page.all("data")
@@ -192,7 +192,7 @@ class Report(unittest.TestCase):
 
     def test_no_other_figures(self):
         """A numeric column of a table holds figures and names, and no digits of its own."""
-        for name in ("full.json", "won.json", "bare.json"):
+        for name in ("full.json", "won.json", "bare.json", "advice.json"):
             page = self.drawn(data(name))
             for cell in page.all("td"):
                 if cell["attributes"].get("class") != "n":
@@ -307,6 +307,23 @@ class Report(unittest.TestCase):
         _, beside, _ = self.losing(result)
         self.assertEqual([cell for quantity, cell in beside if quantity == "memory per entry"],
                          ["test-reads, 1 thread"])
+
+    def test_advice(self):
+        result = data("advice.json")
+        page = self.drawn(result)
+        advice = result["advice"][0]
+        name = "a plain map" if advice["advice"] == "plain" else advice["advice"]
+        self.assertEqual(words(page.all("h1")[0]), "Advice for advise-tiny: " + name)
+        text = words(page.section("advice"))
+        for word in (advice["rule"]["name"], advice["rule"]["why"], advice["because"],
+                     advice["options"], "entropy of keys"):
+            self.assertIn(word, text)
+        named = [words(row) for row in page.within(page.section("advice"), "tr")
+                 if "advised" in words(row)]
+        self.assertEqual(len(named), 1)
+        self.assertTrue(named[0].startswith(name), named)
+        self.assertNotIn("advice", {e["attributes"].get("id") for e in
+                                    self.drawn(data("full.json")).all("section")})
 
     def test_pictures(self):
         page = self.drawn(data("full.json"))

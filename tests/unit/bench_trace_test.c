@@ -248,6 +248,31 @@ static void a_writer_refuses_what_the_format_has_not(void **state) {
     weft_trace_abandon(writer);
 }
 
+static void bursts_come_together(void **state) {
+    (void)state;
+    enum { OPS = 200000, BURST = 50 };
+    weft_workload workload = small();
+    weft_draw draw;
+    uint64_t counts[WEFT_TRACE_OPS] = {0};
+    uint64_t run = 0;
+    weft_trace_op last = WEFT_TRACE_GET;
+    workload.burst = BURST;
+    weft_draw_init(&draw, &workload);
+    for (int i = 0; i < OPS; i++) {
+        weft_trace_op op = weft_draw_op(&draw);
+        counts[op]++;
+        if (op != last) {
+            assert_true(last == WEFT_TRACE_GET || run % BURST == 0);
+            run = 0;
+        }
+        run++;
+        last = op;
+    }
+    for (int op = 0; op < WEFT_TRACE_OPS; op++) {
+        assert_true(fabs(100.0 * (double)counts[op] / OPS - workload.mix[op]) < 2.5);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_checksum_is_crc32c),
@@ -259,6 +284,7 @@ int main(void) {
         cmocka_unit_test(keys_are_different_from_each_other),
         cmocka_unit_test(a_writer_refuses_what_the_format_has_not),
         cmocka_unit_test(every_damaged_byte_is_found),
+        cmocka_unit_test(bursts_come_together),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

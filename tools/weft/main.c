@@ -13,6 +13,7 @@ typedef struct tool_command {
 
 static const tool_command commands[] = {
     {"serve", weft_tool_serve, "share keys with every Redis client"},
+    {"advise", weft_bench_advise, "tell which engine suits a trace, or a description"},
     {"bench", weft_bench_main, "compare maps and servers on this machine"},
 };
 

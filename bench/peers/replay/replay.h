@@ -45,8 +45,15 @@ typedef struct replay_identity {
     const char *map; /* what --map takes */
 } replay_identity;
 
-/* The trace has no more keys than that; for a map that has all its room from the beginning. */
-static uint64_t replay_most_keys;
+/* What is known of the trace when a map is opened; 0: not known. */
+typedef struct replay_expected {
+    uint64_t entries;   /* that maps are told of */
+    uint64_t most_keys; /* for a map that has all its room from the beginning */
+    uint32_t key_bytes; /* of the longest key, byte shape */
+    uint32_t value_bytes;
+} replay_expected;
+
+static replay_expected peer_expected;
 
 /* What a walk over all entries adds up to. */
 typedef struct replay_content {
@@ -63,8 +70,9 @@ static inline void replay_error(const char *what) {
     fflush(stdout);
 }
 
-/* Ends the process with an error line. */
+/* Ends the process with an error line; with one, if several threads fail. */
 static inline void replay_fail(const char *what) {
+    flockfile(stdout);
     replay_error(what);
     exit(1);
 }

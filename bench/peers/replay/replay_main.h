@@ -14,6 +14,11 @@
 #ifndef PEER_WRITERS
 #define PEER_WRITERS(which) 0
 #endif
+#ifdef REPLAY_MAIN
+int REPLAY_MAIN(int argc, char **argv);
+#else
+#define REPLAY_MAIN main
+#endif
 
 typedef struct replay_peer {
     replay_trace trace;
@@ -241,14 +246,14 @@ static uint64_t replay_count_keys(const replay_trace *trace) {
 }
 
 static void replay_usage(const char *program) {
-    fprintf(stderr, "usage: %s [--map NAME] --trace FILE\nmaps:", program);
+    fprintf(stderr, "usage: %s [--map NAME] [--expect ENTRIES] --trace FILE\nmaps:", program);
     for (unsigned i = 0; i < sizeof peer_identities / sizeof *peer_identities; i++)
         fprintf(stderr, " %s", peer_identities[i].map);
     fprintf(stderr, "\n");
     exit(2);
 }
 
-int main(int argc, char **argv) {
+int REPLAY_MAIN(int argc, char **argv) {
     const char *map = NULL, *path = NULL;
     replay_peer peer;
     for (int i = 1; i < argc; i += 2) {
@@ -256,6 +261,8 @@ int main(int argc, char **argv) {
             map = argv[i + 1];
         else if (i + 1 < argc && strcmp(argv[i], "--trace") == 0)
             path = argv[i + 1];
+        else if (i + 1 < argc && strcmp(argv[i], "--expect") == 0)
+            peer_expected.entries = strtoull(argv[i + 1], NULL, 10);
         else
             replay_usage(argv[0]);
     }
@@ -264,7 +271,9 @@ int main(int argc, char **argv) {
     memset(&peer, 0, sizeof peer);
     peer.which = replay_choose_map(map, argv[0]);
     replay_open_trace(&peer.trace, path);
-    replay_most_keys = replay_count_keys(&peer.trace);
+    peer_expected.most_keys = replay_count_keys(&peer.trace);
+    peer_expected.key_bytes = peer.trace.longest_key;
+    peer_expected.value_bytes = peer.trace.header->value_size;
     peer.shape = peer.trace.header->shape == 0 ? &replay_u64_shape : &replay_bytes_shape;
     char *line = NULL;
     size_t capacity = 0;

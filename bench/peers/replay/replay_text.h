@@ -5,8 +5,13 @@
 #define REPLAY_TEXT_H
 
 #include "replay.h"
+#ifdef REPLAY_HASH_TEXT
+uint64_t REPLAY_HASH_TEXT(const void *data, size_t size); /* where a program has its own */
+#else
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#define REPLAY_HASH_TEXT XXH3_64bits
+#endif
 
 typedef struct replay_text {
     uint32_t key_size;
@@ -15,7 +20,7 @@ typedef struct replay_text {
 } replay_text;
 
 static inline uint64_t replay_hash_text(replay_bytes key) {
-    return XXH3_64bits(key.data, key.size);
+    return REPLAY_HASH_TEXT(key.data, key.size);
 }
 
 /* Bytes that an entry takes, to be added to the size of the peer's node. */

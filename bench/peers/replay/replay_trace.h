@@ -55,7 +55,8 @@ typedef struct replay_trace {
     replay_chunk *chunks;   /* prefill, then operations */
     uint64_t prefill_count; /* chunks of either kind */
     uint64_t operation_count;
-    unsigned codes; /* a bit for each operation code that occurs behind the prefill */
+    uint32_t longest_key; /* shape 1: bytes */
+    unsigned codes;       /* a bit for each operation code that occurs behind the prefill */
 } replay_trace;
 
 static inline size_t replay_padded(size_t size) {
@@ -76,16 +77,20 @@ static void replay_bad_file(const char *path, const char *what) {
 }
 
 /* The text of a chunk of the byte shape must hold every key that the offsets name. */
-static const char *replay_check_offsets(const replay_chunk *chunk, size_t text_size) {
+static const char *replay_check_offsets(const replay_chunk *chunk, size_t text_size,
+                                        uint32_t *longest) {
     const uint32_t *offsets = (const uint32_t *)chunk->keys;
-    for (uint32_t i = 0; i < chunk->operations; i++)
-        if (offsets[i + 1] <= offsets[i] || offsets[i + 1] - offsets[i] > UINT16_MAX)
+    for (uint32_t i = 0; i < chunk->operations; i++) {
+        uint32_t size = offsets[i + 1] - offsets[i];
+        if (offsets[i + 1] <= offsets[i] || size > UINT16_MAX)
             return "a key is not 1 to 65535 bytes long";
+        *longest = size > *longest ? size : *longest;
+    }
     return offsets[chunk->operations] <= text_size ? NULL : "its keys exceed it";
 }
 
 /* Reads one chunk; NULL, or what is wrong with it. */
-static const char *replay_read_chunk(const replay_trace *trace, const char *at, size_t left,
+static const char *replay_read_chunk(replay_trace *trace, const char *at, size_t left,
                                      replay_chunk *chunk) {
     const replay_chunk_header *header = (const replay_chunk_header *)at;
     if (left < sizeof *header || header->size > left || header->size % 8 != 0)
@@ -103,7 +108,7 @@ static const char *replay_read_chunk(const replay_trace *trace, const char *at, 
     chunk->codes = (const unsigned char *)at + sizeof *header;
     chunk->keys = at + sizeof *header + codes;
     chunk->text = at + fixed;
-    return bytes ? replay_check_offsets(chunk, header->size - fixed) : NULL;
+    return bytes ? replay_check_offsets(chunk, header->size - fixed, &trace->longest_key) : NULL;
 }
 
 /* The codes that occur in a chunk, one bit each. Bit 31 stands for all that do not exist. */

@@ -19,10 +19,7 @@ static const weft_engine_id engines[] = {
 #undef WEFT_ENGINE
 };
 
-/* Maps of engine "owner" are for one thread; the records of "fixed" have a size, and keys have none
- * in a trace. */
 #define PEER_WRITERS(which) (engines[which] == WEFT_ENGINE_OWNER ? 1 : 0)
-#define PEER_LACKS(which) (engines[which] == WEFT_ENGINE_FIXED ? "\"bytes\"" : "")
 
 typedef weft_u64map peer_u64_map;
 typedef weft_map peer_bytes_map;
@@ -47,8 +44,13 @@ static weft_map_options options_of(unsigned which) {
     memset(&options, 0, sizeof options);
     options.size = sizeof options;
     options.engine = engines[which];
-    if (options.engine == WEFT_ENGINE_FIXED)
-        options.fixed.capacity = replay_most_keys;
+    options.expected_entries = peer_expected.entries;
+    if (options.engine == WEFT_ENGINE_FIXED) {
+        options.fixed.capacity =
+            peer_expected.entries != 0 ? peer_expected.entries : peer_expected.most_keys;
+        options.fixed.key_bytes = peer_expected.key_bytes;
+        options.fixed.value_bytes = peer_expected.value_bytes;
+    }
     return options;
 }
 
