@@ -442,7 +442,8 @@ func rateOfCopied(c *claim, x tableLoad) float64 {
 }
 
 func copyOnWrite(c *claim) {
-	reads, writes := tableLoad{keys: 256, threads: 2}, tableLoad{keys: 256, threads: 2, writesOf64: 64}
+	reads := tableLoad{keys: 256, threads: 2}
+	writes := tableLoad{keys: 256, threads: 2, writesOf64: 64}
 	rates := contest(choose(c, 7, 1),
 		func() float64 { return rateOfCopied(c, reads) },
 		func() float64 { return rateOfLocked(c, reads) },
