@@ -14,6 +14,9 @@
 
 enum { ARENA_BYTES = 64 << 20, EVENTS_MAX = 60, BIG = 300 };
 
+/* A program that grows and shrinks its table over and over may take more than a million points. */
+enum { POINTS_AT_MOST = 10000000 };
+
 /* ---- making ---- */
 
 /* How often an operation is drawn, beside the others. */
@@ -482,7 +485,9 @@ static const char *run_and_judge(weft_program_runner *runner, const weft_sched_o
         ctxs[t] = &runner->threads[t];
     }
     uint64_t before = weft_sched_total_steps();
-    weft_sched_result result = weft_sched_run(schedule, fns, ctxs, program->threads);
+    weft_sched_options limited = *schedule;
+    limited.step_limit = schedule->step_limit != 0 ? schedule->step_limit : POINTS_AT_MOST;
+    weft_sched_result result = weft_sched_run(&limited, fns, ctxs, program->threads);
     runner->points += weft_sched_total_steps() - before;
     fold(runner, weft_sched_total_steps() - before);
     for (uint64_t i = 0; i < runner->history.count; i++) {
