@@ -83,8 +83,8 @@ init {
         run thread(1, PUT, k, 1);
 #elif CAST == 2
         run mover(1);
-#elif CAST == 4 || CAST == 5
-        run thread(1, PUT, 0, 1);
+#elif CAST == 4
+        run thread(1, FIRST_OP, FIRST_KEY, 1);
 #endif
         if
         :: op = GET
@@ -92,9 +92,7 @@ init {
         :: op = TAKE
         fi;
 #if CAST == 4
-        k = 1;
-#elif CAST == 5
-        k = 0;
+        k = SECOND_KEY;
 #else
         if
         :: k = 0

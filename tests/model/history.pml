@@ -13,7 +13,7 @@ byte op_of[EVENTS];
 byte key_in[EVENTS];
 byte value_in[EVENTS];
 byte result[EVENTS] = NO_ROOM; /* the value found, or that was there before; 0: absent */
-byte second_result[EVENTS];    /* SNAPSHOT: of key 1 */
+byte second_result[EVENTS];    /* SNAPSHOT: of key 1; NO_ROOM: it was not told */
 byte before[EVENTS];           /* operations that had returned when it was called, as a set */
 byte returned;
 
@@ -34,7 +34,8 @@ inline has_returned(n) {
 #define HOLDS_NOW(k) holds[rank * KEYS + (k)]
 #define IS_EXPLAINED(n)                                                                            \
     (result[n] == NO_ROOM || op_of[n] != SNAPSHOT && HOLDS_NOW(key_in[n]) == result[n] ||          \
-     op_of[n] == SNAPSHOT && HOLDS_NOW(0) == result[n] && HOLDS_NOW(1) == second_result[n])
+     op_of[n] == SNAPSHOT && HOLDS_NOW(0) == result[n] &&                                          \
+         (second_result[n] == NO_ROOM || HOLDS_NOW(1) == second_result[n]))
 
 inline takes_place(n) {
     holds[(rank + 1) * KEYS] = HOLDS_NOW(0);

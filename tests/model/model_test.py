@@ -21,10 +21,17 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 SKIPPED = 77
 DEPTH = 100000
-MEGABYTES = 8000
+MEGABYTES = 6000
 
 Model = collections.namedtuple("Model", "name file defines deep mutants")
 Outcome = collections.namedtuple("Outcome", "errors states seconds trouble")
+
+
+def two(table, first_op, first_key, second_key):
+    """A mover, an operation of one key and any of another or the same one."""
+    return [table, "CAST=4", "MOVES=1", "FIRST_OP=" + first_op, "FIRST_KEY=%d" % first_key,
+            "SECOND_KEY=%d" % second_key]
+
 
 # The mutants of a model are those that it finds; each stands in the model as MUTANT == number.
 MODELS = [
@@ -47,14 +54,17 @@ MODELS = [
     Model("growth-twice", "growth.pml", ["TABLE=124", "CAST=3", "MOVES=2"], False, {
         11: "the readers' generation moves on before all groups have"}),
     Model("growth-merge", "growth.pml", ["TABLE=121", "CAST=3", "MOVES=2"], False, {
-        6: "marks slots by a store",
         8: "forgets the versions of keys that are gone"}),
     Model("merge-growth", "growth.pml", ["TABLE=212", "CAST=3", "MOVES=2"], False, {
         9: "fills by a store"}),
-    Model("growth-halves", "growth.pml", ["TABLE=121", "CAST=4", "MOVES=1"], False, {
+    Model("growth-halves", "growth.pml", two("TABLE=121", "PUT", 0, 1), False, {
         7: "asks the entry to which half it belongs",
         10: "looks at entries that may have moved on in the other half"}),
-    Model("merge-one-key", "growth.pml", ["TABLE=212", "CAST=5", "MOVES=1"], False, {
+    Model("growth-insert", "growth.pml", two("TABLE=121", "PUT", 1, 1), True, {
+        3: "marks the slots before it freezes the bucket"}),
+    Model("growth-remove", "growth.pml", two("TABLE=121", "TAKE", 0, 0), True, {
+        6: "marks slots by a store"}),
+    Model("merge-one-key", "growth.pml", two("TABLE=212", "PUT", 0, 0), True, {
         2: "looks at a frozen bucket without asking whether its keys have moved"}),
     Model("snapshot-door", "snapshot.pml", ["CAST=1"], False, {
         12: "believes a bucket into which somebody may write late",
@@ -68,9 +78,17 @@ MODELS = [
         20: "takes a bucket that is frozen for one that shows what it will for ever"}),
     Model("snapshot-twice", "snapshot.pml", ["CAST=4"], True, {
         19: "opens at once the door that it closed over another's publication"}),
-    Model("snapshot-growth", "snapshot.pml", ["CAST=5"], True, {}),
-    Model("growth-snapshot", "snapshot.pml", ["CAST=6"], True, {}),
+    Model("snapshot-growth", "snapshot.pml", ["CAST=5"], False, {
+        23: "the root moves on from the image before all of it has moved"}),
+    Model("growth-snapshot", "snapshot.pml", ["CAST=6"], True, {
+        24: "makes the table grow by a store, over a snapshot that came meanwhile"}),
+    Model("snapshot-growth-read", "snapshot.pml", ["CAST=8"], True, {}),
+    Model("snapshot-growth-late", "snapshot.pml", ["CAST=10"], True, {}),
     Model("snapshot-any", "snapshot.pml", ["CAST=7"], True, {}),
+    Model("snapshot-void", "snapshot.pml", ["CAST=9"], False, {
+        21: "asks whether the image is void before it looks",
+        22: "writes without memory, and does not give the image up"}),
+    Model("snapshot-void-late", "snapshot.pml", ["CAST=11"], True, {}),
     Model("epoch", "epoch.pml", [], False, {
         1: "moves the epoch without a barrier",
         2: "does not look at one of the records",
@@ -78,11 +96,14 @@ MODELS = [
         4: "takes the end of an inner guard for that of the outer one",
         5: "retires with an epoch that it read before it unlinked",
         6: "lets a reader be one epoch behind"}),
-    Model("pairs-move", "pair_move.pml", ["CAST=3"], False, {
+    Model("pairs-move", "pair_move.pml", ["CAST=3", "MOVES=1"], False, {
         8: "lets announced inserts fill slots that have moved",
         9: "fills by a store"}),
-    Model("pairs-move-two", "pair_move.pml", ["CAST=1"], True, {}),
-    Model("pairs-move-insert", "pair_move.pml", ["CAST=2"], True, {}),
+    Model("pairs-move-two", "pair_move.pml", ["CAST=1", "MOVES=1"], True, {}),
+    Model("pairs-move-insert", "pair_move.pml", ["CAST=2", "MOVES=1"], True, {}),
+    Model("pairs-move-claim", "pair_move.pml", ["CAST=4", "MOVES=1"], True, {}),
+    Model("pairs-twice", "pair_move.pml", ["CAST=3", "MOVES=2"], True, {
+        10: "makes the table grow again before it has moved"}),
     Model("overflow-words", "overflow.pml", ["BYTES=1", "CAST=2"], False, {
         2: "believes a look at a bucket that changed meanwhile",
         3: "forgets the versions of removed keys",
@@ -98,8 +119,9 @@ MODELS = [
     Model("growth-movers", "growth.pml", ["TABLE=121", "CAST=2", "MOVES=2"], True, {}),
 ]
 # Found quickly even where the whole space takes long.
-QUICK_MUTANTS = {("u64-churn-deep", 7), ("snapshot-twice", 19),
-                 ("overflow-unborn", 1)}
+QUICK_MUTANTS = {("u64-churn-deep", 7), ("snapshot-twice", 19), ("overflow-unborn", 1),
+                 ("growth-insert", 3), ("growth-remove", 6), ("merge-one-key", 2),
+                 ("growth-snapshot", 24), ("pairs-twice", 10)}
 
 
 def run(folder, *command):
@@ -111,14 +133,16 @@ def run(folder, *command):
 def explore(model, mutant, folder):
     """One run of one model in a folder of its own."""
     started = time.monotonic()
-    # The compiler takes longer than a short search: it may do better only for a long one.
-    optimize = "-O2" if model.deep and mutant == 0 else "-O0"
+    # The compiler takes longer than a short search: it may do better only for a long one, whose
+    # states are stored in parts that many of them share.
+    long = model.deep and mutant == 0
+    options = ["-O2", "-DCOLLAPSE"] if long else ["-O0"]
     defines = ["-D" + define for define in model.defines] + ["-DMUTANT=%d" % mutant]
     for name in os.listdir(HERE):
         if name.endswith(".pml"):
             shutil.copy(os.path.join(HERE, name), folder)
     for command in (["spin", *defines, "-a", model.file],
-                    ["gcc", optimize, "-w", "-DSAFETY", "-DMEMLIM=%d" % MEGABYTES, "-o", "pan",
+                    ["gcc", *options, "-w", "-DSAFETY", "-DMEMLIM=%d" % MEGABYTES, "-o", "pan",
                      "pan.c"]):
         code, output = run(folder, *command)
         if code != 0 or "Error" in output:

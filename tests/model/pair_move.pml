@@ -1,22 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* A bucket of the u64 shape that moves, one key to each of two targets, by somebody who goes through
- * its pairs once, and by whoever meets it and helps in the general way. docs/design/growth.md,
- * move_pairs in src/engine/lockfree_move.c.
+ * its pairs once, and by whoever meets it and helps in the general way; and whose targets move
+ * again. docs/design/growth.md, move_pairs in src/engine/lockfree_move.c.
  *   CAST 1   one mover, any two operations of one key
- *   CAST 2   one mover, an insert and any operation of one key that was removed
- *   CAST 3   two movers, any operation */
+ *   CAST 2   one mover, an insert that announces itself, and gives up if that fails, and any operation
+ *            of one key that was removed
+ *   CAST 3   two movers, any operation
+ *   CAST 4   as 2, but both claim
+ * MOVES says how often the table grows. When it grows again, the target of a bucket that has no
+ * key of the model is left out: nobody looks at it. */
 
 #define THREADS 2
-#define BUCKETS 3 /* the source; the target of key 0, that of key 1 */
+#define BUCKETS (1 + 2 * MOVES)
 #include "pair.pml"
 
 #define GET 0
 #define INSERT 1
 #define PUT 2
 #define TAKE 3
-#define TARGET(k) (1 + (k))
+#define ANNOUNCES 1
+#define CLAIMS 2
+#define BOTH 3
+#define WAYS (CAST == 4 -> CLAIMS : BOTH) /* of any operation */
+/* The bucket of key k in generation g. */
+#define AT(g, k) ((g) == 0 -> 0 : 2 * (g) - 1 + (k))
+#define TARGET(k) AT(mg + 1, k)
+#define KEY_MOVES(k) (mg == 0 || mb == AT(mg, k))
 
-bit moving; /* there is a next generation */
+byte root;   /* the generation that readers begin with */
+byte newest; /* generation g has a next one if g < newest */
 
 #define IS_IN_SLOT(b, i, k)                                                                        \
     (SLOT_IS_VALID(state[b], i) && (FIRST(b, i) & ~PAIR_FROZEN) == WANTED(k))
@@ -24,7 +36,12 @@ bit moving; /* there is a next generation */
 /* Each key is where it lives, once, with its value, or not at all. */
 inline audit(b) {
     for (a : 0 .. KEYS - 1) {
-        at = (IS_FROZEN(state[0]) && state[TARGET(a)] != 0 -> TARGET(a) : 0);
+        at = 0;
+        do
+        :: at < newest && IS_FROZEN(state[AT(at, a)]) && state[AT(at + 1, a)] != 0 -> at++
+        :: else -> break
+        od;
+        at = AT(at, a);
         assert(IS_IN_SLOT(at, 0, a) + IS_IN_SLOT(at, 1, a) == (truth[a] != 0));
         assert(!IS_IN_SLOT(at, 0, a) || SECOND(at, 0) == truth[a]);
         assert(!IS_IN_SLOT(at, 1, a) || SECOND(at, 1) == truth[a])
@@ -32,14 +49,17 @@ inline audit(b) {
     a = 0; at = 0
 }
 
-#define MOVE_VARIABLES int ms; short m1; byte m2; byte mi; byte used[KEYS]; byte mt; byte a; byte at; bit mok
+/* Bucket mb of generation mg is what moves. */
+#define MOVE_VARIABLES                                                                             \
+    byte mg; byte mb; int ms; short m1; byte m2; byte mi; byte used[KEYS]; byte mt; byte a; byte at; \
+    bit mok
 
 /* Marks valid pair mi of the source: m1, m2 is what it holds from now on. (freeze_pair) */
 inline freeze_pair() {
     do
-    :: m1 = FIRST(0, mi);
+    :: m1 = FIRST(mb, mi);
         atomic {
-            m2 = SECOND(0, mi);
+            m2 = SECOND(mb, mi);
 #if MUTANT == 8 /* lets announced inserts fill slots that have moved */
             mok = !PAIR_IS_EMPTY(m1)
 #else
@@ -51,12 +71,12 @@ inline freeze_pair() {
         :: atomic {
                 (m1 & PAIR_FROZEN) == 0 && mok ->
                 a = (PAIR_IS_EMPTY(m1) -> USED | GONE | PAIR_FROZEN : PAIR_FROZEN);
-                cas_pair(0, mi, m1, m2, m1 | a, m2, mok);
+                cas_pair(mb, mi, m1, m2, m1 | a, m2, mok);
                 a = 0;
                 audit(0)
             }
             if
-            :: atomic { mok -> m1 = FIRST(0, mi); break }
+            :: atomic { mok -> m1 = FIRST(mb, mi); break }
             :: else
             fi
         fi
@@ -84,22 +104,26 @@ inline fill_from_pair(wanted) {
 }
 
 inline publish_target(t) {
-    atomic {
-        cas_state(TARGET(t), 0, (ms >> 8) << 8 | LIVE | ((1 << used[t]) - 1), mok);
-        used[t] = 0;
-        audit(0)
-    }
+    if
+    :: atomic {
+            KEY_MOVES(t) ->
+            cas_state(TARGET(t), 0, (ms >> 8) << 8 | LIVE | ((1 << used[t]) - 1), mok);
+            used[t] = 0;
+            audit(0)
+        }
+    :: else
+    fi
 }
 
 /* The general way, by anybody, also after others. */
 inline move_in_general() {
-    ms = state[0];
+    ms = state[mb];
     do
     :: IS_FROZEN(ms) -> break
     :: atomic {
             !IS_FROZEN(ms) ->
-            cas_state(0, ms, ms | FROZEN, mok);
-            ms = (mok -> ms | FROZEN : state[0]);
+            cas_state(mb, ms, ms | FROZEN, mok);
+            ms = (mok -> ms | FROZEN : state[mb]);
             audit(0)
         }
     od;
@@ -111,16 +135,16 @@ inline move_in_general() {
     od;
     fill_target(0);
     fill_target(1);
-    atomic { ms = 0; m1 = 0; m2 = 0; mi = 0; mok = 0 }
+    atomic { mg = 0; mb = 0; ms = 0; m1 = 0; m2 = 0; mi = 0; mok = 0 }
 }
 
 /* The source does not change any more. */
 inline fill_target(t) {
     if
-    :: state[TARGET(t)] == 0 ->
+    :: KEY_MOVES(t) && state[TARGET(t)] == 0 ->
         mi = 0;
         do
-        :: atomic { mi < SLOTS && SLOT_IS_VALID(ms, mi) -> m1 = FIRST(0, mi); m2 = SECOND(0, mi) }
+        :: atomic { mi < SLOTS && SLOT_IS_VALID(ms, mi) -> m1 = FIRST(mb, mi); m2 = SECOND(mb, mi) }
             fill_from_pair(t);
             mi++
         :: mi < SLOTS && !SLOT_IS_VALID(ms, mi) -> mi++
@@ -133,10 +157,10 @@ inline fill_target(t) {
 
 /* Once through the pairs, by who has frozen the bucket; else the general way. (move_pairs) */
 inline move_pairs() {
-    ms = state[0];
+    ms = state[mb];
     mok = !IS_FROZEN(ms);
     if
-    :: atomic { mok -> cas_state(0, ms, ms | FROZEN, mok); audit(0) }
+    :: atomic { mok -> cas_state(mb, ms, ms | FROZEN, mok); audit(0) }
     :: else
     fi;
     if
@@ -152,26 +176,40 @@ inline move_pairs() {
         od;
         publish_target(0);
         publish_target(1);
-        atomic { ms = 0; m1 = 0; m2 = 0; mi = 0; mok = 0 }
+        atomic { mg = 0; mb = 0; ms = 0; m1 = 0; m2 = 0; mi = 0; mok = 0 }
     :: else -> move_in_general()
     fi
 }
 
+/* Moves all that there is to move. */
 proctype mover() {
     MOVE_VARIABLES;
-    moving = 1;
-    move_pairs()
+    byte g;
+    do
+    :: g < MOVES ->
+#if MUTANT == 10 /* makes the table grow again before it has moved */
+        atomic { newest = (newest == g -> g + 1 : newest) }
+#else
+        atomic { newest = (newest == g && root == g -> g + 1 : newest) }
+#endif
+        if
+        :: atomic { root <= g -> mg = g; mb = AT(g, 0) } move_pairs()
+        :: else
+        fi;
+        atomic { root = (root == g -> g + 1 : root); g++ }
+    :: else -> break
+    od
 }
 
-/* The plain case, while there is no next generation: in bucket 0. done = 1: it is over. */
+/* The plain case, while there is no next generation. done = 1: it is over. */
 inline plain_attempt(p) {
-    s = state[0];
-    plain_look(0, k);
+    s = state[b];
+    plain_look(b, k);
     if
     :: atomic {
             op == GET || op == TAKE || slot != NONE ->
             f[0] = 0; f[1] = 0;
-            plain_confirm(0);
+            plain_confirm(b);
             if
             :: ok && (op == GET || op == INSERT || slot == NONE) ->
                 answer(p, (slot == NONE -> 0 : w2));
@@ -182,28 +220,29 @@ inline plain_attempt(p) {
         }
         if
         :: done || !ok
-        :: !done && ok && op == PUT -> n1 = w1; swing_pair(0, k, v, v); done = ok
+        :: !done && ok && op == PUT -> n1 = w1; swing_pair(b, k, v, v); done = ok
         :: !done && ok && op == TAKE ->
-            atomic { make_gone(p, s, slot); swing_pair(0, k, 0, w2); done = ok }
+            atomic { make_gone(p, s, slot); swing_pair(b, k, 0, w2); done = ok }
         fi
     :: atomic { (op == INSERT || op == PUT) && slot == NONE -> w2 = 0; open_slot(s) }
         if
-        :: slot != NONE -> announce_and_fill(0, k, v, p); done = ok
+        :: slot != NONE -> announce_and_fill(b, k, v, p); done = ok
         :: slot == NONE
         fi
     fi
 }
 
-/* b = the target of key k, if that lives. */
+/* ok = 1: the keys of the frozen bucket live in the next generation; gen is that one. */
 inline follow(k) {
-    ok = (state[TARGET(k)] != 0);
-    b = (ok -> TARGET(k) : b)
+    assert(gen < newest);
+    ok = (state[AT(gen + 1, k)] != 0);
+    gen = gen + ok
 }
 
 inline find(k) {
-    b = 0;
+    gen = root;
 again:
-    atomic { frozen = IS_FROZEN(state[b]); ok = 0 }
+    atomic { b = AT(gen, k); frozen = IS_FROZEN(state[b]); ok = 0 }
     if
     :: atomic { frozen -> follow(k) }
         if
@@ -233,7 +272,12 @@ inline attempt(p) {
             w2 = (slot == NONE || (w1 & CLAIMED) != 0 -> 0 : w2); answer(p, w2); done = 1 }
     :: else ->
         if
-        :: IS_FROZEN(s) -> move_in_general()
+        :: IS_FROZEN(s) ->
+            ok = (root <= gen);
+            if
+            :: atomic { ok -> mg = gen; mb = b } move_in_general()
+            :: else /* the root moved past that bucket */
+            fi
         :: !IS_FROZEN(s) && HAS_VALUE && (w1 & PAIR_FROZEN) != 0 /* since it was looked at */
         :: !IS_FROZEN(s) && HAS_VALUE && (w1 & PAIR_FROZEN) == 0 && op == PUT ->
             n1 = w1; swing_pair(b, k, v, v); done = ok
@@ -251,51 +295,68 @@ inline attempt(p) {
     fi
 }
 
-proctype thread(byte p, op, k) {
+proctype thread(byte p, op, k, ways) {
     ATTEMPT_VARIABLES;
     MOVE_VARIABLES;
-    byte v, b;
+    byte v, b, gen;
     bit done, no_room, frozen;
-    atomic { begin_operation(p, k); v = 2 + p; ok = !moving }
+    /* The root, and that it has no next one: it is still the root then. */
+    atomic { begin_operation(p, k); v = 2 + p; ok = (newest == root); b = AT(root, k) }
     if
-    :: ok -> plain_attempt(p)
+    :: ok && (ways & ANNOUNCES) != 0 -> plain_attempt(p)
     :: else
     fi;
-    atomic { forget_attempt() }
+    atomic { forget_attempt(); b = 0 }
     do
-    :: done -> break
-    :: !done -> attempt(p); atomic { forget_attempt(); b = 0; frozen = 0 }
+    :: done || (ways & CLAIMS) == 0 -> break
+    :: !done && (ways & CLAIMS) != 0 ->
+        attempt(p);
+        atomic { forget_attempt(); b = 0; gen = 0; frozen = 0 }
     od;
     atomic { end_operation(p) }
+}
+
+inline choose_operation() {
+    op = GET;
+    do
+    :: op < TAKE -> op++
+    :: break
+    od
+}
+
+inline present() {
+    state[0] = 1 << 8 | LIVE | 1; first[0] = WANTED(0); second[0] = 1; truth[0] = 1
+}
+
+inline removed() {
+    state[0] = 1 << 8 | LIVE | 1 | 4; first[0] = 31 << 5 | USED | GONE | TOGGLE; second[0] = 3
 }
 
 init {
     byte op;
     atomic {
-        /* A key that is there, or one that was removed. */
+#if CAST == 1
+        present();
+#elif CAST == 3
         if
-        :: CAST != 2 -> state[0] = 1 << 8 | LIVE | 1; first[0] = WANTED(0); second[0] = 1; truth[0] = 1
-        :: CAST != 1 -> state[0] = 1 << 8 | LIVE | 1 | 4; first[0] = 31 << 5 | USED | GONE | TOGGLE;
-            second[0] = 3
+        :: present()
+        :: removed()
         fi;
-        run mover();
-        op = GET;
-        do
-        :: op < TAKE -> op++
-        :: break
-        od;
-        run thread(0, op, 0);
-#if CAST == 3
-        run mover()
-#elif CAST == 2
-        run thread(1, INSERT, 0)
 #else
-        op = GET;
-        do
-        :: op < TAKE -> op++
-        :: break
-        od;
-        run thread(1, op, 0)
+        removed();
+#endif
+        run mover();
+        choose_operation();
+        run thread(0, op, 0, WAYS);
+#if CAST == 1
+        choose_operation();
+        run thread(1, op, 0, BOTH)
+#elif CAST == 2
+        run thread(1, INSERT, 0, ANNOUNCES)
+#elif CAST == 3
+        run mover()
+#else
+        run thread(1, INSERT, 0, CLAIMS)
 #endif
     }
 }

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Snapshots beside operations, and moves of the table that come before or after. Each is the map as
- * it was at one moment between its call and its return. docs/design/snapshot.md.
+/* Snapshots beside operations, and growth of the table that comes before or after. Each is the map
+ * as it was at one moment between its call and its return. docs/design/snapshot.md.
  *   CAST 1   a write of key 0; an insert of key 1, then a lookup of key 0
  *   CAST 2   an update of key 0; a lookup of it; somebody who begins to move its bucket, and
  *            stops
  *   CAST 3   the same without the lookup; the snapshot is read twice
  *   CAST 4   two snapshots are taken at a time; an update of key 0, a lookup of it
  *   CAST 5   any operation; a mover, who makes the table grow when it has moved
- *   CAST 6   the same, but the mover tries to make it grow before that
- *   CAST 7   a write of key 0; any two operations of both keys, one after the other; it is read
- *   CAST 8   as 5, and it is read
+ *   CAST 6   the same, but the mover may make it grow before that, and the snapshot be refused, or be
+ *            taken of what it has become
+ *   CAST 7   a write of key 0; an insert of key 1, then any operation of key 0; it is read
+ *   CAST 8   as 5, of key 0, which is read in the snapshot
+ *   CAST 9   any operation of key 0; it is read, and memory may be short
+ *   CAST 11  as 9, with an update of key 0 and a lookup of it
+ *   CAST 10  as 5, with an update of key 0 and a lookup of it
  * Keys are in a bucket each, of one slot. */
 
 #if CAST == 1 || CAST == 7
 #define EVENTS 4
-#elif CAST == 2
+#elif CAST == 2 || CAST == 10 || CAST == 11
 #define EVENTS 3
 #elif CAST == 4
 #define EVENTS 4
@@ -25,13 +29,17 @@
 #ifndef TAKERS
 #define TAKERS 1
 #endif
-#if CAST == 3 || CAST == 7 || CAST == 8
+#if CAST == 3 || CAST == 7 || CAST == 8 || CAST == 9 || CAST == 11
 #define READS
 #endif
+#if CAST == 9 || CAST == 11
+#define SHORTAGE
+#endif
+#define GROWS (CAST == 5 || CAST == 6 || CAST == 8 || CAST == 10)
 #define THREADS 4
 #define FIRST_SIZE 2
 #define USABLE 1
-#if CAST >= 5 && CAST != 7
+#if GROWS
 #define GENERATIONS 3
 #define WIDTH 4
 #else
@@ -50,8 +58,8 @@ byte size[GENERATIONS + 1];
 proctype taker(byte p, number) {
     MOVE_VARIABLES;
     AUDIT_VARIABLES;
-    byte has;
-    bit ok, published;
+    byte has, taken;
+    bit ok, published, given_up;
     take_snapshot(p, number);
 #ifdef READS
     if
@@ -61,7 +69,7 @@ proctype taker(byte p, number) {
 #if CAST == 3
         image_look(p, 0);
         assert(has == result[number]);
-#else
+#elif CAST == 7
         image_look(p, 1);
         second_result[number] = has;
 #endif
@@ -93,23 +101,51 @@ proctype actor(byte p, next, turns) {
 proctype mover() {
     atomic { newest == 1 -> state[0] = state[0] | FROZEN }
 }
-#elif CAST >= 5 && CAST != 7
+#elif GROWS
+/* The next generation that there was, and what has moved there, is lost. */
+inline grow_over_all() {
+    d_step {
+        newest = g + 1;
+        size[g + 1] = 2 * size[g];
+        grown = 1;
+        images = images & ~(1 << g);
+        for (q : 0 .. WIDTH - 1) {
+            state[AT(g + 1, q)] = 0;
+            WORD(AT(g + 1, q), 0) = 0
+        }
+        q = 0
+    }
+}
+
+/* Makes the table grow once, if nothing else is on the move, and moves all that is. */
 proctype mover(byte p) {
     MOVE_VARIABLES;
     AUDIT_VARIABLES;
     byte g, j;
+    bit grown;
     do
     :: g < 2 ->
+#if MUTANT == 24 /* makes the table grow by a store, over a snapshot that came meanwhile */
+        if
+        :: newest == g && !grown && (g == 1 || CAST == 6) -> grow_over_all()
+#else
         atomic {
             if
-            :: newest == g && root == g && (g == 1 || CAST == 6) ->
-                newest = g + 1; size[g + 1] = 2 * size[g]
+            :: newest == g && root == g && !grown && (g == 1 || CAST == 6) ->
+                newest = g + 1; size[g + 1] = 2 * size[g]; grown = 1
+#endif
             :: newest > g
+            :: newest == g && grown -> goto over
             fi;
-            j = 0
+#if MUTANT != 24
         }
+#endif
         do
+#if MUTANT == 23 /* the root moves on from the image before all of it has moved */
+        :: j < GROUPS(g) - (g == 0) ->
+#else
         :: j < GROUPS(g) ->
+#endif
             enter(p);
             if
             :: atomic { root == g -> mg = g; mj = j } move_group()
@@ -120,7 +156,9 @@ proctype mover(byte p) {
         od;
         atomic { root = (root == g -> g + 1 : root); g++; j = 0 }
     :: else -> break
-    od
+    od;
+over:
+    skip
 }
 #endif
 
@@ -139,8 +177,9 @@ inline any_event(n, from, k, e) {
 }
 
 /* What the image holds in the end, whether it was read or not. */
-#define SHOWS(k)                                                                                   \
-    (SLOT_IS_VALID(state[k], 0) && HOLDS(WORD(k, 0), k) -> ENTRY(WORD(k, 0)) : 0)
+#define SHOWS(k) IN_BUCKET(AT(images >> 1, k), k)
+#define IN_BUCKET(b, k)                                                                            \
+    (SLOT_IS_VALID(state[b], 0) && HOLDS(WORD(b, 0), k) -> ENTRY(WORD(b, 0)) : 0)
 
 inline is_shown(n) {
     atomic {
@@ -151,7 +190,7 @@ inline is_shown(n) {
 #else
             result[n] = SHOWS(0);
 #endif
-            second_result[n] = SHOWS(1)
+            second_result[n] = (is_void -> NO_ROOM : SHOWS(1))
         :: else
         fi
     }
@@ -185,17 +224,27 @@ init {
         event(3, GET, 0, 2);
         run actor(2, 2, 1);
         run actor(3, 3, 1)
-#elif CAST >= 5 && CAST != 7
+#elif GROWS
+#if CAST == 10
+        event(1, PUT, 0, 1);
+        event(2, GET, 0, 2);
+        run actor(1, 2, 1);
+#else
         if
         :: any_event(1, GET, 0, 1)
+#if CAST != 8
         :: any_event(1, GET, 1, 1)
+#endif
         fi;
+#endif
         run actor(2, 1, 1);
         run mover(3)
 #else
         event(1, PUT, 0, 1);
 #if CAST == 1 || CAST == 7
         any_event(1, PUT, 0, 1);
+#elif CAST == 9
+        any_event(1, GET, 0, 1);
 #endif
         run actor(2, 1, 1);
 #if CAST == 1
@@ -208,8 +257,13 @@ init {
         run mover()
 #elif CAST == 3
         run mover()
+#elif CAST == 9
+        skip
+#elif CAST == 11
+        event(2, GET, 0, 2);
+        run actor(3, 2, 1)
 #else
-        any_event(2, GET, 1, 2);
+        event(2, PUT, 1, 2);
         any_event(3, GET, 0, 3);
         run actor(3, 2, 2)
 #endif

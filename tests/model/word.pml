@@ -57,6 +57,7 @@
 #define RESULT(p, v) skip
 #define RETIRE(p, k) skip
 #define MAY_GO_ON true
+#define MOVE_GROUP(p) move_group()
 #define FORGET_SNAPSHOTS skip
 #define OPERATION_VARIABLES_OF_SNAPSHOTS
 #endif
@@ -402,6 +403,10 @@ inline freeze(source) {
     mb = AT(mg, mj + (source) * GROUPS(mg));
     mok = 0;
     ms = state[mb];
+#if MUTANT == 3 /* marks the slots before it freezes the bucket */
+    mark_slot(0);
+    mark_slot(1);
+#endif
     do
     :: IS_FROZEN(ms) -> break
     :: atomic {
@@ -413,8 +418,10 @@ inline freeze(source) {
             audit()
         }
     od;
+#if MUTANT != 3
     mark_slot(0);
     mark_slot(1)
+#endif
 }
 
 /* What source and slot give to target t: to image. They cannot change any more. */
@@ -523,7 +530,7 @@ inline attempt(p) {
 #endif
         ok = (root <= gen);
         if
-        :: atomic { ok -> mg = gen; mj = k % GROUPS(gen) } move_group()
+        :: atomic { ok -> mg = gen; mj = k % GROUPS(gen) } MOVE_GROUP(p)
         :: else /* the root moved past that bucket */
         fi
     :: atomic {
