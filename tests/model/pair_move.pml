@@ -6,7 +6,7 @@
  *   CAST 2   one mover, an insert that announces itself, and gives up if that fails, and any operation
  *            of one key that was removed
  *   CAST 3   two movers, any operation
- *   CAST 4   as 2, but both claim
+ *   CAST 4   as 2, but that operation claims from the beginning
  * MOVES says how often the table grows. When it grows again, the target of a bucket that has no
  * key of the model is left out: nobody looks at it. */
 
@@ -21,7 +21,7 @@
 #define ANNOUNCES 1
 #define CLAIMS 2
 #define BOTH 3
-#define WAYS (CAST == 4 -> CLAIMS : BOTH) /* of any operation */
+#define WAYS (CAST == 4 -> CLAIMS : BOTH) /* of `any operation` */
 /* The bucket of key k in generation g. */
 #define AT(g, k) ((g) == 0 -> 0 : 2 * (g) - 1 + (k))
 #define TARGET(k) AT(mg + 1, k)
@@ -187,13 +187,13 @@ proctype mover() {
     byte g;
     do
     :: g < MOVES ->
-#if MUTANT == 10 /* makes the table grow again before it has moved */
-        atomic { newest = (newest == g -> g + 1 : newest) }
-#else
         atomic { newest = (newest == g && root == g -> g + 1 : newest) }
-#endif
         if
+#if MUTANT == 10 /* takes a bucket that another one has frozen for one that has moved */
+        :: atomic { root <= g && !IS_FROZEN(state[AT(g, 0)]) -> mg = g; mb = AT(g, 0) } move_pairs()
+#else
         :: atomic { root <= g -> mg = g; mb = AT(g, 0) } move_pairs()
+#endif
         :: else
         fi;
         atomic { root = (root == g -> g + 1 : root); g++ }
@@ -351,12 +351,10 @@ init {
 #if CAST == 1
         choose_operation();
         run thread(1, op, 0, BOTH)
-#elif CAST == 2
-        run thread(1, INSERT, 0, ANNOUNCES)
 #elif CAST == 3
         run mover()
 #else
-        run thread(1, INSERT, 0, CLAIMS)
+        run thread(1, INSERT, 0, ANNOUNCES)
 #endif
     }
 }
