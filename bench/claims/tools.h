@@ -49,9 +49,10 @@ typedef struct weft_crew_result {
 /* False without memory or threads, or if the end was asked for meanwhile. */
 bool weft_crew_run(const weft_crew *crew, weft_crew_result *result);
 
-/* For `work`: is there one more to do? Counts it. */
+/* For `work`: is there one more to do? Counts it. The first one is done however late it begins, so
+ * that each member has a figure. */
 static inline bool weft_crew_next(weft_crew_member *me) {
-    if (me->ops == me->limit || weft_load_relaxed(me->stop) != 0) {
+    if (me->ops == me->limit || (me->ops != 0 && weft_load_relaxed(me->stop) != 0)) {
         return false;
     }
     me->ops++;
