@@ -12,6 +12,7 @@ enum {
     GROUPS_PER_CHUNK = 4, /* what one writer moves in passing */
     CHUNKS_CHECKED = 64,  /* flags one writer looks at when all chunks were handed out */
     SHRINK_DIVISOR = 4,   /* shrink below 1/4 of the load at which it grows */
+    FIRST_BUCKETS = 128,  /* clearing 64 more costs less than the overflow blocks of 100 keys */
 };
 
 /* ---- generations ----------------------------------------------------------------------------- */
@@ -67,11 +68,17 @@ uint64_t weft_lockfree_buckets_for(const weft_core *core, uint64_t entries) {
     return max_u64(buckets, BUCKETS_MIN);
 }
 
+/* Of a table that holds little: what was reserved, or what a hundred keys are happy with. */
+static uint64_t fewest_buckets(const lockfree_table *table) {
+    uint64_t reserved = weft_load_relaxed(&table->floor);
+    return reserved != 0 ? reserved : FIRST_BUCKETS;
+}
+
 generation *weft_lockfree_first_generation(weft_core *core) {
     WEFT_ASSERT(core->table != NULL);
     lockfree_table *table = table_of(core);
     void *root = NULL;
-    uint64_t floor = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
+    uint64_t floor = fewest_buckets(table);
     generation *gen = weft_lockfree_generation_new(core, floor, NULL);
     if (gen == NULL && floor > BUCKETS_MIN) {
         gen = weft_lockfree_generation_new(core, BUCKETS_MIN, NULL);
@@ -564,7 +571,7 @@ WEFT_COLD void weft_lockfree_consider_shrink(weft_core *core) {
     lockfree_table *table = table_of(core);
     generation *root = root_of(core);
     uint64_t buckets = root->mask + 1;
-    uint64_t least = max_u64(weft_load_relaxed(&table->floor), BUCKETS_MIN);
+    uint64_t least = fewest_buckets(table);
     if (core->grow_only || buckets <= least || weft_load_relaxed(&root->next) != NULL) {
         return;
     }

@@ -247,7 +247,7 @@ typedef struct scan_options {
     bool other_type; /* TYPE of something that is never stored */
 } scan_options;
 
-enum { SCAN_COUNT_DEFAULT = 10, SCAN_STEPS_PER_KEY = 10, CURSOR_TEXT_MAX = 24 };
+enum { SCAN_COUNT_DEFAULT = 10, SCAN_STEPS_PER_KEY = 13, CURSOR_TEXT_MAX = 24 };
 
 /* What strtoul takes, without leading blanks. */
 static bool parse_cursor(weft_bytes argument, uint64_t *cursor) {

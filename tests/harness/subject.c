@@ -65,6 +65,9 @@ int weft_subject_open(weft_subject *subject, const weft_subject_options *options
                                .allocator = options->allocator,
                                .hash_seed = options->hash_seed,
                                .twotier = options->twotier};
+    if (options->engine == WEFT_ENGINE_LOCKFREE) {
+        of_map.expected_entries = 1; /* a table that few keys make grow */
+    }
     if (options->engine == WEFT_ENGINE_FIXED) {
         of_map.fixed.capacity = KEYS_MAX;
     }
