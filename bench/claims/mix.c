@@ -59,6 +59,9 @@ static void go_on(weft_crew_member *me) {
     running *r = me->ctx;
     const weft_mix *mix = r->mix;
     uint64_t reads = (uint64_t)(mix->reads * 0x1p32);
+    if (mix->pinned) {
+        weft_crew_pin(me);
+    }
     while (weft_crew_next(me)) {
         uint64_t random = weft_crew_random(me);
         uint64_t key = next_key(r, me, random);
