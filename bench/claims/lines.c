@@ -29,10 +29,9 @@ static void add(weft_crew_member *me) {
     adders *all = me->ctx;
     uint64_t *word = &all->words[me->index * all->stride];
     weft_crew_pin(me); /* two that take turns on one processor share nothing */
-    me->ops = 1;       /* also of a member that begins when the time is over */
-    do {
+    while (weft_crew_next(me)) {
         weft_fetch_add_relaxed(word, 1);
-    } while (weft_crew_next(me));
+    }
 }
 
 static double sample_adding(void *ctx, unsigned contender) {
@@ -98,15 +97,13 @@ void weft_claim_false_sharing(weft_claim *claim) {
 
 enum { BOUNCE_ONE, BOUNCE_FOUR, BOUNCE_ENGINES = 4 };
 
-#define BOUNCE(called, ID)                                                                         \
-    {.name = #called ", 1 thread",                                                                 \
-     .options = {.engine = WEFT_ENGINE_##ID},                                                      \
-     .threads = 1,                                                                                 \
-     .keys = 1},                                                                                   \
+#define BOUNCE_BY(called, ID, count, said)                                                         \
     {                                                                                              \
-        .name = #called ", 4 threads", .options = {.engine = WEFT_ENGINE_##ID}, .threads = 4,      \
-        .keys = 1                                                                                  \
+        .name = #called said, .options = {.engine = WEFT_ENGINE_##ID}, .threads = (count),         \
+        .keys = 1, .pinned = true                                                                  \
     }
+#define BOUNCE(called, ID)                                                                         \
+    BOUNCE_BY(called, ID, 1, ", 1 thread"), BOUNCE_BY(called, ID, 4, ", 4 threads")
 
 static const weft_mix bounces[] = {BOUNCE(lockfree, LOCKFREE), BOUNCE(twotier, TWOTIER),
                                    BOUNCE(sharded, SHARDED), BOUNCE(rwlock, RWLOCK)};

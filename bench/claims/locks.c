@@ -36,8 +36,7 @@ static void write_locked(weft_crew_member *me) {
     locked *all = me->ctx;
     uint64_t began = weft_clock_monotonic_ns();
     uint64_t waited = 0;
-    me->ops = 1; /* also of a member that begins when the time is over */
-    do {
+    while (weft_crew_next(me)) {
         uint64_t key = 1 + weft_crew_random(me) % LOCK_KEYS;
         uint64_t since = weft_clock_monotonic_ns();
         if (!weft_mutex_try_lock(&all->mutex)) {
@@ -47,7 +46,7 @@ static void write_locked(weft_crew_member *me) {
         weft_plain_find(&all->plain, &weft_plain_numbers, key)->value = me->ops;
         weft_mutex_unlock(&all->mutex);
         weft_crew_note(me, since);
-    } while (weft_crew_next(me));
+    }
     weft_fetch_add_relaxed(&all->waited_ns, waited);
     weft_fetch_add_relaxed(&all->lived_ns, weft_clock_monotonic_ns() - began);
 }

@@ -59,8 +59,10 @@ static void go_on(weft_crew_member *me) {
     running *r = me->ctx;
     const weft_mix *mix = r->mix;
     uint64_t reads = (uint64_t)(mix->reads * 0x1p32);
-    me->ops = 1; /* also of a member that begins when the time is over */
-    do {
+    if (mix->pinned) {
+        weft_crew_pin(me);
+    }
+    while (weft_crew_next(me)) {
         uint64_t random = weft_crew_random(me);
         uint64_t key = next_key(r, me, random);
         bool read = random >> 32 < reads;
@@ -74,7 +76,7 @@ static void go_on(weft_crew_member *me) {
         if (mix->yield_every != 0 && me->ops % mix->yield_every == 0) {
             weft_yield();
         }
-    } while (weft_crew_next(me));
+    }
 }
 
 static void work(weft_crew_member *me) {

@@ -19,6 +19,7 @@ typedef struct weft_mix {
     bool blocked;         /* measure for how long threads were blocked */
     unsigned maps;        /* so many maps, a key's by its number; 0: one */
     bool own_map;         /* each thread keeps to the keys of one of them */
+    bool pinned;          /* threads keep to processors in turn */
     uint32_t yield_every; /* operations; 0: never */
 } weft_mix;
 

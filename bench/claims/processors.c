@@ -91,10 +91,9 @@ static void write_or_read(weft_crew_member *me) {
     }
     uint64_t switches = thread_switches();
     uint64_t began = weft_clock_monotonic_ns();
-    me->ops = 1; /* also if it begins when the time is over */
-    do {
+    while (weft_crew_next(me)) {
         (void)weft_u64map_put(&all->map, weft_crew_random(me) % PROCESSOR_KEYS, me->ops);
-    } while (weft_crew_next(me));
+    }
     all->ns = weft_clock_monotonic_ns() - began;
     all->switches = thread_switches() - switches;
     all->writes = me->ops;

@@ -112,7 +112,7 @@ static void print_latencies(const json_t *cell) {
                json_string_value(json_object_get(result, "peer")));
         print_rate(json_object_get(result, "median"));
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
-            printf(" %11.1f", json_number_value(json_object_get(latency, keys[k])) / 1000);
+            printf(" %11.2f", json_number_value(json_object_get(latency, keys[k])) / 1000);
         }
         printf("\n");
     }
