@@ -200,7 +200,7 @@ static void image_forget(weft_core *core, weft_block *block) {
 
 /* The image has been registered. */
 static int attempt_publish(weft_core *core, attempt *made) {
-    WEFT_ASSERT(core->images[made->image->base.slot] == &made->image->base);
+    WEFT_ASSERT(weft_load_relaxed(&core->images[made->image->base.slot]) == &made->image->base);
     lockfree_table *table = table_of(core);
     uint64_t number = take_face(table);
     bool closed = number != 0 && close_door(core, made->root, number);
