@@ -30,6 +30,7 @@ class Eleventh(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="weft-engine-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
         cls.tree = os.path.join(cls.folder, "tree")
         cls.build = os.path.join(cls.folder, "build")
         shutil.copytree(ROOT, cls.tree, symlinks=True,
@@ -43,10 +44,6 @@ class Eleventh(unittest.TestCase):
         run("cmake", "-S", cls.tree, "-B", cls.build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug",
             "-DCMAKE_C_FLAGS=-O0 -g0", "-DWEFT_DEBUG=1", "-DWEFT_SERVER=OFF", env=environment)
         run("ninja", "-C", cls.build, *TARGETS, env=environment)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
 
     def contract(self, name, at_least):
         """Tests of this file that ran on the engine."""
