@@ -57,7 +57,7 @@ MODELS = [
         8: "forgets the versions of keys that are gone"}),
     Model("merge-growth", "growth.pml", ["TABLE=212", "CAST=3", "MOVES=2"], False, {
         9: "fills by a store"}),
-    Model("growth-halves", "growth.pml", two("TABLE=121", "PUT", 0, 1), False, {
+    Model("growth-halves", "growth.pml", two("TABLE=121", "PUT", 0, 1), True, {
         7: "asks the entry to which half it belongs",
         10: "looks at entries that may have moved on in the other half"}),
     Model("growth-insert", "growth.pml", two("TABLE=121", "PUT", 1, 1), True, {
@@ -119,9 +119,10 @@ MODELS = [
     Model("growth-movers", "growth.pml", ["TABLE=121", "CAST=2", "MOVES=2"], True, {}),
 ]
 # Found quickly even where the whole space takes long.
-QUICK_MUTANTS = {("u64-churn-deep", 7), ("snapshot-twice", 19), ("overflow-unborn", 1),
-                 ("growth-insert", 3), ("growth-remove", 6), ("merge-one-key", 2),
-                 ("growth-snapshot", 24), ("pairs-move-insert", 8), ("pairs-twice", 10)}
+QUICK_MUTANTS = {("u64-churn-deep", 7), ("overflow-unborn", 1), ("growth-halves", 7),
+                 ("growth-halves", 10), ("growth-insert", 3), ("growth-remove", 6),
+                 ("merge-one-key", 2), ("growth-snapshot", 24), ("pairs-move-insert", 8),
+                 ("pairs-twice", 10)}
 
 
 def run(folder, *command):
