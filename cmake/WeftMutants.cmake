@@ -47,6 +47,7 @@ weft_mutant_of(20 src/engine/lockfree.c script_schedule_test "" unborn) # looks 
 weft_mutant_of(20 src/map/map.c script_schedule_test "" unborn_get)     # the same
 weft_mutant_of(18 src/engine/lockfree.c script_schedule_test "" half) # looks at freed entries
 weft_mutant_of(21 src/engine/lockfree.c script_schedule_test "" late_lookup) # marks to come
+weft_mutant_of(23 src/engine/lockfree_snapshot.c script_schedule_test "" closed_doors) # stay closed
 weft_mutant_of(22 src/engine/lockfree_snapshot.c script_schedule_test "" late_image) # shows them
 weft_mutant(51 src/engine/rwlock.c RWLOCK bytes 2000) # the bias looks over while it is given
 weft_mutant(52 src/engine/sharded.c SHARDED bytes)  # believes that nothing has changed since find

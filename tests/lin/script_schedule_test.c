@@ -263,7 +263,8 @@ static void half_open(weft_map *map) {
                                 .engine = WEFT_ENGINE_LOCKFREE,
                                 .allocator = &allocator,
                                 .hash = half_hash,
-                                .hash_seed = HASH_SEED};
+                                .hash_seed = HASH_SEED,
+                                .expected_entries = 1};
     memset(map, 0, sizeof *map);
     assert_int_equal(weft_map_open(map, &options), WEFT_OK);
     put_number(map, lower, 1);
@@ -391,6 +392,47 @@ static const char *scenario_unborn_get(void) {
     return NULL;
 }
 
+/* ---- snapshots of a map to which nobody writes ----------------------------------------------- */
+
+/* As many as can be taken in so many tries. */
+static unsigned take_and_release(weft_subject *map, unsigned tries) {
+    unsigned taken = 0;
+    for (unsigned i = 0; i < tries; i++) {
+        weft_subject_snapshot snapshot;
+        int status = weft_subject_snapshot_take(map, &snapshot);
+        assert_true(status == WEFT_OK || status == WEFT_E_BUSY);
+        if (status == WEFT_OK) {
+            weft_subject_snapshot_release(&snapshot);
+            taken++;
+        }
+    }
+    return taken;
+}
+
+/* All doors are closed while a guard is held; when it has been left, taking a snapshot opens them:
+ * there is no writer who would. */
+static const char *scenario_closed_doors(void) {
+    enum { DOORS = 7, TRIES = 1000, FEW_TRIES = 100 };
+    weft_arena *arena = weft_arena_new(ARENA_BYTES);
+    weft_allocator allocator = weft_arena_allocator(arena);
+    weft_subject_options options = {
+        .engine = WEFT_ENGINE_LOCKFREE, .shape = WEFT_SUBJECT_U64, .allocator = &allocator};
+    weft_subject map = {0};
+    weft_guard guard;
+    weft_epoch_reset();
+    assert_int_equal(weft_subject_open(&map, &options), WEFT_OK);
+    assert_int_equal(weft_subject_put(&map, 0, BEFORE), WEFT_OK);
+    weft_guard_enter(&guard);
+    assert_int_equal(take_and_release(&map, TRIES), DOORS);
+    weft_guard_leave(&guard);
+    const char *fault =
+        take_and_release(&map, FEW_TRIES) > 0 ? NULL : "the doors stay closed for ever";
+    while (weft_subject_close(&map) != WEFT_OK) {
+    }
+    weft_arena_free(arena);
+    return fault;
+}
+
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -402,6 +444,7 @@ static const struct {
     {"unborn_get", scenario_unborn_get},
     {"late_lookup", scenario_late_lookup},
     {"late_image", scenario_late_image},
+    {"closed_doors", scenario_closed_doors},
 };
 
 static void every_scenario_is_fine(void **state) {
