@@ -9,12 +9,9 @@
  */
 #include "engine/sharded.h"
 
-/* What the spot of a write says of its key. */
-enum {
-    AGAIN,
-    /* a further write of it */ ONCE,
-    /* its first one */ ADDED /* so, and it was put in */
-};
+/* What the spot of a write says of its key: a further write of it; its first one; its first one,
+ * and the key was put in. */
+enum { AGAIN, ONCE, ADDED };
 
 /* The writes on their way, and where they go. */
 typedef struct batch {
