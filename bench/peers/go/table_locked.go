@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-//go:build mutex || rwmutex
+//go:build mutex || rwmutex || sharded
 
 package main
 
@@ -8,29 +8,25 @@ import "strings"
 
 const mapModule = ""
 
-type tableU64 struct {
+type lockedU64 struct {
 	lock      lock
 	entriesOf map[uint64]uint64
 }
 
-func newTableU64() *tableU64 {
-	return &tableU64{entriesOf: map[uint64]uint64{}}
-}
-
-func (t *tableU64) get(key uint64) (uint64, bool) {
+func (t *lockedU64) get(key uint64) (uint64, bool) {
 	t.lock.RLock()
 	value, found := t.entriesOf[key]
 	t.lock.RUnlock()
 	return value, found
 }
 
-func (t *tableU64) put(key, value uint64) {
+func (t *lockedU64) put(key, value uint64) {
 	t.lock.Lock()
 	t.entriesOf[key] = value
 	t.lock.Unlock()
 }
 
-func (t *tableU64) insert(key, value uint64) bool {
+func (t *lockedU64) insert(key, value uint64) bool {
 	t.lock.Lock()
 	_, found := t.entriesOf[key]
 	if !found {
@@ -40,7 +36,7 @@ func (t *tableU64) insert(key, value uint64) bool {
 	return !found
 }
 
-func (t *tableU64) remove(key uint64) bool {
+func (t *lockedU64) remove(key uint64) bool {
 	t.lock.Lock()
 	_, found := t.entriesOf[key]
 	if found {
@@ -50,7 +46,7 @@ func (t *tableU64) remove(key uint64) bool {
 	return found
 }
 
-func (t *tableU64) add(key uint64) uint64 {
+func (t *lockedU64) add(key uint64) uint64 {
 	t.lock.Lock()
 	value := t.entriesOf[key] + 1
 	t.entriesOf[key] = value
@@ -58,27 +54,23 @@ func (t *tableU64) add(key uint64) uint64 {
 	return value
 }
 
-func (t *tableU64) entries() uint64 {
+func (t *lockedU64) entries() uint64 {
 	return uint64(len(t.entriesOf))
 }
 
-func (t *tableU64) each(visit func(key, value uint64)) {
+func (t *lockedU64) each(visit func(key, value uint64)) {
 	for key, value := range t.entriesOf {
 		visit(key, value)
 	}
 }
 
-type tableBytes struct {
+type lockedBytes struct {
 	lock      lock
 	entriesOf map[string][]byte
 	values    valueMaker
 }
 
-func newTableBytes(values valueMaker) *tableBytes {
-	return &tableBytes{entriesOf: map[string][]byte{}, values: values}
-}
-
-func (t *tableBytes) get(key string) (uint64, bool) {
+func (t *lockedBytes) get(key string) (uint64, bool) {
 	t.lock.RLock()
 	value, found := t.entriesOf[key]
 	t.lock.RUnlock()
@@ -89,14 +81,14 @@ func (t *tableBytes) get(key string) (uint64, bool) {
 }
 
 // put makes its copies before it locks.
-func (t *tableBytes) put(key string, number uint64) {
+func (t *lockedBytes) put(key string, number uint64) {
 	key, value := strings.Clone(key), t.values.value(number)
 	t.lock.Lock()
 	t.entriesOf[key] = value
 	t.lock.Unlock()
 }
 
-func (t *tableBytes) insert(key string, number uint64) bool {
+func (t *lockedBytes) insert(key string, number uint64) bool {
 	t.lock.Lock()
 	_, found := t.entriesOf[key]
 	if !found {
@@ -106,7 +98,7 @@ func (t *tableBytes) insert(key string, number uint64) bool {
 	return !found
 }
 
-func (t *tableBytes) remove(key string) bool {
+func (t *lockedBytes) remove(key string) bool {
 	t.lock.Lock()
 	_, found := t.entriesOf[key]
 	if found {
@@ -116,11 +108,11 @@ func (t *tableBytes) remove(key string) bool {
 	return found
 }
 
-func (t *tableBytes) entries() uint64 {
+func (t *lockedBytes) entries() uint64 {
 	return uint64(len(t.entriesOf))
 }
 
-func (t *tableBytes) each(visit func(key string, number uint64)) {
+func (t *lockedBytes) each(visit func(key string, number uint64)) {
 	for key, value := range t.entriesOf {
 		visit(key, numberOf(value))
 	}
