@@ -19,7 +19,11 @@ static const weft_engine_id engines[] = {
 #undef WEFT_ENGINE
 };
 
+/* Maps of engine "owner" are for one thread. Those of "fixed" are FULL where records that were
+ * removed wait for readers, unless the number of entries that is expected leaves room. */
 #define PEER_WRITERS(which) (engines[which] == WEFT_ENGINE_OWNER ? 1 : 0)
+#define PEER_LACKS(which)                                                                          \
+    (engines[which] == WEFT_ENGINE_FIXED && peer_expected.entries == 0 ? "\"bytes\"" : "")
 
 typedef weft_u64map peer_u64_map;
 typedef weft_map peer_bytes_map;
