@@ -179,7 +179,7 @@ static const weft_mix segmented[SEGMENTED] = {
      .keys = LOCK_KEYS,
      .reads = 0.5},
     {.name = "16 segments (sharded)",
-     .options = {.engine = WEFT_ENGINE_SHARDED, .sharded = {16, 16, false}},
+     .options = {.engine = WEFT_ENGINE_SHARDED, .sharded = {.shards = 16, .shards_max = 16}},
      .threads = SEGMENT_THREADS,
      .keys = LOCK_KEYS,
      .reads = 0.5},

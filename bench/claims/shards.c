@@ -17,12 +17,12 @@ static const weft_mix eights[EIGHTS] = {
      .keys = SHARD_KEYS,
      .reads = 0.5},
     {.name = "8 shards",
-     .options = {.engine = WEFT_ENGINE_SHARDED, .sharded = {8, 8, false}},
+     .options = {.engine = WEFT_ENGINE_SHARDED, .sharded = {.shards = 8, .shards_max = 8}},
      .threads = SHARD_THREADS,
      .keys = SHARD_KEYS,
      .reads = 0.5},
     {.name = "8 shards, a thread each",
-     .options = {.engine = WEFT_ENGINE_SHARDED, .sharded = {1, 1, false}},
+     .options = {.engine = WEFT_ENGINE_SHARDED, .sharded = {.shards = 1, .shards_max = 1}},
      .threads = SHARD_THREADS,
      .keys = SHARD_KEYS,
      .reads = 0.5,
@@ -87,7 +87,8 @@ enum { SWEEP = 9, SWEEPS = 2 * SWEEP + 1, SWEEP_64 = 6, SWEEP_LOCK = 2 * SWEEP }
 #define SWEPT(many, unit, apart)                                                                   \
     {                                                                                              \
         .name = #many " " unit ", " apart,                                                         \
-        .options = {.engine = WEFT_ENGINE_SHARDED, .sharded = {(many), (many), SWEPT_PACKED}},     \
+        .options = {.engine = WEFT_ENGINE_SHARDED,                                                 \
+                    .sharded = {.shards = (many), .shards_max = (many), .packed = SWEPT_PACKED}},  \
         .threads = SHARD_THREADS, .keys = SHARD_KEYS                                               \
     }
 #define SWEPT_ALL(apart)                                                                           \
