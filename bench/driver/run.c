@@ -120,6 +120,7 @@ static int make_reference(stage *s, uint64_t *checksum, uint64_t *entries) {
 enum {
     ROUNDS_AT_LEAST = 3,
     VERDICT_ROUNDS = 40, /* at most */
+    ONCE_SHARE = 2,      /* a piece of work takes as long as it takes, and differs more */
     FAR_BEHIND = 3,      /* times slower than the best: what the verdict leaves out, */
     ENOUGH = 2,          /* after so many cells of a shape */
 };
@@ -274,11 +275,11 @@ static pace plan(const stage *s) {
         return p;
     }
     double left = run->budget * (1 - REPEAT_SHARE) + run->repeat_seconds - weft_run_elapsed(run);
-    double share = left / run->cells_left;
+    double share = left / run->cells_left * (s->workload.once ? ONCE_SHARE : 1);
     double setup = s->run->cells_left > 1 ? 0.35 : 0.05; /* of the cells that follow */
     double most = share * (1 - setup) / (double)peers / ROUNDS_AT_LEAST - PROBE_SECONDS;
     p.seconds = most > SHORT_SAMPLE ? SHORT_SAMPLE : most < 0.04 ? 0.04 : most;
-    p.rounds = s->workload.once ? ROUNDS_AT_LEAST : VERDICT_ROUNDS;
+    p.rounds = VERDICT_ROUNDS;
     p.until = weft_run_elapsed(run) + share * (1 - setup);
     return p;
 }

@@ -46,6 +46,18 @@ static inline bool weft_entry_flag(const weft_entry *entry, uint32_t flag) {
     return (weft_load_relaxed(&entry->key_size_and_flags) & flag) != 0;
 }
 
+/* Only one thread does, the one that took the entry out; who holds it meanwhile looks at the other
+ * bits. */
+static inline void weft_entry_set_reason(weft_entry *entry, weft_reason reason) {
+    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags);
+    weft_store_relaxed(&entry->key_size_and_flags,
+                       word | (uint32_t)reason << WEFT_ENTRY_REASON_SHIFT);
+}
+
+static inline weft_reason weft_entry_reason(const weft_entry *entry) {
+    return (weft_reason)(weft_load_relaxed(&entry->key_size_and_flags) >> WEFT_ENTRY_REASON_SHIFT);
+}
+
 static inline const void *weft_entry_key(const weft_entry *entry) {
     const unsigned char *at = entry->bytes + (weft_entry_flag(entry, WEFT_ENTRY_COUNTED) ? 8 : 0);
     if (WEFT_LIKELY(!weft_entry_flag(entry, WEFT_ENTRY_KEY_OUTSIDE))) {
@@ -102,8 +114,7 @@ static inline bool weft_entry_look(const weft_entry *entry, weft_view *view) {
     view->version = weft_load_acquire(&entry->version);
     view->key = weft_entry_key_bytes(entry);
     view->value = weft_entry_value(entry);
-    return WEFT_LIKELY(weft_load_relaxed(&entry->key_size_and_flags) >> WEFT_ENTRY_REASON_SHIFT ==
-                       0);
+    return WEFT_LIKELY(weft_entry_reason(entry) == 0);
 }
 
 #endif

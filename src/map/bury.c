@@ -101,8 +101,7 @@ static void drop_cleared(weft_core *core, uint64_t cell) {
         weft_map_impl *map = map_of(core);
         /* Cleared eras are behind the present one; a map that is closed drops the present one. */
         bool present = weft_map_core(map) == core;
-        weft_reason reason = present ? WEFT_DESTROYED : WEFT_CLEARED;
-        entry->key_size_and_flags |= (uint32_t)reason << WEFT_ENTRY_REASON_SHIFT;
+        weft_entry_set_reason(entry, present ? WEFT_DESTROYED : WEFT_CLEARED);
         weft_entry_release(map, entry);
     }
 }

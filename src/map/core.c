@@ -84,10 +84,7 @@ void weft_core_retire_own(weft_core *core, uint64_t link, size_t bytes) {
 }
 
 void weft_entry_retire(weft_core *core, weft_entry *entry, weft_reason reason) {
-    /* Only the one thread that unlinked the entry writes here; readers look at the other bits. */
-    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags);
-    weft_store_relaxed(&entry->key_size_and_flags,
-                       word | (uint32_t)reason << WEFT_ENTRY_REASON_SHIFT);
+    weft_entry_set_reason(entry, reason);
     weft_entry_retire_unlinked(core, entry);
 }
 

@@ -146,8 +146,8 @@ void weft_entry_release(weft_map_impl *map, weft_entry *entry) {
         bool copied = map->options.key_own == WEFT_OWN_ADOPT &&
                       !weft_entry_flag(entry, WEFT_ENTRY_KEY_OUTSIDE);
         weft_bytes key = copied ? weft_bytes_of(NULL, 0) : weft_entry_key_bytes(entry);
-        weft_reason reason = (weft_reason)(entry->key_size_and_flags >> WEFT_ENTRY_REASON_SHIFT);
-        map->options.destructor(map->options.destructor_ctx, key, weft_entry_value(entry), reason);
+        map->options.destructor(map->options.destructor_ctx, key, weft_entry_value(entry),
+                                weft_entry_reason(entry));
     }
     weft_entry_discard(map, entry);
 }
