@@ -118,12 +118,20 @@ static void add_threads(weft_options *options, uint32_t threads) {
     options->threads[options->thread_counts++] = threads;
 }
 
+/* A share is one of the default engine's own rate: nobody else is needed. */
+static void set_others_aside(weft_run *run, bool aside) {
+    for (size_t i = 0; i < run->peers.count; i++) {
+        weft_peer *peer = &run->peers.list[i];
+        peer->set_aside = aside && strcmp(peer->id, WEFT_PEER_OWN) != 0;
+    }
+}
+
 /* All cells of the workload of a gate that others need too, if it is the first that does. */
 static int measure_workload(weft_run *run, const gate *first) {
     weft_workload workload;
     char name[64];
     run->options.thread_counts = 0;
-    run->own_only = first->kind == SHARE;
+    set_others_aside(run, first->kind == SHARE);
     for (int i = 0; i < GATES; i++) {
         if (same_workload(&gates[i], first) && is_needed(run, &gates[i])) {
             if (&gates[i] < first) {

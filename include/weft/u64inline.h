@@ -92,9 +92,15 @@ struct weft_inline_era {
     uint64_t mix[3];
 };
 
+/* Which keys are recorded. */
+struct weft_inline_filter {
+    uint64_t multiplier;
+    uint64_t limit;
+};
+
 struct weft_inline_map {
     const struct weft_inline_era *era;
-    const void *volatile recording;
+    const struct weft_inline_filter *recording;
 };
 
 struct weft_inline_record {
@@ -201,6 +207,13 @@ WEFT_INLINE bool weft_inline_look_into(const struct weft_inline_bucket *at, uint
     return __builtin_expect(!weft_inline_unsure(at, state, hash), 1);
 }
 
+/* As weft_recording_wants in the library, inside a guard. */
+WEFT_INLINE bool weft_inline_is_recorded(const struct weft_inline_map *map, uint64_t hash) {
+    /* Acquire: its fields. Pairs with attach in recording.c. */
+    const struct weft_inline_filter *chosen = __atomic_load_n(&map->recording, __ATOMIC_ACQUIRE);
+    return __builtin_expect(chosen != NULL, 0) && hash * chosen->multiplier <= chosen->limit;
+}
+
 /* Looks up inside a guard, where the era has a root. False: not the plain case. */
 WEFT_INLINE bool weft_inline_look(const struct weft_inline_generation *root, uint64_t hash,
                                   uint64_t *value, int *status) {
@@ -228,8 +241,9 @@ WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t 
     if (__builtin_expect(root == NULL, 0)) {
         return weft_u64map_get_shown(map, key, value, record);
     }
-    bool plain = __builtin_expect(impl->recording == NULL, 1) &&
-                 weft_inline_look(root, weft_inline_mix(key, era->mix), &here, &status);
+    uint64_t hash = weft_inline_mix(key, era->mix);
+    bool plain =
+        !weft_inline_is_recorded(impl, hash) && weft_inline_look(root, hash, &here, &status);
     /* Release: the reads come before the freeing. Pairs with the acquire in scan_record. */
     __atomic_store_n(&record->pinned, (uint64_t)0, __ATOMIC_RELEASE);
     if (__builtin_expect(!plain, 0)) {

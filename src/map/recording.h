@@ -25,6 +25,13 @@ weft_recording_filter weft_recording_filter_of(uint64_t sample, uint64_t seed);
 WEFT_COLD void weft_recording_note(weft_recording_filter *recording, weft_trace_op op,
                                    const weft_key *key, uint32_t value_size);
 
+/* Is an operation on a key of this hash to be recorded? The caller is inside a guard. */
+static inline bool weft_recording_wants(const weft_map_impl *map, uint64_t hash) {
+    /* Acquire: the recording's fields. Pairs with attach in recording.c. */
+    const weft_recording_filter *recording = weft_load_acquire(&map->recording);
+    return WEFT_UNLIKELY(recording != NULL) && weft_recording_chooses(recording, hash);
+}
+
 /* The recording that is to have an operation on this key, or NULL. The caller is inside a guard,
  * and uses it no longer than that. */
 static inline weft_recording_filter *weft_recording_for(weft_map_impl *map, const weft_key *key) {

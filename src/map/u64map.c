@@ -36,8 +36,9 @@ static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *va
     const weft_core *now = weft_map_core(impl);
     /* pairs with the CAS of the root */
     const struct weft_inline_generation *root = weft_load_acquire(&now->root);
-    if (root != NULL && weft_inline_thread != NULL && weft_load_relaxed(&impl->recording) == NULL &&
-        weft_inline_look(root, weft_mix_with(&now->mixer, number), value, &status)) {
+    uint64_t hash = weft_mix_with(&now->mixer, number);
+    if (root != NULL && weft_inline_thread != NULL && !weft_recording_wants(impl, hash) &&
+        weft_inline_look(root, hash, value, &status)) {
         return status;
     }
     *value = 0;
@@ -70,8 +71,9 @@ int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
 WEFT_HOT int weft_u64map_get_shown(weft_u64map *map, uint64_t key, uint64_t *value, void *record) {
     weft_map_impl *impl = existing(map);
     weft_core *core = weft_map_core(impl);
-    if (WEFT_LIKELY(weft_load_relaxed(&impl->recording) == NULL) && core->engine->glance != NULL) {
-        return core->engine->glance(core, weft_mix_with(&core->mixer, key), value, record);
+    uint64_t hash = weft_mix_with(&core->mixer, key);
+    if (core->engine->glance != NULL && !weft_recording_wants(impl, hash)) {
+        return core->engine->glance(core, hash, value, record);
     }
     weft_epoch_end_show(record);
     return weft_u64map_get_slow(map, key, value);
@@ -252,13 +254,14 @@ static WEFT_ALWAYS_INLINE int quickly(weft_u64map *map, uint64_t number, bool in
                                       uint64_t *value) {
     weft_map_impl *impl = existing(map);
     weft_record *record = plain_record();
-    if (WEFT_UNLIKELY(impl == NULL) || WEFT_UNLIKELY(record == NULL) ||
-        WEFT_UNLIKELY(weft_load_relaxed(&impl->recording) != NULL)) {
+    if (WEFT_UNLIKELY(impl == NULL) || WEFT_UNLIKELY(record == NULL)) {
         return NOT_PLAIN;
     }
     weft_epoch_enter_record(record);
     cell what = {weft_mix_with(&weft_map_core(impl)->mixer, number), *value};
-    int status = quickly_guarded(impl, record, insert, &what);
+    int status = WEFT_UNLIKELY(weft_recording_wants(impl, what.hash))
+                     ? NOT_PLAIN
+                     : quickly_guarded(impl, record, insert, &what);
     weft_epoch_leave_record(record);
     *value = what.value;
     return status;
