@@ -102,13 +102,10 @@ static void take_series(series *s, const json_t *const figures[2], bool less, bo
     for (size_t i = 0; s->values && i < sample_count(figures[0]); i++) {
         const json_int_t round = round_of(figures[0], i);
         double value = sample(figures[0], i);
-        if (figures[1]) {
-            value = sample_of_round(figures[1], round) / value;
-        }
-        if (quiet && (is_disturbed(figures[0], round) || is_disturbed(figures[1], round))) {
-            value = 0;
-        }
-        if (value > 0) {
+        double own = figures[1] ? sample_of_round(figures[1], round) : 0;
+        bool disturbed = is_disturbed(figures[0], round) || is_disturbed(figures[1], round);
+        if ((!figures[1] || own > 0) && !(quiet && disturbed)) {
+            value = figures[1] ? own / value : value;
             s->values[s->count++] = less ? 1 / value : value;
         }
     }
