@@ -127,7 +127,6 @@ static found look_for_live(const weft_core *core, const fixed_table *table, cons
 }
 
 static found find_live(const weft_core *core, const fixed_table *table, const weft_key *key) {
-    WEFT_ASSERT(weft_epoch_inside());
     const bucket *home = fixed_bucket(table, key->hash);
     for (;;) {
         uint64_t state = weft_load_acquire(&home->head.first); /* pairs with its CAS */
