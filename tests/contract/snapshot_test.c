@@ -101,27 +101,28 @@ static void shows_the_moment_whatever_happens(void **state) {
     if (!has_snapshots(state)) {
         return;
     }
+    const uint64_t keys = contract_scaled(state, KEYS);
     contract_meter meter = {0};
     weft_allocator allocator = contract_allocator(&meter);
     weft_map_options options = contract_options(state);
     options.allocator = &allocator;
     weft_map map = contract_open_with(&options);
-    put_range(&map, 0, KEYS);
+    put_range(&map, 0, keys);
     weft_snapshot snapshot = take(&map);
-    for (uint64_t i = 0; i < KEYS; i++) {
+    for (uint64_t i = 0; i < keys; i++) {
         assert_ok(put_u64(&map, i, i + 7));
     }
-    put_range(&map, KEYS, 10 * KEYS); /* grows, twice at least */
-    remove_range(&map, 100, 10 * KEYS);
+    put_range(&map, keys, 10 * keys); /* grows, twice at least */
+    remove_range(&map, 100, 10 * keys);
     contract_sound(&map);
-    expect_range(&snapshot, 0, KEYS, 0);
+    expect_range(&snapshot, 0, keys, 0);
     weft_map_stats stats;
     weft_map_stats_get(&map, &stats);
     assert_int_equal(stats.snapshots, 1);
     uint64_t with_image = stats.table_bytes;
     weft_snapshot_release(&snapshot);
     weft_map_stats_get(&map, &stats);
-    assert_true(with_image >= stats.table_bytes + KEYS / 9 * 64);
+    assert_true(with_image >= stats.table_bytes + keys / 9 * 64);
     contract_close(&map);
     assert_int_equal(meter.bytes, 0);
     assert_int_equal(meter.blocks, 0);
@@ -280,28 +281,29 @@ static void numbers_as_they_were(void **state) {
     if (!has_snapshots(state)) {
         return;
     }
+    const uint64_t keys = contract_scaled(state, KEYS);
     weft_u64map map = contract_open_u64(state);
-    for (uint64_t i = 0; i < KEYS; i++) {
+    for (uint64_t i = 0; i < keys; i++) {
         assert_ok(weft_u64map_put(&map, i, i));
     }
     weft_u64snapshot snapshot = take_u64(&map);
-    for (uint64_t i = 0; i < 8 * KEYS; i++) {
-        assert_ok(i % 3 == 0 && i < KEYS ? weft_u64map_remove(&map, i)
+    for (uint64_t i = 0; i < 8 * keys; i++) {
+        assert_ok(i % 3 == 0 && i < keys ? weft_u64map_remove(&map, i)
                                          : weft_u64map_put(&map, i, ~i));
     }
-    for (uint64_t i = 0; i < 8 * KEYS; i++) {
+    for (uint64_t i = 0; i < 8 * keys; i++) {
         uint64_t value;
         int status = weft_u64snapshot_get(&snapshot, i, &value);
-        assert_int_equal(status, i < KEYS ? WEFT_OK : WEFT_NOT_FOUND);
-        assert_true(value == (i < KEYS ? i : 0));
+        assert_int_equal(status, i < keys ? WEFT_OK : WEFT_NOT_FOUND);
+        assert_true(value == (i < keys ? i : 0));
     }
     weft_snapshot_cursor cursor = {0};
     weft_u64pair pair;
     uint64_t seen = 0;
     for (; weft_u64snapshot_next(&snapshot, &cursor, &pair) == WEFT_OK; seen++) {
-        assert_true(pair.key == pair.value && pair.key < KEYS);
+        assert_true(pair.key == pair.value && pair.key < keys);
     }
-    assert_int_equal(seen, KEYS);
+    assert_int_equal(seen, keys);
     weft_u64snapshot_release(&snapshot);
     contract_close_u64(&map);
 }
