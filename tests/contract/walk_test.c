@@ -222,7 +222,8 @@ static void test_G_cursor_survives_growth(void **state) {
 }
 
 static void test_G_cursor_survives_shrink(void **state) {
-    scan_across(state, KEYS, shrink_between);
+    uint64_t fewer = STABLE + STABLE / 3; /* where each write copies all */
+    scan_across(state, contract_can(state, WEFT_CAP_COPIES) ? fewer : KEYS, shrink_between);
 }
 
 static void test_G_cursor_survives_both(void **state) {
