@@ -82,6 +82,12 @@ void weft_sched_pause(void); /* like a point, but another fiber must run if one 
         __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL);                                             \
     })
 
+#define weft_fetch_or_seq_cst(p, v)                                                                \
+    __extension__({                                                                                \
+        WEFT_POINT();                                                                              \
+        __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST);                                             \
+    })
+
 /* Compare and swap, strong. `expected` is a pointer and receives the value found on failure. */
 #define weft_cas_relaxed(p, expected, desired)                                                     \
     __extension__({                                                                                \

@@ -12,15 +12,21 @@
 
 enum { SPINS = 100, BLIND_NS = 1000000 };
 
-/* Until it is not held any more, a wake comes, or for no reason. `blind`: no fence could be made,
- * so a wake may get lost; not for long. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the kernel compares the lower half");
+
+/* Until it is another's, or nobody's, a wake comes, or for no reason. `blind`: no fence could be
+ * made, so a wake may get lost; not for long. */
 static void sleep_while_held(weft_latch *latch, bool blind) {
     struct timespec moment = {.tv_nsec = BLIND_NS};
-    (void)syscall(SYS_futex, &latch->held, FUTEX_WAIT_PRIVATE, 1, blind ? &moment : NULL, NULL, 0);
+    uint64_t turns = weft_load_relaxed(&latch->turns);
+    if ((turns & WEFT_LATCH_HELD) != 0) {
+        (void)syscall(SYS_futex, &latch->turns, FUTEX_WAIT_PRIVATE, (uint32_t)turns,
+                      blind ? &moment : NULL, NULL, 0);
+    }
 }
 
 static void wake_one(weft_latch *latch) {
-    (void)syscall(SYS_futex, &latch->held, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    (void)syscall(SYS_futex, &latch->turns, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 #else
@@ -42,7 +48,7 @@ static void wake_one(weft_latch *latch) {
 WEFT_COLD void weft_latch_wait(weft_latch *latch) {
     for (int i = 0; i < SPINS; i++) {
         weft_pause();
-        if (weft_load_relaxed(&latch->held) == 0 && weft_latch_try(latch)) {
+        if (!weft_latch_is_held(latch) && weft_latch_try(latch)) {
             return;
         }
     }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A lock of 8 bytes for sections of some tens of nanoseconds: one locked instruction to take it, a
- * plain store to let it go. Whoever cannot have it spins for a moment, then sleeps. Not recursive,
- * not fair. docs/design/locks.md.
+/* A lock for sections of some tens of nanoseconds: one locked instruction to take it, a plain store
+ * to let it go. Whoever cannot have it spins for a moment, then sleeps. Not recursive, not fair.
+ *
+ * It counts its holders. So who only reads need not take it: the count is even before the reads and
+ * the same after them, then nobody was in meanwhile (a sequence lock). docs/design/locks.md.
  *
  * Zero is a free latch. */
 #ifndef WEFT_BASE_LATCH_H
@@ -11,18 +13,24 @@
 #include "base/barrier.h"
 
 typedef struct weft_latch {
-    uint32_t held;     /* 1: held */
+    uint64_t turns;    /* odd: held. Two for each holder: never the same again */
     uint32_t sleepers; /* threads that sleep, or are about to */
 } weft_latch;
+
+enum { WEFT_LATCH_HELD = 1 };
 
 /* The rare parts. */
 void weft_latch_wait(weft_latch *latch);
 void weft_latch_wake(weft_latch *latch);
 
+static WEFT_ALWAYS_INLINE bool weft_latch_is_held(const weft_latch *latch) {
+    return (weft_load_relaxed(&latch->turns) & WEFT_LATCH_HELD) != 0;
+}
+
 static WEFT_ALWAYS_INLINE bool weft_latch_try(weft_latch *latch) {
-    uint32_t free = 0;
-    /* Acquire: what the holder before did. Pairs with the release in weft_latch_unlock. */
-    return weft_cas_acq_rel(&latch->held, &free, 1);
+    /* Acquire: what the holder before did. Pairs with the release in weft_latch_unlock. Sequentially
+     * consistent: comes before the epoch that is loaded for what this holder retires. */
+    return (weft_fetch_or_seq_cst(&latch->turns, (uint64_t)WEFT_LATCH_HELD) & WEFT_LATCH_HELD) == 0;
 }
 
 /* False: it was held, so that this took a while. */
@@ -35,15 +43,37 @@ static WEFT_ALWAYS_INLINE bool weft_latch_lock(weft_latch *latch) {
 }
 
 static WEFT_ALWAYS_INLINE void weft_latch_unlock(weft_latch *latch) {
+    uint64_t next = weft_load_relaxed(&latch->turns) + 1;
 #if WEFT_BARRIER_ASYMMETRIC
-    weft_store_release(&latch->held, 0); /* pairs with the acquire in weft_latch_try */
-    weft_barrier_light();                /* pairs with weft_barrier_heavy in weft_latch_wait */
+    /* Pairs with the acquire in weft_latch_try, and in weft_latch_watch. */
+    weft_store_release(&latch->turns, next);
+    weft_barrier_light(); /* pairs with weft_barrier_heavy in weft_latch_wait */
 #else
-    weft_store_seq_cst(&latch->held, 0);
+    weft_store_seq_cst(&latch->turns, next);
 #endif
     if (WEFT_UNLIKELY(weft_load_relaxed(&latch->sleepers) != 0)) {
         weft_latch_wake(latch);
     }
+}
+
+/* For who reads without the latch: what weft_latch_is_undisturbed takes. What the reads may find
+ * changed under their hands is stored by releases, and loaded by acquires. */
+static WEFT_ALWAYS_INLINE uint64_t weft_latch_watch(const weft_latch *latch) {
+    /* Acquire: what the last holder did. Pairs with the release in weft_latch_unlock. */
+    return weft_load_acquire(&latch->turns);
+}
+
+/* Nobody has held it from then until the last acquire before this: what was loaded in between
+ * belongs together. */
+static WEFT_ALWAYS_INLINE bool weft_latch_is_undisturbed(const weft_latch *latch, uint64_t since) {
+#if WEFT_MUTANT == 58 /* believes in what it saw while others wrote */
+    (void)latch;
+    (void)since;
+    return true;
+#else
+    /* Of who has seen a holder's store by an acquire, this sees that it holds, or has held. */
+    return WEFT_LIKELY(weft_load_relaxed(&latch->turns) == (since & ~(uint64_t)WEFT_LATCH_HELD));
+#endif
 }
 
 #endif

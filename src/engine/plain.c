@@ -17,6 +17,7 @@ enum {
 typedef struct weft_plain_chunk {
     struct weft_plain_chunk *next; /* of those with free lines */
     struct weft_plain_chunk *previous;
+    weft_block block;
     uint32_t free; /* a set of lines */
     weft_plain_line lines[CHUNK_LINES];
 } chunk;
@@ -24,6 +25,10 @@ typedef struct weft_plain_chunk {
 #define CHUNK_ALL_FREE ((UINT32_C(1) << CHUNK_LINES) - 1)
 
 _Static_assert(sizeof(chunk) == 1024, "a line's address tells its chunk");
+
+static void free_chunk(weft_core *core, weft_block *block) {
+    weft_core_free(core, WEFT_CONTAINER(block, chunk, block), sizeof(chunk), sizeof(chunk));
+}
 
 /* What a table without memory looks at: never written. */
 static const weft_plain_line nothing;
@@ -48,6 +53,32 @@ static unsigned used_slots(const weft_plain_line *line) {
 static weft_plain_line *next_line(const weft_plain_line *line) {
     uint64_t last = line->slots[WEFT_PLAIN_SLOTS - 1].word;
     return weft_plain_is_link(last) ? weft_plain_linked(last) : NULL;
+}
+
+/* ---- outcasts -------------------------------------------------------------------------------- */
+
+/* Under the latch. Retiring runs the destructors of others, so it waits until the latch is let go;
+ * until then the link is the list's. */
+static void cast_out(const weft_plain *table, weft_block *block) {
+    weft_block *first = weft_load_relaxed(table->outcast);
+    do {
+        block->link = (uintptr_t)first;
+        /* Release: the block. Pairs with the exchange in weft_plain_retire. */
+    } while (!weft_cas_acq_rel(table->outcast, &first, block));
+}
+
+void weft_plain_retire(weft_core *core, weft_block **outcast) {
+    WEFT_ASSERT(weft_epoch_inside());
+    weft_block *block = weft_exchange_acq_rel(outcast, NULL); /* pairs with the CAS in cast_out */
+    while (block != NULL) {
+        weft_block *next = (weft_block *)(uintptr_t)block->link;
+        if (block->destroy == free_chunk) {
+            weft_core_retire_block(core, block);
+        } else {
+            weft_core_retire_remains(core, WEFT_CONTAINER(block, weft_remains, block));
+        }
+        block = next;
+    }
 }
 
 /* ---- overflow lines -------------------------------------------------------------------------- */
@@ -76,6 +107,7 @@ static bool add_chunk(weft_core *core, weft_plain *table) {
     if (fresh == NULL) {
         return false;
     }
+    fresh->block = (weft_block){.destroy = free_chunk, .bytes = sizeof *fresh};
     fresh->free = CHUNK_ALL_FREE;
     list_last(table, fresh);
     table->chunks++;
@@ -92,7 +124,11 @@ static void trim_chunks(weft_core *core, weft_plain *table, uint64_t keep) {
         unlist(table, last);
         table->chunks--;
         table->free_lines -= CHUNK_LINES;
-        weft_core_free(core, last, sizeof *last, sizeof *last);
+        if (table->outcast != NULL) {
+            cast_out(table, &last->block);
+        } else {
+            free_chunk(core, &last->block);
+        }
     }
 }
 
@@ -116,7 +152,9 @@ static weft_plain_line *take_line(weft_core *core, weft_plain *table) {
     if (from->free == 0) {
         unlist(table, from);
     }
-    from->lines[i] = (weft_plain_line){0};
+    for (unsigned slot = 0; slot < WEFT_PLAIN_SLOTS; slot++) {
+        weft_plain_set(&from->lines[i].slots[slot], (weft_plain_slot){0, 0});
+    }
     return &from->lines[i];
 }
 
@@ -145,7 +183,7 @@ bool weft_plain_overflow(weft_core *core, weft_plain *table, weft_plain_line *li
     weft_plain_line *newest = links ? weft_plain_linked(last->word) : line;
     unsigned empty = weft_plain_match(newest, 0);
     if (empty != 0) {
-        newest->slots[__builtin_ctz(empty)] = what;
+        weft_plain_set(&newest->slots[__builtin_ctz(empty)], what);
         table->overflow_entries++;
         return true;
     }
@@ -153,9 +191,10 @@ bool weft_plain_overflow(weft_core *core, weft_plain *table, weft_plain_line *li
     if (fresh == NULL) {
         return false;
     }
-    fresh->slots[0] = what;
-    fresh->slots[WEFT_PLAIN_SLOTS - 1] = *last; /* an entry, or the link to what was the newest */
-    *last = (weft_plain_slot){(uintptr_t)fresh | WEFT_PLAIN_LINK, 0};
+    weft_plain_set(&fresh->slots[0], what);
+    /* An entry, or the link to what was the newest. */
+    weft_plain_set(&fresh->slots[WEFT_PLAIN_SLOTS - 1], *last);
+    weft_plain_set(last, (weft_plain_slot){(uintptr_t)fresh | WEFT_PLAIN_LINK, 0});
     table->overflow_entries += links ? 1 : 2;
     return true;
 }
@@ -170,15 +209,16 @@ void weft_plain_fill(weft_core *core, weft_plain *table, weft_plain_line *line,
     table->overflow_entries--;
     if (hole < newest->slots || hole >= newest->slots + WEFT_PLAIN_SLOTS) {
         weft_plain_slot *from = &newest->slots[__builtin_ctz(used_slots(newest))];
-        *hole = *from;
-        *from = (weft_plain_slot){0, 0};
+        weft_plain_set(hole, *from);
+        weft_plain_set(from, (weft_plain_slot){0, 0});
     }
     unsigned used = used_slots(newest);
     weft_plain_slot oldest = newest->slots[WEFT_PLAIN_SLOTS - 1];
     if (used == 0) {
-        *last = oldest;
+        weft_plain_set(last, oldest);
     } else if ((used & (used - 1)) == 0 && !weft_plain_is_link(oldest.word)) {
-        *last = newest->slots[__builtin_ctz(used)]; /* four entries need no other line */
+        weft_plain_set(last,
+                       newest->slots[__builtin_ctz(used)]); /* four entries need no other line */
         table->overflow_entries--;
     } else {
         return;
@@ -194,7 +234,29 @@ static void remains_end(weft_core *core, weft_block *block) {
                    sizeof(void *));
 }
 
-/* `old` becomes `now`, and `now` a fresh side with so many buckets. False: nothing changed. */
+/* What who peeks reads of the table: releases, which pair with the acquires in
+ * weft_plain_peek_home. */
+static void set_now(weft_plain *table, weft_plain_side side) {
+    weft_store_release(&table->now.lines, side.lines); /* as said */
+    weft_store_release(&table->now.mask, side.mask);   /* as said */
+}
+
+static void set_old(weft_plain *table, weft_plain_side side) {
+    weft_store_release(&table->old_lines, side.lines); /* as said */
+    weft_store_release(&table->old_mask, side.mask);   /* as said */
+}
+
+static void set_moved(weft_plain *table, uint64_t buckets) {
+    weft_store_release(&table->moved, buckets); /* as said */
+}
+
+void weft_plain_leave(weft_plain *table) {
+    WEFT_ASSERT(is_empty(table) && !weft_plain_is_moving(table));
+    set_old(table, table->now); /* not the plain case of a glance, either */
+    set_now(table, (weft_plain_side){NULL, 0});
+}
+
+/* The side before becomes `old_lines`, and `now` a fresh side with so many buckets. False: nothing changed. */
 static bool push_side(weft_core *core, weft_plain *table, uint64_t buckets) {
     WEFT_ASSERT(buckets <= (uint64_t)1 << BUCKET_BITS_MAX && !weft_plain_is_moving(table));
     size_t size = buckets * sizeof(weft_plain_line);
@@ -203,7 +265,7 @@ static bool push_side(weft_core *core, weft_plain *table, uint64_t buckets) {
     if (lines != NULL && table->place != 0) {
         weft_core_place_table(core, lines, size, table->place - 1u);
     }
-    if (lines != NULL && weft_core_table_pieces(core, size) > 1) {
+    if (lines != NULL && (table->outcast != NULL || weft_core_table_pieces(core, size) > 1)) {
         remains = weft_core_alloc(core, sizeof *remains, sizeof(void *));
         if (remains == NULL) {
             weft_core_free_table(core, lines, size);
@@ -213,28 +275,36 @@ static bool push_side(weft_core *core, weft_plain *table, uint64_t buckets) {
         weft_remains_set(core, remains, remains_end);
     }
     if (lines != NULL && !is_empty(table)) {
-        table->old = table->now;
+        set_old(table, table->now);
         table->old_remains = table->remains;
-        table->moved = 0;
+        set_moved(table, 0);
     }
     if (lines != NULL) {
-        table->now = (weft_plain_side){lines, buckets - 1};
+        set_now(table, (weft_plain_side){lines, buckets - 1});
         table->remains = remains;
     }
     return lines != NULL;
 }
 
-static void free_side(weft_core *core, const weft_plain_side *side, weft_remains *remains) {
-    if (remains != NULL) {
-        weft_core_bury(core, remains);
+static void free_side(weft_core *core, const weft_plain *table, weft_plain_side side,
+                      weft_remains *remains) {
+    if (remains == NULL) {
+        weft_core_free_table(core, side.lines, (side.mask + 1) * sizeof(weft_plain_line));
+    } else if (table->outcast != NULL) {
+        cast_out(table, &remains->block);
     } else {
-        weft_core_free_table(core, side->lines, (side->mask + 1) * sizeof(weft_plain_line));
+        weft_core_bury(core, remains);
     }
 }
 
+static weft_plain_side old_side(const weft_plain *table) {
+    return (weft_plain_side){table->old_lines, table->old_mask};
+}
+
 static void free_old(weft_core *core, weft_plain *table) {
-    free_side(core, &table->old, table->old_remains);
-    table->old = (weft_plain_side){NULL, 0};
+    weft_plain_side old = old_side(table);
+    set_old(table, (weft_plain_side){NULL, 0});
+    free_side(core, table, old, table->old_remains);
 }
 
 /* ---- size ------------------------------------------------------------------------------------ */
@@ -254,8 +324,8 @@ static void set_limits(weft_plain *table) {
 }
 
 static void move_bucket(weft_core *core, weft_plain *table, uint64_t index) {
-    WEFT_ASSERT(weft_plain_is_moving(table) && index <= table->old.mask);
-    weft_plain_line *linked = &table->old.lines[index];
+    WEFT_ASSERT(weft_plain_is_moving(table) && index <= table->old_mask);
+    weft_plain_line *linked = &table->old_lines[index];
     for (bool first = true; linked != NULL; first = false) {
         weft_plain_line line = *linked;
         if (!first) {
@@ -269,7 +339,7 @@ static void move_bucket(weft_core *core, weft_plain *table, uint64_t index) {
                 weft_plain_line *to = &table->now.lines[number & table->now.mask];
                 unsigned empty = weft_plain_match(to, 0);
                 if (WEFT_LIKELY(empty != 0)) {
-                    to->slots[__builtin_ctz(empty)] = line.slots[i];
+                    weft_plain_set(&to->slots[__builtin_ctz(empty)], line.slots[i]);
                 } else {
                     bool put = weft_plain_overflow(core, table, to, line.slots[i]);
                     WEFT_ASSERT(put);
@@ -285,19 +355,20 @@ static void move_bucket(weft_core *core, weft_plain *table, uint64_t index) {
 /* Moves what becomes, or was, one bucket of the smaller side. */
 static bool move_next(weft_core *core, weft_plain *table) {
     WEFT_ASSERT(weft_plain_is_moving(table));
-    if (table->now.mask < table->old.mask) {
+    if (table->now.mask < table->old_mask) {
         while (table->free_lines < HALVING_LINES) {
             if (!add_chunk(core, table)) {
                 return false;
             }
         }
     }
-    uint64_t smaller = table->old.mask & table->now.mask;
-    for (uint64_t i = table->moved; i <= table->old.mask; i += smaller + 1) {
+    uint64_t smaller = table->old_mask & table->now.mask;
+    for (uint64_t i = table->moved; i <= table->old_mask; i += smaller + 1) {
         move_bucket(core, table, i);
     }
     trim_chunks(core, table, spare_chunks(table));
-    if (++table->moved > smaller) {
+    set_moved(table, table->moved + 1);
+    if (table->moved > smaller) {
         free_old(core, table);
         set_limits(table);
     }
@@ -396,8 +467,13 @@ int weft_plain_shrink_at_once(weft_core *core, weft_plain *table) {
 /* ---- begin and end --------------------------------------------------------------------------- */
 
 void weft_plain_open(weft_plain *table, uint64_t expected_entries) {
-    *table = (weft_plain){.now = {.lines = (weft_plain_line *)(uintptr_t)&nothing},
-                          .floor = expected_entries == 0 ? 0 : buckets_for(expected_entries)};
+    set_now(table, (weft_plain_side){(weft_plain_line *)(uintptr_t)&nothing, 0});
+    set_old(table, (weft_plain_side){NULL, 0});
+    set_moved(table, 0);
+    table->entries = table->grow_at = table->shrink_at = 0;
+    size_t seen = offsetof(weft_plain, floor); /* what is behind nobody sees who only peeks */
+    memset((char *)table + seen, 0, sizeof *table - seen);
+    table->floor = expected_entries == 0 ? 0 : buckets_for(expected_entries);
 }
 
 static void close_bucket(weft_core *core, weft_plain *table, weft_plain_line *line,
@@ -423,22 +499,25 @@ bool weft_plain_close(weft_core *core, weft_plain *table, size_t *budget,
     WEFT_ASSERT(table->now.lines != NULL && budget != NULL);
     while (weft_plain_is_moving(table) || !is_empty(table)) {
         bool old = weft_plain_is_moving(table);
-        weft_plain_side *side = old ? &table->old : &table->now;
-        for (; table->closing <= side->mask; table->closing++, --*budget) {
+        weft_plain_side side = old ? old_side(table) : table->now;
+        for (; table->closing <= side.mask; table->closing++, --*budget) {
             if (*budget == 0) {
                 return false;
             }
-            if (!old || (table->closing & table->now.mask & side->mask) >= table->moved) {
-                close_bucket(core, table, &side->lines[table->closing], drop);
+            if (!old || (table->closing & table->now.mask & side.mask) >= table->moved) {
+                close_bucket(core, table, &side.lines[table->closing], drop);
             }
         }
         table->closing = 0;
         if (old) {
             free_old(core, table);
         } else {
-            free_side(core, side, table->remains);
+            weft_block **outcast = table->outcast;
+            weft_remains *remains = table->remains;
             trim_chunks(core, table, 0);
             weft_plain_open(table, 0);
+            table->outcast = outcast;
+            free_side(core, table, side, remains);
         }
     }
     return true;
@@ -449,7 +528,7 @@ bool weft_plain_close(weft_core *core, weft_plain *table, size_t *budget,
 void weft_plain_stats(const weft_plain *table, weft_map_stats *stats) {
     WEFT_ASSERT(table->now.lines != NULL);
     uint64_t buckets = is_empty(table) ? 0 : table->now.mask + 1;
-    uint64_t old = weft_plain_is_moving(table) ? table->old.mask + 1 : 0;
+    uint64_t old = weft_plain_is_moving(table) ? table->old_mask + 1 : 0;
     stats->buckets += buckets;
     stats->table_bytes += (buckets + old) * sizeof(weft_plain_line) + table->chunks * sizeof(chunk);
     stats->overflow_entries += table->overflow_entries;
@@ -458,7 +537,7 @@ void weft_plain_stats(const weft_plain *table, weft_map_stats *stats) {
     stats->growth_failures += table->failures;
     stats->moved_buckets += table->moved_buckets;
     if (old != 0) {
-        uint64_t smaller = table->old.mask & table->now.mask;
+        uint64_t smaller = table->old_mask & table->now.mask;
         stats->remaining_buckets += (smaller + 1 - table->moved) * (old / (smaller + 1));
     }
 }
@@ -537,13 +616,14 @@ const char *weft_plain_check(const weft_plain *table, weft_plain_same_fn same,
     rules r = {same, key_of};
     counted sum = {0, 0, 0};
     const char *broken = NULL;
+    weft_plain_side old = old_side(table);
     for (uint64_t i = 0; i <= table->now.mask && broken == NULL; i++) {
         broken = check_bucket(&table->now, i, &r, &sum);
     }
-    for (uint64_t i = 0; weft_plain_is_moving(table) && i <= table->old.mask && broken == NULL;
+    for (uint64_t i = 0; weft_plain_is_moving(table) && i <= table->old_mask && broken == NULL;
          i++) {
-        if ((i & table->now.mask & table->old.mask) >= table->moved) {
-            broken = check_bucket(&table->old, i, &r, &sum);
+        if ((i & table->now.mask & table->old_mask) >= table->moved) {
+            broken = check_bucket(&old, i, &r, &sum);
         }
     }
     if (broken == NULL &&

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* L2: the hash table for one writer at a time that engines with locks, or with one owner, put their
  * cells in. It knows {hash, cell} and nothing else: whoever uses it keeps writers apart from all
- * others, and readers from writers.
+ * others, and readers from writers; or readers use what begins with weft_plain_peek, beside writers
+ * who hold a latch, and `outcast` says where memory goes that they may still look at.
  *
  * Layout. A bucket is a cache line of four slots {word, cell}. The word is the hash with its lowest
  * bit, which the bucket's number tells, replaced by USED; an empty slot is zero. Where a bucket has
@@ -26,6 +27,7 @@
 #define WEFT_ENGINE_PLAIN_H
 
 #include "base/assert.h"
+#include "base/latch.h"
 #include "engine/engine.h"
 
 enum { WEFT_PLAIN_SLOTS = 4, WEFT_PLAIN_USED = 1, WEFT_PLAIN_LINK = 2, WEFT_PLAIN_KIND = 3 };
@@ -48,21 +50,23 @@ typedef struct weft_plain_side {
 
 struct weft_plain_chunk;
 
-/* What each operation looks at comes first: a line, together with a small lock before it. */
+/* What each operation looks at comes first: a line, together with a latch before it. */
 typedef struct weft_plain {
     weft_plain_side now;
-    weft_plain_side old; /* `lines` NULL: nothing is on the move */
+    weft_plain_line *old_lines; /* NULL: nothing is on the move */
     uint64_t entries;
     uint64_t grow_at;         /* an insert into so many entries makes room first */
     uint64_t shrink_at;       /* a removal that leaves fewer begins to shrink */
+    uint64_t old_mask;        /* of the side that `now` replaces */
     uint64_t moved;           /* buckets of the smaller side that are in `now` */
     uint64_t floor;           /* fewest buckets wanted */
     uint64_t removed_version; /* bytes shape: no removed key had a greater one */
     bool at_once;             /* the caller's: resize in one go */
     bool grow_only;
     uint8_t place;             /* the caller's: the memory node that lines come from, + 1; 0: any */
-    weft_remains *remains;     /* of `now`; NULL: its lines are given back in one piece */
-    weft_remains *old_remains; /* of `old` */
+    weft_remains *remains;     /* of `now`; NULL: its lines are freed at once, in one piece */
+    weft_remains *old_remains; /* of `old_lines` */
+    weft_block **outcast;      /* the caller's: what weft_plain_retire takes; NULL: all is freed */
     struct weft_plain_chunk *first_chunk; /* with free lines; the empty ones come last */
     struct weft_plain_chunk *last_chunk;
     uint64_t empty_chunks;
@@ -101,6 +105,11 @@ int weft_plain_shrink(weft_core *core, weft_plain *table);
 int weft_plain_shrink_at_once(weft_core *core, weft_plain *table);
 /* Move up to so many buckets; true if nothing is left to move, false also without memory. */
 bool weft_plain_step(weft_core *core, weft_plain *table, uint64_t buckets);
+/* With `outcast`, without the latch, inside a guard: what the table does not use any more is to be
+ * freed after the grace period. */
+void weft_plain_retire(weft_core *core, weft_block **outcast);
+/* The table is empty; who looks beside writers finds nobody's table from here on: has_left. */
+void weft_plain_leave(weft_plain *table);
 void weft_plain_stats(const weft_plain *table, weft_map_stats *stats);
 /* NULL, or what is wrong. */
 const char *weft_plain_check(const weft_plain *table, weft_plain_same_fn same,
@@ -129,20 +138,20 @@ static WEFT_ALWAYS_INLINE weft_plain_line *weft_plain_linked(uint64_t word) {
 }
 
 static WEFT_ALWAYS_INLINE bool weft_plain_is_moving(const weft_plain *table) {
-    return WEFT_UNLIKELY(table->old.lines != NULL);
+    return WEFT_UNLIKELY(table->old_lines != NULL);
 }
 
-/* Where the hash's bucket is now. */
-static WEFT_ALWAYS_INLINE const weft_plain_side *weft_plain_side_of(const weft_plain *table,
-                                                                    uint64_t hash) {
+/* The side with the hash's bucket. */
+static WEFT_ALWAYS_INLINE weft_plain_side weft_plain_side_of(const weft_plain *table,
+                                                             uint64_t hash) {
     bool old =
-        weft_plain_is_moving(table) && (hash & table->old.mask & table->now.mask) >= table->moved;
-    return old ? &table->old : &table->now;
+        weft_plain_is_moving(table) && (hash & table->old_mask & table->now.mask) >= table->moved;
+    return old ? (weft_plain_side){table->old_lines, table->old_mask} : table->now;
 }
 
 static WEFT_ALWAYS_INLINE weft_plain_line *weft_plain_home(const weft_plain *table, uint64_t hash) {
-    const weft_plain_side *side = weft_plain_side_of(table, hash);
-    return &side->lines[hash & side->mask];
+    weft_plain_side side = weft_plain_side_of(table, hash);
+    return &side.lines[hash & side.mask];
 }
 
 static WEFT_ALWAYS_INLINE void weft_plain_prefetch(const weft_plain *table, uint64_t hash) {
@@ -193,7 +202,118 @@ weft_plain_find(const weft_plain *table, const weft_key *key, weft_plain_same_fn
     }
 }
 
+/* ---- lookup beside a writer ------------------------------------------------------------------- */
+
+/* For who has not taken the latch that keeps writers apart, inside a guard: docs/design/locks.md.
+ * Whatever is loaded may be half of a change, and a line may be another bucket's by now, until the
+ * latch says that nobody was in; before that no address is followed. All loads are acquires, and
+ * pair with the releases of who changes the table. */
+typedef struct weft_plain_watch {
+    const weft_latch *latch;
+    uint64_t since; /* weft_latch_watch */
+} weft_plain_watch;
+
+static WEFT_ALWAYS_INLINE weft_plain_watch weft_plain_begin_watch(const weft_latch *latch) {
+    return (weft_plain_watch){latch, weft_latch_watch(latch)};
+}
+
+static WEFT_ALWAYS_INLINE bool weft_plain_holds(weft_plain_watch watch) {
+    return weft_latch_is_undisturbed(watch.latch, watch.since);
+}
+
+/* As weft_plain_match and weft_plain_slot_of: one bit, or number, for each slot with this word. */
+static WEFT_ALWAYS_INLINE unsigned weft_plain_peek_slots(const weft_plain_line *line, uint64_t word,
+                                                         bool numbers) {
+    unsigned set = 0;
+#pragma GCC unroll 4
+    for (unsigned i = numbers; i < WEFT_PLAIN_SLOTS; i++) {
+        unsigned same = weft_load_acquire(&line->slots[i].word) == word;
+        WEFT_HIDE(same);
+        set += numbers ? i * same : same << i;
+    }
+    return set;
+}
+
+/* Where the hash's bucket is; NULL: somebody writes, or the table is nobody's any more. */
+static WEFT_ALWAYS_INLINE const weft_plain_line *
+weft_plain_peek_home(const weft_plain *table, uint64_t hash, weft_plain_watch watch) {
+    weft_plain_side side = {weft_load_acquire(&table->now.lines),
+                            weft_load_acquire(&table->now.mask)};
+    const weft_plain_line *old_lines = weft_load_acquire(&table->old_lines);
+    if (WEFT_UNLIKELY(old_lines != NULL)) {
+        uint64_t old_mask = weft_load_acquire(&table->old_mask);
+        if (side.lines == NULL) {
+            return NULL;
+        }
+        if ((hash & old_mask & side.mask) >= weft_load_acquire(&table->moved)) {
+            side = (weft_plain_side){(weft_plain_line *)(uintptr_t)old_lines, old_mask};
+        }
+    }
+    return weft_plain_holds(watch) ? &side.lines[hash & side.mask] : NULL;
+}
+
+/* As weft_plain_find: WEFT_OK, and the key's cell · WEFT_NOT_FOUND · WEFT_E_BUSY: somebody writes.
+ * The linearization point is the last load of the latch. */
+static WEFT_ALWAYS_INLINE int weft_plain_peek(const weft_plain *table, const weft_key *key,
+                                              weft_plain_same_fn same, weft_plain_watch watch,
+                                              uint64_t *cell) {
+    const weft_plain_line *line = weft_plain_peek_home(table, key->hash, watch);
+    while (WEFT_LIKELY(line != NULL)) {
+        unsigned set = weft_plain_peek_slots(line, key->hash | WEFT_PLAIN_USED, false);
+        for (; set != 0; set &= set - 1) {
+            uint64_t seen = weft_load_acquire(&line->slots[__builtin_ctz(set)].cell);
+            if (!weft_plain_holds(watch)) {
+                return WEFT_E_BUSY;
+            }
+            if (same == NULL || WEFT_LIKELY(same(seen, key))) {
+                *cell = seen;
+                return WEFT_OK;
+            }
+        }
+        uint64_t last = weft_load_acquire(&line->slots[WEFT_PLAIN_SLOTS - 1].word);
+        if (!weft_plain_holds(watch)) {
+            return WEFT_E_BUSY;
+        }
+        if (WEFT_LIKELY(!weft_plain_is_link(last))) {
+            return WEFT_NOT_FOUND;
+        }
+        line = weft_plain_linked(last);
+    }
+    return WEFT_E_BUSY;
+}
+
+/* As weft_plain_glance, and WEFT_E_BUSY also for a table that moves, or somebody who writes. */
+static WEFT_ALWAYS_INLINE int weft_plain_peek_glance(const weft_plain *table, uint64_t hash,
+                                                     weft_plain_watch watch, uint64_t *cell) {
+    weft_plain_side side = {weft_load_acquire(&table->now.lines),
+                            weft_load_acquire(&table->now.mask)};
+    bool moves = weft_load_acquire(&table->old_lines) != NULL;
+    if (WEFT_UNLIKELY(moves) || !weft_plain_holds(watch)) {
+        return WEFT_E_BUSY;
+    }
+    const weft_plain_line *line = &side.lines[hash & side.mask];
+    uint64_t word = hash | WEFT_PLAIN_USED;
+    unsigned at = weft_plain_peek_slots(line, word, true);
+    uint64_t absent = (uint64_t)0 - (uint64_t)(weft_load_acquire(&line->slots[at].word) != word);
+    WEFT_HIDE(absent);
+    uint64_t last = weft_load_acquire(&line->slots[WEFT_PLAIN_SLOTS - 1].word);
+    uint64_t seen = weft_load_acquire(&line->slots[at].cell);
+    if (WEFT_UNLIKELY(weft_plain_is_link(last & absent)) || !weft_plain_holds(watch)) {
+        return WEFT_E_BUSY;
+    }
+    *cell = seen & ~absent;
+    return (int)(absent & WEFT_NOT_FOUND);
+}
+
 /* ---- change ---------------------------------------------------------------------------------- */
+
+/* All that is stored in slots: who looks beside this loads each half by itself. */
+static WEFT_ALWAYS_INLINE void weft_plain_set(weft_plain_slot *slot, weft_plain_slot what) {
+    /* Releases: behind the turn of the latch, and what the cell leads to. Pair with the acquires
+     * of weft_plain_peek. */
+    weft_store_release(&slot->word, what.word);
+    weft_store_release(&slot->cell, what.cell);
+}
 
 /* The key is absent. False without memory: nothing has changed. */
 static WEFT_ALWAYS_INLINE bool weft_plain_insert(weft_core *core, weft_plain *table, uint64_t hash,
@@ -209,7 +329,7 @@ static WEFT_ALWAYS_INLINE bool weft_plain_insert(weft_core *core, weft_plain *ta
             return false;
         }
     } else {
-        line->slots[__builtin_ctz(empty)] = what;
+        weft_plain_set(&line->slots[__builtin_ctz(empty)], what);
     }
     table->entries++;
     return true;
@@ -220,7 +340,7 @@ static WEFT_ALWAYS_INLINE void weft_plain_remove(weft_core *core, weft_plain *ta
                                                  weft_plain_slot *slot) {
     WEFT_ASSERT(slot->word == (hash | WEFT_PLAIN_USED));
     weft_plain_line *line = weft_plain_home(table, hash);
-    *slot = (weft_plain_slot){0, 0};
+    weft_plain_set(slot, (weft_plain_slot){0, 0});
     table->entries--;
     if (WEFT_UNLIKELY(weft_plain_is_link(line->slots[WEFT_PLAIN_SLOTS - 1].word))) {
         weft_plain_fill(core, table, line, slot);
@@ -239,8 +359,8 @@ typedef void (*weft_plain_visit_fn)(void *ctx, uint64_t hash, uint64_t cell);
 static inline uint64_t weft_plain_visit(const weft_plain *table, uint64_t from,
                                         weft_plain_visit_fn visit, void *ctx) {
     uint64_t some = weft_reverse_bits(from);
-    const weft_plain_side *side = weft_plain_side_of(table, some);
-    const weft_plain_line *line = &side->lines[some & side->mask];
+    weft_plain_side side = weft_plain_side_of(table, some);
+    const weft_plain_line *line = &side.lines[some & side.mask];
     while (line != NULL) {
         for (unsigned i = 0; i < WEFT_PLAIN_SLOTS; i++) {
             uint64_t hash =
@@ -252,7 +372,7 @@ static inline uint64_t weft_plain_visit(const weft_plain *table, uint64_t from,
         uint64_t last = line->slots[WEFT_PLAIN_SLOTS - 1].word;
         line = weft_plain_is_link(last) ? weft_plain_linked(last) : NULL;
     }
-    uint64_t rest = UINT64_MAX >> weft_bits_for(side->mask + 1);
+    uint64_t rest = UINT64_MAX >> weft_bits_for(side.mask + 1);
     return (from | rest) + 1;
 }
 
@@ -347,7 +467,7 @@ static inline int weft_plain_swing(weft_core *core, weft_plain *table, const wef
         return weft_plain_insert(core, table, key->hash, cell) ? WEFT_OK : WEFT_E_NOMEM;
     }
     if (desired != NULL) {
-        slot->cell = cell;
+        weft_store_release(&slot->cell, cell); /* pairs with the acquire of weft_plain_peek */
         return WEFT_OK;
     }
     if (bytes && position->version > table->removed_version) {

@@ -42,6 +42,7 @@ enum {
     WAITED_SHARE = 4, /* one in so many shards that are waited for has the number doubled */
     MOVE_STEP = 4096, /* buckets that maintain moves in a shard */
     GROUPS_MAX = 64,  /* of shards that have a memory node together */
+    PEEKS = 16,       /* of a lookup, before it takes the lock */
 };
 
 /* Shards at first for each processor, and waits at one that count it as one that is waited for. A
@@ -71,30 +72,31 @@ typedef struct shard {
     uint32_t waits;
 } shard;
 
-_Static_assert(offsetof(shard, plain) + offsetof(weft_plain, moved) == WEFT_CACHE_LINE,
-               "a lookup reads one line of the shard");
+_Static_assert(offsetof(shard, plain) + offsetof(weft_plain, old_mask) == WEFT_CACHE_LINE,
+               "an operation sees one line of the shard");
 
 typedef struct directory {
-    weft_block block;
-    struct directory *next; /* twice as many shards, which these move to; or NULL */
-    uint64_t count;         /* a power of two */
+    uint64_t count; /* a power of two */
     uint64_t bits;
-    uint64_t moved; /* shards, from the first; under `growing` */
-    size_t stride;  /* from shard to shard, and from latch to latch */
+    size_t stride; /* from shard to shard, and from latch to latch */
     size_t latch_stride;
     char *shards;
     char *latches;
+    struct directory *next; /* twice as many shards, which these move to; or NULL */
+    uint64_t moved;         /* shards, from the first; under `growing` */
+    weft_block block;
     size_t bytes; /* of shards and, packed, latches: one block */
 } directory;
 
 typedef struct sharded_table {
     directory *root;
-    uint64_t most;   /* shards */
-    uint64_t waited; /* shards that are waited for, since the last growth */
-    uint32_t growth; /* 1: writes are to take part in one */
-    bool packed;     /* option */
-    uint32_t groups; /* option numa: a power of two; a shard's low bits are its group's */
-    uint32_t nodes;  /* option numa, and there are several; else 0 */
+    uint64_t most;       /* shards */
+    uint64_t waited;     /* shards that are waited for, since the last growth */
+    uint64_t growth;     /* 1: writes are to take part in one */
+    weft_block *outcast; /* what tables do not use any more, and lookups may be in */
+    bool packed;         /* option */
+    uint32_t groups;     /* option numa: a power of two; a shard's low bits are its group's */
+    uint32_t nodes;      /* option numa, and there are several; else 0 */
     uint8_t node_numbers[WEFT_NODES_MAX];
     uint64_t failures; /* to allocate a directory, or half of a shard */
     uint64_t closing;  /* shards that close has freed, of the directory that it is at */
@@ -149,7 +151,7 @@ static uint8_t place_of(const sharded_table *table, uint64_t index) {
     return (uint8_t)(table->node_numbers[(index & (table->groups - 1)) % table->nodes] + 1);
 }
 
-static directory *make_directory(weft_core *core, uint64_t count, const sharded_table *table) {
+static directory *make_directory(weft_core *core, uint64_t count, sharded_table *table) {
     WEFT_ASSERT((count & (count - 1)) == 0 && count <= SHARDS_MAX);
     size_t line = ISOLATION;
     bool packed = table->packed;
@@ -175,6 +177,7 @@ static directory *make_directory(weft_core *core, uint64_t count, const sharded_
         weft_plain_open(plain, share_of(core->expected_entries, count));
         plain->grow_only = core->grow_only;
         plain->place = place_of(table, i);
+        plain->outcast = &table->outcast;
     }
     return all;
 }
@@ -302,7 +305,7 @@ static void move_shard(weft_core *core, sharded_table *table, directory *all) {
     bool done = split(core, &from->plain, into);
     if (done) {
         forget(core, &from->plain);
-        from->plain.now.lines = NULL;
+        weft_plain_leave(&from->plain);
         all->moved++;
     } else {
         table->failures++;
@@ -332,43 +335,72 @@ static WEFT_COLD void grow_some(weft_core *core) {
     weft_latch_unlock(&table->growing);
 }
 
-/* After each write. */
-static WEFT_ALWAYS_INLINE void help_growth(weft_core *core) {
-    if (WEFT_UNLIKELY(weft_load_relaxed(&table_of(core)->growth) != 0)) {
+/* Without a lock, what a section has left to be done. */
+static WEFT_COLD void clean_up(weft_core *core) {
+    sharded_table *table = table_of(core);
+    if (weft_load_relaxed(&table->growth) != 0) {
         grow_some(core);
+    }
+    if (weft_load_relaxed(&table->outcast) != NULL) {
+        weft_plain_retire(core, &table->outcast);
+    }
+}
+
+/* After each write. */
+static WEFT_ALWAYS_INLINE void after_section(weft_core *core) {
+    const sharded_table *table = table_of(core);
+    if (WEFT_UNLIKELY((weft_load_relaxed(&table->growth) |
+                       (uintptr_t)weft_load_relaxed(&table->outcast)) != 0)) {
+        clean_up(core);
     }
 }
 
 /* ---- find and swing -------------------------------------------------------------------------- */
 
-static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
-                                    weft_position *position) {
+/* Among writers who leave no room between them, or behind one who does not come out. */
+static WEFT_NOINLINE bool look_locked(weft_core *core, const weft_key *key, uint64_t *cell) {
     spot here = lock_shard(table_of(core), key->hash);
     weft_key inner = weft_sharded_key(key, here.bits);
-    weft_plain_position(shape, &here.at->plain, &inner, position);
-    position->words[AT_SHARD] = (uintptr_t)here.at;
-    position->words[AT_LATCH] = (uintptr_t)here.latch;
-    position->words[AT_BITS] = here.bits;
-    if (!position->hold) {
-        weft_latch_unlock(here.latch);
+    bool found = weft_plain_look(core->shape, &here.at->plain, &inner, cell);
+    weft_latch_unlock(here.latch);
+    return found;
+}
+
+/* One attempt without the lock: as weft_plain_peek. */
+static WEFT_ALWAYS_INLINE int peek(weft_shape shape, weft_core *core, const weft_key *key,
+                                   uint64_t *cell) {
+    /* Acquire: its fields. Pairs with the release in end_growth. */
+    const directory *all = weft_load_acquire(&table_of(core)->root);
+    for (;;) {
+        uint64_t index = key->hash & (all->count - 1);
+        const weft_plain *plain = &shard_at(all, index)->plain;
+        weft_plain_watch watch = weft_plain_begin_watch(latch_at(all, index));
+        weft_key inner = weft_sharded_key(key, all->bits);
+        weft_plain_same_fn same = shape == WEFT_SHAPE_U64 ? NULL : weft_plain_same_entry;
+        int status = weft_plain_peek(plain, &inner, same, watch, cell);
+        /* Acquire: what it has moved to. Pairs with the release in weft_plain_leave. */
+        if (WEFT_LIKELY(status != WEFT_E_BUSY) || weft_load_acquire(&plain->now.lines) != NULL) {
+            return status;
+        }
+        all = weft_load_acquire(&all->next); /* pairs with the release in begin_growth */
     }
 }
 
-static void find_bytes(weft_core *core, const weft_key *key, weft_position *position) {
-    find(WEFT_SHAPE_BYTES, core, key, position);
-}
-
-static void find_u64(weft_core *core, const weft_key *key, weft_position *position) {
-    find(WEFT_SHAPE_U64, core, key, position);
+static WEFT_NOINLINE bool look_again(weft_core *core, const weft_key *key, uint64_t *cell) {
+    for (int i = 1; i < PEEKS; i++) {
+        weft_pause();
+        int status = peek(core->shape, core, key, cell);
+        if (status != WEFT_E_BUSY) {
+            return status == WEFT_OK;
+        }
+    }
+    return look_locked(core, key, cell);
 }
 
 static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const weft_key *key,
                                     uint64_t *cell) {
-    spot here = lock_shard(table_of(core), key->hash);
-    weft_key inner = weft_sharded_key(key, here.bits);
-    bool found = weft_plain_look(shape, &here.at->plain, &inner, cell);
-    weft_latch_unlock(here.latch);
-    return found;
+    int status = peek(shape, core, key, cell);
+    return WEFT_LIKELY(status != WEFT_E_BUSY) ? status == WEFT_OK : look_again(core, key, cell);
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
@@ -377,6 +409,44 @@ static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
 
 static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
     return look(WEFT_SHAPE_U64, core, key, cell);
+}
+
+static int sharded_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && core->table != NULL);
+    const directory *all = weft_load_acquire(&table_of(core)->root); /* pairs with end_growth */
+    uint64_t index = hash & (all->count - 1);
+    weft_plain_watch watch = weft_plain_begin_watch(latch_at(all, index));
+    int status =
+        weft_plain_peek_glance(&shard_at(all, index)->plain, turn(hash, all->bits), watch, cell);
+    if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
+        return weft_plain_glance_anyhow(core, hash, cell, record);
+    }
+    weft_epoch_end_show(record);
+    return status;
+}
+
+/* Who holds its position gets the lock with it. */
+static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
+                                    weft_position *position) {
+    if (!position->hold) {
+        position->cell = 0;
+        position->present = look(shape, core, key, &position->cell);
+        return;
+    }
+    spot here = lock_shard(table_of(core), key->hash);
+    weft_key inner = weft_sharded_key(key, here.bits);
+    weft_plain_position(shape, &here.at->plain, &inner, position);
+    position->words[AT_SHARD] = (uintptr_t)here.at;
+    position->words[AT_LATCH] = (uintptr_t)here.latch;
+    position->words[AT_BITS] = here.bits;
+}
+
+static void find_bytes(weft_core *core, const weft_key *key, weft_position *position) {
+    find(WEFT_SHAPE_BYTES, core, key, position);
+}
+
+static void find_u64(weft_core *core, const weft_key *key, weft_position *position) {
+    find(WEFT_SHAPE_U64, core, key, position);
 }
 
 /* The shard that find has locked, or the key's, locked now. */
@@ -403,7 +473,7 @@ static int sharded_swing(weft_core *core, const weft_key *key, weft_position *po
         status = weft_plain_swing(core, &here.at->plain, &inner, position, keep ? &desired : NULL);
     }
     weft_latch_unlock(here.latch);
-    help_growth(core);
+    after_section(core);
     return status;
 }
 
@@ -417,7 +487,7 @@ static void sharded_let_go(weft_core *core, weft_position *position) {
 static void sharded_prefetch(weft_core *core, const weft_key *key, bool entry) {
     const directory *all = weft_load_acquire(&table_of(core)->root); /* pairs with end_growth */
     if (!entry) {
-        __builtin_prefetch(shard_at(all, key->hash & (all->count - 1)), 1);
+        __builtin_prefetch(shard_at(all, key->hash & (all->count - 1)));
     }
 }
 
@@ -481,7 +551,7 @@ void weft_sharded_unlock(weft_core *core, const weft_sharded_spot *spots, size_t
             weft_latch_unlock(spots[i].latch);
         }
     }
-    help_growth(core);
+    after_section(core);
 }
 
 /* ---- all shards ------------------------------------------------------------------------------ */
@@ -496,11 +566,15 @@ typedef void (*shard_fn)(weft_core *core, shard *at, void *ctx);
 
 /* Call `fn` under each shard's lock, one after the other. */
 static void each_shard(weft_core *core, shard_fn fn, void *ctx) {
+    sharded_table *table = table_of(core);
     uint64_t point = 0;
     do {
-        spot here = lock_shard(table_of(core), weft_reverse_bits(point));
+        spot here = lock_shard(table, weft_reverse_bits(point));
         fn(core, here.at, ctx);
         weft_latch_unlock(here.latch);
+        if (weft_load_relaxed(&table->outcast) != NULL) {
+            weft_plain_retire(core, &table->outcast);
+        }
         point = point_after(point, here.bits);
     } while (point != 0);
 }
@@ -571,10 +645,12 @@ static bool sharded_close(weft_core *core, size_t budget,
                           void (*drop)(weft_core *core, uint64_t cell)) {
     WEFT_ASSERT(drop != NULL);
     sharded_table *table = table_of(core);
+    WEFT_ASSERT(table->outcast == NULL);
     while (table->root != NULL) {
         directory *all = table->root;
         for (; table->closing < all->count; table->closing++) {
             shard *at = shard_at(all, table->closing);
+            at->plain.outcast = NULL; /* nobody looks any more */
             if (!has_moved(at) && !weft_plain_close(core, &at->plain, &budget, drop)) {
                 return false;
             }
@@ -642,7 +718,7 @@ static bool sharded_maintain(weft_core *core, size_t budget) {
     order o = {.number = budget, .done = true};
     each_shard(core, maintain_shard, &o);
     if (weft_load_relaxed(&table_of(core)->growth) != 0) {
-        grow_some(core);
+        clean_up(core);
         o.done = false;
     }
     return o.done;
@@ -711,6 +787,7 @@ const weft_engine weft_engine_sharded = {
     .close = sharded_close,
     .find = {find_bytes, find_u64},
     .look = {look_bytes, look_u64},
+    .glance = sharded_glance,
     .swing = sharded_swing,
     .let_go = sharded_let_go,
     .write_batch = weft_sharded_write_batch,

@@ -145,7 +145,7 @@ static void write_key(const batch *b, size_t first) {
         reckon(core, write_at(b, i), &key);
     }
     if (key.present) {
-        slot->cell = key.cell;
+        weft_store_release(&slot->cell, key.cell); /* pairs with the acquire of weft_plain_peek */
         return;
     }
     if (bytes && key.version > plain->removed_version) {
