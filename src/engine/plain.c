@@ -396,7 +396,7 @@ static bool resize(weft_core *core, weft_plain *table, uint64_t buckets) {
     table->growths += before != 0 && buckets > before;
     table->shrinks += buckets < before;
     set_limits(table);
-    if (table->at_once) {
+    if (table->at_once || before <= WEFT_PLAIN_AT_ONCE) {
         weft_plain_step(core, table, UINT64_MAX);
     }
     return true;

@@ -16,8 +16,9 @@
  * predict. Lines come from chunks of 1 KiB that the table keeps (plain.c).
  *
  * A bucket is chosen by the low bits of the hash, so it is an interval of the reversed hash, as
- * walks need it. The table doubles and halves in steps: while it moves, `old` has the buckets from
- * `moved` on, counted in the smaller of the two; each insert and removal moves a few. Growing moves
+ * walks need it. The table doubles and halves in steps, but for small ones: while it moves,
+ * `old_lines` has the buckets from `moved` on, counted in the smaller of the two; each insert and
+ * removal moves a few. Growing moves
  * without memory; halving asks for what it needs before it begins a bucket. A table that could not
  * be made leaves all as it was, and is asked for again by the next insert.
  *
@@ -31,6 +32,8 @@
 #include "engine/engine.h"
 
 enum { WEFT_PLAIN_SLOTS = 4, WEFT_PLAIN_USED = 1, WEFT_PLAIN_LINK = 2, WEFT_PLAIN_KIND = 3 };
+
+enum { WEFT_PLAIN_AT_ONCE = 64 }; /* a side of so many buckets is moved in one go */
 
 typedef struct weft_plain_slot {
     uint64_t word;
@@ -282,16 +285,13 @@ static WEFT_ALWAYS_INLINE int weft_plain_peek(const weft_plain *table, const wef
     return WEFT_E_BUSY;
 }
 
-/* As weft_plain_glance, and WEFT_E_BUSY also for a table that moves, or somebody who writes. */
+/* As weft_plain_glance, and WEFT_E_BUSY also if somebody writes. */
 static WEFT_ALWAYS_INLINE int weft_plain_peek_glance(const weft_plain *table, uint64_t hash,
                                                      weft_plain_watch watch, uint64_t *cell) {
-    weft_plain_side side = {weft_load_acquire(&table->now.lines),
-                            weft_load_acquire(&table->now.mask)};
-    bool moves = weft_load_acquire(&table->old_lines) != NULL;
-    if (WEFT_UNLIKELY(moves) || !weft_plain_holds(watch)) {
+    const weft_plain_line *line = weft_plain_peek_home(table, hash, watch);
+    if (WEFT_UNLIKELY(line == NULL)) {
         return WEFT_E_BUSY;
     }
-    const weft_plain_line *line = &side.lines[hash & side.mask];
     uint64_t word = hash | WEFT_PLAIN_USED;
     unsigned at = weft_plain_peek_slots(line, word, true);
     uint64_t absent = (uint64_t)0 - (uint64_t)(weft_load_acquire(&line->slots[at].word) != word);
