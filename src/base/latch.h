@@ -63,6 +63,16 @@ static WEFT_ALWAYS_INLINE uint64_t weft_latch_watch(const weft_latch *latch) {
     return weft_load_acquire(&latch->turns);
 }
 
+/* In place of what weft_latch_watch returns: nobody can take it since then. */
+#define WEFT_LATCH_NEVER UINT64_MAX
+
+/* Take it if nobody has held it since it was seen undisturbed: then what was read is so still. */
+static WEFT_ALWAYS_INLINE bool weft_latch_take_since(weft_latch *latch, uint64_t since) {
+    uint64_t turns = since;
+    /* Orders as in weft_latch_try. */
+    return weft_cas_seq_cst(&latch->turns, &turns, since + 1);
+}
+
 /* Nobody has held it from then until the last acquire before this: what was loaded in between
  * belongs together. */
 static WEFT_ALWAYS_INLINE bool weft_latch_is_undisturbed(const weft_latch *latch, uint64_t since) {

@@ -73,7 +73,9 @@ typedef struct weft_key {
 /* Where a key is, or would go, as one find saw it; only good for one swing. */
 typedef struct weft_position {
     bool present;
-    bool hold;         /* in: an engine with locks may keep them from find to swing, or let_go */
+    bool hold;         /* in: an engine with locks may keep them from find to swing, or let_go;
+                        * out of find: it does */
+    bool again;        /* in, with hold: a swing has failed, and this one should not */
     uint64_t cell;     /* the entry's address, or the value; meaningless if absent */
     uint64_t version;  /* bytes shape, out of swing: the version that this write got */
     uint64_t at_least; /* bytes shape, in: the version must be greater than this; 0 usually */

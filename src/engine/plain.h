@@ -216,6 +216,11 @@ typedef struct weft_plain_watch {
     uint64_t since; /* weft_latch_watch */
 } weft_plain_watch;
 
+typedef struct weft_plain_seen {
+    const weft_plain_slot *slot; /* NULL: the key is absent */
+    uint64_t cell;
+} weft_plain_seen;
+
 static WEFT_ALWAYS_INLINE weft_plain_watch weft_plain_begin_watch(const weft_latch *latch) {
     return (weft_plain_watch){latch, weft_latch_watch(latch)};
 }
@@ -255,21 +260,23 @@ weft_plain_peek_home(const weft_plain *table, uint64_t hash, weft_plain_watch wa
     return weft_plain_holds(watch) ? &side.lines[hash & side.mask] : NULL;
 }
 
-/* As weft_plain_find: WEFT_OK, and the key's cell · WEFT_NOT_FOUND · WEFT_E_BUSY: somebody writes.
- * The linearization point is the last load of the latch. */
+/* As weft_plain_find: WEFT_OK, and the key's slot and cell · WEFT_NOT_FOUND · WEFT_E_BUSY: somebody
+ * writes. The linearization point is the last load of the latch. */
 static WEFT_ALWAYS_INLINE int weft_plain_peek(const weft_plain *table, const weft_key *key,
                                               weft_plain_same_fn same, weft_plain_watch watch,
-                                              uint64_t *cell) {
+                                              weft_plain_seen *seen) {
     const weft_plain_line *line = weft_plain_peek_home(table, key->hash, watch);
+    *seen = (weft_plain_seen){NULL, 0};
     while (WEFT_LIKELY(line != NULL)) {
         unsigned set = weft_plain_peek_slots(line, key->hash | WEFT_PLAIN_USED, false);
         for (; set != 0; set &= set - 1) {
-            uint64_t seen = weft_load_acquire(&line->slots[__builtin_ctz(set)].cell);
+            const weft_plain_slot *slot = &line->slots[__builtin_ctz(set)];
+            uint64_t cell = weft_load_acquire(&slot->cell);
             if (!weft_plain_holds(watch)) {
                 return WEFT_E_BUSY;
             }
-            if (same == NULL || WEFT_LIKELY(same(seen, key))) {
-                *cell = seen;
+            if (same == NULL || WEFT_LIKELY(same(cell, key))) {
+                *seen = (weft_plain_seen){slot, cell};
                 return WEFT_OK;
             }
         }

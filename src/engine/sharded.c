@@ -62,7 +62,7 @@ static uint64_t shards_at_first(void) {
 #endif
 
 /* Words of a position, after WEFT_PLAIN_AT. */
-enum { AT_SHARD = 1, AT_LATCH, AT_BITS };
+enum { AT_SHARD = 1, AT_LATCH, AT_BITS, AT_SINCE };
 
 extern const weft_engine weft_engine_sharded;
 
@@ -203,14 +203,21 @@ static WEFT_COLD void note_wait(sharded_table *table, shard *at, const directory
     }
 }
 
-static WEFT_ALWAYS_INLINE spot lock_shard(sharded_table *table, uint64_t hash) {
+static WEFT_ALWAYS_INLINE spot spot_in(const directory *all, uint64_t hash) {
+    uint64_t index = hash & (all->count - 1);
+    return (spot){shard_at(all, index), latch_at(all, index), all->bits};
+}
+
+/* `waited`: somebody came in between already. */
+static WEFT_ALWAYS_INLINE spot lock_shard(sharded_table *table, uint64_t hash, bool waited) {
     /* Acquire: its fields. Pairs with the release in end_growth. */
     directory *all = weft_load_acquire(&table->root);
     for (;;) {
-        uint64_t index = hash & (all->count - 1);
-        spot here = {shard_at(all, index), latch_at(all, index), all->bits};
-        if (WEFT_UNLIKELY(!weft_latch_lock(here.latch))) {
+        spot here = spot_in(all, hash);
+        waited = WEFT_UNLIKELY(!weft_latch_lock(here.latch)) || waited;
+        if (WEFT_UNLIKELY(waited)) {
             note_wait(table, here.at, all);
+            waited = false;
         }
         if (WEFT_LIKELY(!has_moved(here.at))) {
             return here;
@@ -357,27 +364,26 @@ static WEFT_ALWAYS_INLINE void after_section(weft_core *core) {
 
 /* ---- find and swing -------------------------------------------------------------------------- */
 
-/* Among writers who leave no room between them, or behind one who does not come out. */
-static WEFT_NOINLINE bool look_locked(weft_core *core, const weft_key *key, uint64_t *cell) {
-    spot here = lock_shard(table_of(core), key->hash);
-    weft_key inner = weft_sharded_key(key, here.bits);
-    bool found = weft_plain_look(core->shape, &here.at->plain, &inner, cell);
-    weft_latch_unlock(here.latch);
-    return found;
-}
+/* What one attempt to look without the lock has seen, and where. */
+typedef struct glimpse {
+    spot here;
+    uint64_t since;
+    weft_plain_seen seen;
+} glimpse;
 
-/* One attempt without the lock: as weft_plain_peek. */
+/* As weft_plain_peek. */
 static WEFT_ALWAYS_INLINE int peek(weft_shape shape, weft_core *core, const weft_key *key,
-                                   uint64_t *cell) {
+                                   glimpse *g) {
     /* Acquire: its fields. Pairs with the release in end_growth. */
     const directory *all = weft_load_acquire(&table_of(core)->root);
     for (;;) {
-        uint64_t index = key->hash & (all->count - 1);
-        const weft_plain *plain = &shard_at(all, index)->plain;
-        weft_plain_watch watch = weft_plain_begin_watch(latch_at(all, index));
-        weft_key inner = weft_sharded_key(key, all->bits);
+        g->here = spot_in(all, key->hash);
+        const weft_plain *plain = &g->here.at->plain;
+        weft_plain_watch watch = weft_plain_begin_watch(g->here.latch);
+        g->since = watch.since;
+        weft_key inner = weft_sharded_key(key, g->here.bits);
         weft_plain_same_fn same = shape == WEFT_SHAPE_U64 ? NULL : weft_plain_same_entry;
-        int status = weft_plain_peek(plain, &inner, same, watch, cell);
+        int status = weft_plain_peek(plain, &inner, same, watch, &g->seen);
         /* Acquire: what it has moved to. Pairs with the release in weft_plain_leave. */
         if (WEFT_LIKELY(status != WEFT_E_BUSY) || weft_load_acquire(&plain->now.lines) != NULL) {
             return status;
@@ -386,21 +392,36 @@ static WEFT_ALWAYS_INLINE int peek(weft_shape shape, weft_core *core, const weft
     }
 }
 
-static WEFT_NOINLINE bool look_again(weft_core *core, const weft_key *key, uint64_t *cell) {
+/* Among writers who leave no room between them, or behind one who does not come out. */
+static void look_locked(weft_core *core, const weft_key *key, glimpse *g) {
+    g->here = lock_shard(table_of(core), key->hash, false);
+    weft_key inner = weft_sharded_key(key, g->here.bits);
+    g->seen = (weft_plain_seen){weft_plain_find_in(core->shape, &g->here.at->plain, &inner), 0};
+    g->seen.cell = g->seen.slot != NULL ? g->seen.slot->cell : 0;
+    g->since = WEFT_LATCH_NEVER;
+    weft_latch_unlock(g->here.latch);
+}
+
+static WEFT_NOINLINE void peek_again(weft_core *core, const weft_key *key, glimpse *g) {
     for (int i = 1; i < PEEKS; i++) {
         weft_pause();
-        int status = peek(core->shape, core, key, cell);
-        if (status != WEFT_E_BUSY) {
-            return status == WEFT_OK;
+        if (peek(core->shape, core, key, g) != WEFT_E_BUSY) {
+            return;
         }
     }
-    return look_locked(core, key, cell);
+    look_locked(core, key, g);
 }
 
 static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const weft_key *key,
                                     uint64_t *cell) {
-    int status = peek(shape, core, key, cell);
-    return WEFT_LIKELY(status != WEFT_E_BUSY) ? status == WEFT_OK : look_again(core, key, cell);
+    glimpse g;
+    if (WEFT_UNLIKELY(peek(shape, core, key, &g) == WEFT_E_BUSY)) {
+        peek_again(core, key, &g);
+    }
+    if (g.seen.slot != NULL) {
+        *cell = g.seen.cell;
+    }
+    return g.seen.slot != NULL;
 }
 
 static bool look_bytes(weft_core *core, const weft_key *key, uint64_t *cell) {
@@ -413,11 +434,9 @@ static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
 
 static int sharded_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record) {
     WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && core->table != NULL);
-    const directory *all = weft_load_acquire(&table_of(core)->root); /* pairs with end_growth */
-    uint64_t index = hash & (all->count - 1);
-    weft_plain_watch watch = weft_plain_begin_watch(latch_at(all, index));
-    int status =
-        weft_plain_peek_glance(&shard_at(all, index)->plain, turn(hash, all->bits), watch, cell);
+    spot here = spot_in(weft_load_acquire(&table_of(core)->root), hash); /* with end_growth */
+    weft_plain_watch watch = weft_plain_begin_watch(here.latch);
+    int status = weft_plain_peek_glance(&here.at->plain, turn(hash, here.bits), watch, cell);
     if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
         return weft_plain_glance_anyhow(core, hash, cell, record);
     }
@@ -425,20 +444,48 @@ static int sharded_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_r
     return status;
 }
 
-/* Who holds its position gets the lock with it. */
-static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
-                                    weft_position *position) {
+static WEFT_ALWAYS_INLINE void set_position(weft_position *position, const spot *here,
+                                            weft_plain_seen seen) {
+    position->present = seen.slot != NULL;
+    position->cell = seen.cell;
+    position->words[WEFT_PLAIN_AT] = (uintptr_t)seen.slot;
+    position->words[AT_SHARD] = (uintptr_t)here->at;
+    position->words[AT_LATCH] = (uintptr_t)here->latch;
+    position->words[AT_BITS] = here->bits;
+}
+
+static spot spot_of(const weft_position *position) {
+    return (spot){(shard *)(uintptr_t)position->words[AT_SHARD],
+                  (weft_latch *)(uintptr_t)position->words[AT_LATCH], position->words[AT_BITS]};
+}
+
+/* Who may keep the lock, and met somebody who writes, waits for it now. */
+static WEFT_NOINLINE void find_busy(weft_core *core, const weft_key *key, weft_position *position) {
+    glimpse g;
     if (!position->hold) {
-        position->cell = 0;
-        position->present = look(shape, core, key, &position->cell);
+        peek_again(core, key, &g);
+        set_position(position, &g.here, g.seen);
+        position->words[AT_SINCE] = g.since;
         return;
     }
-    spot here = lock_shard(table_of(core), key->hash);
+    spot here = lock_shard(table_of(core), key->hash, false);
     weft_key inner = weft_sharded_key(key, here.bits);
-    weft_plain_position(shape, &here.at->plain, &inner, position);
-    position->words[AT_SHARD] = (uintptr_t)here.at;
-    position->words[AT_LATCH] = (uintptr_t)here.latch;
-    position->words[AT_BITS] = here.bits;
+    weft_plain_slot *slot = weft_plain_find_in(core->shape, &here.at->plain, &inner);
+    set_position(position, &here, (weft_plain_seen){slot, slot != NULL ? slot->cell : 0});
+}
+
+/* Without the lock, if possible: swing takes it, if nobody has had it since. */
+static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
+                                    weft_position *position) {
+    glimpse g;
+    if (WEFT_UNLIKELY((position->hold && position->again) ||
+                      peek(shape, core, key, &g) == WEFT_E_BUSY)) {
+        find_busy(core, key, position);
+        return;
+    }
+    set_position(position, &g.here, g.seen);
+    position->words[AT_SINCE] = g.since;
+    position->hold = false;
 }
 
 static void find_bytes(weft_core *core, const weft_key *key, weft_position *position) {
@@ -449,27 +496,28 @@ static void find_u64(weft_core *core, const weft_key *key, weft_position *positi
     find(WEFT_SHAPE_U64, core, key, position);
 }
 
-/* The shard that find has locked, or the key's, locked now. */
-static spot locked_for(sharded_table *table, const weft_key *key, const weft_position *position) {
-    if (!position->hold) {
-        return lock_shard(table, key->hash);
-    }
-    return (spot){(shard *)(uintptr_t)position->words[AT_SHARD],
-                  (weft_latch *)(uintptr_t)position->words[AT_LATCH], position->words[AT_BITS]};
+/* Others have written in the shard since find: lock the key's, and look whether it is as it was. */
+static WEFT_NOINLINE bool lock_again(weft_core *core, const weft_key *key, weft_position *position,
+                                     spot *here) {
+    *here = lock_shard(table_of(core), key->hash, true);
+    weft_key inner = weft_sharded_key(key, here->bits);
+#if WEFT_MUTANT == 52 /* believes that nothing has changed since find */
+    (void)weft_plain_is_as_seen(core, &here->at->plain, &inner, position);
+    return true;
+#else
+    return weft_plain_is_as_seen(core, &here->at->plain, &inner, position);
+#endif
 }
 
 static int sharded_swing(weft_core *core, const weft_key *key, weft_position *position, bool keep,
                          uint64_t desired) {
     WEFT_ASSERT(!keep || core->shape == WEFT_SHAPE_U64 || desired != 0);
-    sharded_table *table = table_of(core);
-    spot here = locked_for(table, key, position);
-    weft_key inner = weft_sharded_key(key, here.bits);
+    spot here = spot_of(position);
     int status = WEFT_MISMATCH;
-    bool as_seen = position->hold || weft_plain_is_as_seen(core, &here.at->plain, &inner, position);
-#if WEFT_MUTANT == 52 /* believes that nothing has changed since find */
-    as_seen = true;
-#endif
-    if (as_seen) {
+    if (WEFT_LIKELY(position->hold) ||
+        WEFT_LIKELY(weft_latch_take_since(here.latch, position->words[AT_SINCE])) ||
+        lock_again(core, key, position, &here)) {
+        weft_key inner = weft_sharded_key(key, here.bits);
         status = weft_plain_swing(core, &here.at->plain, &inner, position, keep ? &desired : NULL);
     }
     weft_latch_unlock(here.latch);
@@ -569,7 +617,7 @@ static void each_shard(weft_core *core, shard_fn fn, void *ctx) {
     sharded_table *table = table_of(core);
     uint64_t point = 0;
     do {
-        spot here = lock_shard(table, weft_reverse_bits(point));
+        spot here = lock_shard(table, weft_reverse_bits(point), false);
         fn(core, here.at, ctx);
         weft_latch_unlock(here.latch);
         if (weft_load_relaxed(&table->outcast) != NULL) {
@@ -594,7 +642,7 @@ static void emit(void *ctx, uint64_t inner, uint64_t cell) {
 
 static void sharded_walk(weft_core *core, weft_step *step) {
     WEFT_ASSERT(step->emit != NULL);
-    spot here = lock_shard(table_of(core), weft_reverse_bits(step->from));
+    spot here = lock_shard(table_of(core), weft_reverse_bits(step->from), false);
     walking w = {core, step, here.bits};
     uint64_t inner = weft_plain_visit(&here.at->plain, turn_back(step->from, here.bits), emit, &w);
     weft_latch_unlock(here.latch);

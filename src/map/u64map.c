@@ -119,6 +119,7 @@ typedef struct change {
     weft_trace_op op; /* what a recording calls it, if it stores */
     bool removes;     /* never sets: needs no memory, also on a map that was never used */
     bool hold;        /* the decision is ours: an engine may keep its lock around it */
+    bool again;       /* an attempt has failed */
     bool existed;
     uint64_t old;   /* the value before, if it existed */
     uint64_t fresh; /* the value stored, if one was */
@@ -134,6 +135,7 @@ static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
     weft_position position;
     if (!c->plain) {
         position.hold = c->hold;
+        position.again = c->again;
         core->engine->find[WEFT_SHAPE_U64](core, key, &position);
     } else if (WEFT_UNLIKELY(!plain_find(core, key->hash, &position))) {
         return NOT_PLAIN;
@@ -190,6 +192,7 @@ static WEFT_ALWAYS_INLINE int run_guarded(weft_map_impl *impl, const weft_key *k
     while (WEFT_UNLIKELY(status == WEFT_MISMATCH || status == NOT_PLAIN)) {
         status = attempt(core, key, decide, c);
         if (status == WEFT_MISMATCH) {
+            c->again = true;
             weft_core_count_retry(core);
         }
     }

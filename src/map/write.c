@@ -21,6 +21,7 @@ typedef struct change {
     bool constant;     /* decide always sets the same value: build the entry once */
     bool hash_given;   /* by the caller, who may be wrong: not made by this operation */
     bool hold;         /* decide is ours: it calls nothing of the user's */
+    bool again;        /* a round has failed */
     bool ahead;        /* ctx is a `given`, whose value will be stored, mostly */
     bool removes;      /* never sets: needs no memory, also on a map that was never used */
     key_rule key_rule;
@@ -116,6 +117,7 @@ static WEFT_NOINLINE void let_go(site *at) {
 /* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH for one more. */
 static int attempt(site *at, change *c) {
     at->position.hold = c->hold;
+    at->position.again = c->again;
     at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);
     at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
     weft_view view = {.version = 0};
@@ -215,6 +217,7 @@ static int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key, chang
     }
     int status;
     while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
+        c->again = true;
         weft_core_count_retry(core);
         if (!c->constant) {
             weft_entry_discard(impl, at.made);
