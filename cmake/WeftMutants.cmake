@@ -52,6 +52,9 @@ weft_mutant_of(22 src/engine/lockfree_snapshot.c script_schedule_test "" late_im
 weft_mutant(51 src/engine/rwlock.c RWLOCK bytes 2000) # the bias looks over while it is given
 weft_mutant(52 src/engine/sharded.c SHARDED bytes)  # believes that nothing has changed since find
 weft_mutant(53 src/engine/sharded.c SHARDED u64)    # moves all keys to one half of a shard
+weft_mutant(58 src/engine/sharded.c SHARDED u64)    # believes in what it saw while others wrote
+weft_mutant(58 src/engine/sharded.c SHARDED bytes)  # the same
+weft_mutant(57 src/engine/sharded.c SHARDED u64)    # locks what has changed since it looked
 weft_mutant_of(54 src/engine/sharded_batch.c write_batch_schedule_test "" SHARDED 100000) # half
 weft_mutant(45 src/engine/hybrid.c HYBRID u64)   # misses a key that was promoted meanwhile
 weft_mutant(46 src/engine/hybrid.c HYBRID u64)   # tells the value of a key promoted since

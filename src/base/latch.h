@@ -69,6 +69,9 @@ static WEFT_ALWAYS_INLINE uint64_t weft_latch_watch(const weft_latch *latch) {
 /* Take it if nobody has held it since it was seen undisturbed: then what was read is so still. */
 static WEFT_ALWAYS_INLINE bool weft_latch_take_since(weft_latch *latch, uint64_t since) {
     uint64_t turns = since;
+#if WEFT_MUTANT == 57 /* locks what has changed since it looked */
+    return weft_latch_lock(latch);
+#endif
     /* Orders as in weft_latch_try. */
     return weft_cas_seq_cst(&latch->turns, &turns, since + 1);
 }
@@ -78,8 +81,7 @@ static WEFT_ALWAYS_INLINE bool weft_latch_take_since(weft_latch *latch, uint64_t
 static WEFT_ALWAYS_INLINE bool weft_latch_is_undisturbed(const weft_latch *latch, uint64_t since) {
 #if WEFT_MUTANT == 58 /* believes in what it saw while others wrote */
     (void)latch;
-    (void)since;
-    return true;
+    return (since & WEFT_LATCH_HELD) == 0;
 #else
     /* Of who has seen a holder's store by an acquire, this sees that it holds, or has held. */
     return WEFT_LIKELY(weft_load_relaxed(&latch->turns) == (since & ~(uint64_t)WEFT_LATCH_HELD));
