@@ -28,8 +28,8 @@ static WEFT_ALWAYS_INLINE bool weft_latch_is_held(const weft_latch *latch) {
 }
 
 static WEFT_ALWAYS_INLINE bool weft_latch_try(weft_latch *latch) {
-    /* Acquire: what the holder before did. Pairs with the release in weft_latch_unlock. Sequentially
-     * consistent: comes before the epoch that is loaded for what this holder retires. */
+    /* Acquire: what the holder before did. Pairs with the release in weft_latch_unlock.
+     * Sequentially consistent: before the epoch is loaded for what this holder retires. */
     return (weft_fetch_or_seq_cst(&latch->turns, (uint64_t)WEFT_LATCH_HELD) & WEFT_LATCH_HELD) == 0;
 }
 

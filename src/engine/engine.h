@@ -129,6 +129,7 @@ typedef enum weft_engine_cap {
     WEFT_CAP_KEEPS_REMOVED = 16, /* removed keys take memory until maintain, or some other call */
     WEFT_CAP_GROW = 32,          /* there is room as long as there is memory */
     WEFT_CAP_COPIES = 64,        /* a write is O(n) */
+    WEFT_CAP_LOOKS_FIRST = 128,  /* find keeps no lock, as a rule */
 } weft_engine_cap;
 
 typedef struct weft_engine {
@@ -198,6 +199,11 @@ typedef struct weft_engine {
                         uint64_t cell);
     void (*image_release)(weft_core *core, weft_image *image);
 } weft_engine;
+
+/* Does a find with position->hold keep a lock, as a rule? */
+static inline bool weft_engine_keeps_lock(const weft_engine *engine) {
+    return engine->let_go != NULL && (engine->caps & WEFT_CAP_LOOKS_FIRST) == 0;
+}
 
 /* After a find that no swing follows. */
 static inline void weft_engine_let_go(weft_core *core, weft_position *position) {

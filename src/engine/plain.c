@@ -234,20 +234,21 @@ static void remains_end(weft_core *core, weft_block *block) {
                    sizeof(void *));
 }
 
-/* What who peeks reads of the table: releases, which pair with the acquires in
- * weft_plain_peek_home. */
 static void set_now(weft_plain *table, weft_plain_side side) {
-    weft_store_release(&table->now.lines, side.lines); /* as said */
-    weft_store_release(&table->now.mask, side.mask);   /* as said */
+    /* Releases: the side's lines. Each pairs with an acquire in weft_plain_peek_home. */
+    weft_store_release(&table->now.lines, side.lines);
+    weft_store_release(&table->now.mask, side.mask);
 }
 
 static void set_old(weft_plain *table, weft_plain_side side) {
-    weft_store_release(&table->old_lines, side.lines); /* as said */
-    weft_store_release(&table->old_mask, side.mask);   /* as said */
+    /* Releases: what is in `now`. Each pairs with an acquire in weft_plain_peek_home. */
+    weft_store_release(&table->old_lines, side.lines);
+    weft_store_release(&table->old_mask, side.mask);
 }
 
 static void set_moved(weft_plain *table, uint64_t buckets) {
-    weft_store_release(&table->moved, buckets); /* as said */
+    /* Release: their entries are in `now`. Pairs with the acquire in weft_plain_peek_home. */
+    weft_store_release(&table->moved, buckets);
 }
 
 void weft_plain_leave(weft_plain *table) {
@@ -256,7 +257,8 @@ void weft_plain_leave(weft_plain *table) {
     set_now(table, (weft_plain_side){NULL, 0});
 }
 
-/* The side before becomes `old_lines`, and `now` a fresh side with so many buckets. False: nothing changed. */
+/* The side before becomes `old_lines`, and `now` a fresh side with so many buckets. False: nothing
+ * changed. */
 static bool push_side(weft_core *core, weft_plain *table, uint64_t buckets) {
     WEFT_ASSERT(buckets <= (uint64_t)1 << BUCKET_BITS_MAX && !weft_plain_is_moving(table));
     size_t size = buckets * sizeof(weft_plain_line);

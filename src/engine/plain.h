@@ -205,18 +205,18 @@ weft_plain_find(const weft_plain *table, const weft_key *key, weft_plain_same_fn
     }
 }
 
-/* ---- lookup beside a writer ------------------------------------------------------------------- */
+/* ---- lookup beside a writer ------------------------------------------------------------------ */
 
 /* For who has not taken the latch that keeps writers apart, inside a guard: docs/design/locks.md.
  * Whatever is loaded may be half of a change, and a line may be another bucket's by now, until the
- * latch says that nobody was in; before that no address is followed. All loads are acquires, and
- * pair with the releases of who changes the table. */
+ * latch says that nobody was in; before that no address is followed. */
 typedef struct weft_plain_watch {
     const weft_latch *latch;
     uint64_t since; /* weft_latch_watch */
 } weft_plain_watch;
 
 typedef struct weft_plain_seen {
+    weft_plain_watch watch;      /* in */
     const weft_plain_slot *slot; /* NULL: the key is absent */
     uint64_t cell;
 } weft_plain_seen;
@@ -229,13 +229,21 @@ static WEFT_ALWAYS_INLINE bool weft_plain_holds(weft_plain_watch watch) {
     return weft_latch_is_undisturbed(watch.latch, watch.since);
 }
 
+static WEFT_ALWAYS_INLINE uint64_t weft_plain_peek_word(const uint64_t *word) {
+    return weft_load_acquire(word); /* pairs with the releases of who changes the table */
+}
+
+static WEFT_ALWAYS_INLINE weft_plain_line *weft_plain_peek_lines(weft_plain_line *const *lines) {
+    return weft_load_acquire(lines); /* pairs with the releases of who changes the table */
+}
+
 /* As weft_plain_match and weft_plain_slot_of: one bit, or number, for each slot with this word. */
 static WEFT_ALWAYS_INLINE unsigned weft_plain_peek_slots(const weft_plain_line *line, uint64_t word,
                                                          bool numbers) {
     unsigned set = 0;
 #pragma GCC unroll 4
     for (unsigned i = numbers; i < WEFT_PLAIN_SLOTS; i++) {
-        unsigned same = weft_load_acquire(&line->slots[i].word) == word;
+        unsigned same = weft_plain_peek_word(&line->slots[i].word) == word;
         WEFT_HIDE(same);
         set += numbers ? i * same : same << i;
     }
@@ -245,16 +253,16 @@ static WEFT_ALWAYS_INLINE unsigned weft_plain_peek_slots(const weft_plain_line *
 /* Where the hash's bucket is; NULL: somebody writes, or the table is nobody's any more. */
 static WEFT_ALWAYS_INLINE const weft_plain_line *
 weft_plain_peek_home(const weft_plain *table, uint64_t hash, weft_plain_watch watch) {
-    weft_plain_side side = {weft_load_acquire(&table->now.lines),
-                            weft_load_acquire(&table->now.mask)};
-    const weft_plain_line *old_lines = weft_load_acquire(&table->old_lines);
+    weft_plain_side side = {weft_plain_peek_lines(&table->now.lines),
+                            weft_plain_peek_word(&table->now.mask)};
+    weft_plain_line *old_lines = weft_plain_peek_lines(&table->old_lines);
     if (WEFT_UNLIKELY(old_lines != NULL)) {
-        uint64_t old_mask = weft_load_acquire(&table->old_mask);
+        uint64_t old_mask = weft_plain_peek_word(&table->old_mask);
         if (side.lines == NULL) {
             return NULL;
         }
-        if ((hash & old_mask & side.mask) >= weft_load_acquire(&table->moved)) {
-            side = (weft_plain_side){(weft_plain_line *)(uintptr_t)old_lines, old_mask};
+        if ((hash & old_mask & side.mask) >= weft_plain_peek_word(&table->moved)) {
+            side = (weft_plain_side){old_lines, old_mask};
         }
     }
     return weft_plain_holds(watch) ? &side.lines[hash & side.mask] : NULL;
@@ -263,25 +271,26 @@ weft_plain_peek_home(const weft_plain *table, uint64_t hash, weft_plain_watch wa
 /* As weft_plain_find: WEFT_OK, and the key's slot and cell · WEFT_NOT_FOUND · WEFT_E_BUSY: somebody
  * writes. The linearization point is the last load of the latch. */
 static WEFT_ALWAYS_INLINE int weft_plain_peek(const weft_plain *table, const weft_key *key,
-                                              weft_plain_same_fn same, weft_plain_watch watch,
-                                              weft_plain_seen *seen) {
-    const weft_plain_line *line = weft_plain_peek_home(table, key->hash, watch);
-    *seen = (weft_plain_seen){NULL, 0};
+                                              weft_plain_same_fn same, weft_plain_seen *seen) {
+    const weft_plain_line *line = weft_plain_peek_home(table, key->hash, seen->watch);
+    seen->slot = NULL;
+    seen->cell = 0;
     while (WEFT_LIKELY(line != NULL)) {
         unsigned set = weft_plain_peek_slots(line, key->hash | WEFT_PLAIN_USED, false);
         for (; set != 0; set &= set - 1) {
             const weft_plain_slot *slot = &line->slots[__builtin_ctz(set)];
-            uint64_t cell = weft_load_acquire(&slot->cell);
-            if (!weft_plain_holds(watch)) {
+            uint64_t cell = weft_plain_peek_word(&slot->cell);
+            if (!weft_plain_holds(seen->watch)) {
                 return WEFT_E_BUSY;
             }
             if (same == NULL || WEFT_LIKELY(same(cell, key))) {
-                *seen = (weft_plain_seen){slot, cell};
+                seen->slot = slot;
+                seen->cell = cell;
                 return WEFT_OK;
             }
         }
-        uint64_t last = weft_load_acquire(&line->slots[WEFT_PLAIN_SLOTS - 1].word);
-        if (!weft_plain_holds(watch)) {
+        uint64_t last = weft_plain_peek_word(&line->slots[WEFT_PLAIN_SLOTS - 1].word);
+        if (!weft_plain_holds(seen->watch)) {
             return WEFT_E_BUSY;
         }
         if (WEFT_LIKELY(!weft_plain_is_link(last))) {
@@ -301,10 +310,10 @@ static WEFT_ALWAYS_INLINE int weft_plain_peek_glance(const weft_plain *table, ui
     }
     uint64_t word = hash | WEFT_PLAIN_USED;
     unsigned at = weft_plain_peek_slots(line, word, true);
-    uint64_t absent = (uint64_t)0 - (uint64_t)(weft_load_acquire(&line->slots[at].word) != word);
+    uint64_t absent = (uint64_t)0 - (uint64_t)(weft_plain_peek_word(&line->slots[at].word) != word);
     WEFT_HIDE(absent);
-    uint64_t last = weft_load_acquire(&line->slots[WEFT_PLAIN_SLOTS - 1].word);
-    uint64_t seen = weft_load_acquire(&line->slots[at].cell);
+    uint64_t last = weft_plain_peek_word(&line->slots[WEFT_PLAIN_SLOTS - 1].word);
+    uint64_t seen = weft_plain_peek_word(&line->slots[at].cell);
     if (WEFT_UNLIKELY(weft_plain_is_link(last & absent)) || !weft_plain_holds(watch)) {
         return WEFT_E_BUSY;
     }
@@ -316,8 +325,8 @@ static WEFT_ALWAYS_INLINE int weft_plain_peek_glance(const weft_plain *table, ui
 
 /* All that is stored in slots: who looks beside this loads each half by itself. */
 static WEFT_ALWAYS_INLINE void weft_plain_set(weft_plain_slot *slot, weft_plain_slot what) {
-    /* Releases: behind the turn of the latch, and what the cell leads to. Pair with the acquires
-     * of weft_plain_peek. */
+    /* Releases: behind the turn of the latch, and what the cell leads to. Each pairs with an
+     * acquire of weft_plain_peek. */
     weft_store_release(&slot->word, what.word);
     weft_store_release(&slot->cell, what.cell);
 }

@@ -5,28 +5,35 @@
  *   The low bits of the hash choose the shard, the others the bucket in the shard's plain table
  *   (engine/plain.h), which is given the hash turned by the shard's bits. So a shard, and a bucket
  *   in it, is an interval of the reversed hash, as walks need it. A lock (base/latch.h) costs one
- *   locked instruction, and lies in one line with what a lookup reads of the table. The number of
+ *   locked instruction, and lies in one line with what an operation reads of the table. It counts
+ *   its holders: a lookup takes no lock and stores nothing, but looks at the count before and
+ *   after. A write looks in the same way, and locks only what it is about to change. The number of
  *   shards comes from the processors that the process may run on, or from option sharded.shards.
  *   It doubles when threads wait: when a quarter of the shards has seen WAITS waits each. One hot
  *   key, which no number of shards would help, fills one of them only.
  * Layout
  *   directory -> shards: {latch, hot words of the table | the rest}, each from the beginning of a
  *   pair of lines, as processors fetch them.
- *   Option sharded.packed: the latches side by side, eight to a line, and the tables as they come,
+ *   Option sharded.packed: the latches side by side, four to a line, and the tables as they come,
  *   to show what lines that are shared cost.
  * Concurrency
- *   A key's shard is locked for each operation, from find to swing where the decision is not the
- *   user's; the linearization points are in these sections. Growing: a directory of twice as many
- *   shards is linked behind the present one, then writes move a shard at a time, under its lock and
- *   those of the two that it becomes. A shard that has moved has no lines: who finds it so goes to
- *   the next directory. When all have moved, the next directory is the present one, and the old one
- *   is retired. Who needs several shards, as write_batch does (sharded_batch.c), locks `growing`
- *   first, then the shards, and lets `growing` go: a locked shard does not move.
+ *   A key's shard is locked for each change, by a compare and swap of the count, which says that
+ *   nobody has had the lock since find; the linearization points are in these sections, that of a
+ *   lookup is its last load of the count. Lookups that meet a writer try again, 16 times, then they
+ *   take the lock: so they are not starved, but wait for a writer that is stopped inside. What
+ *   tables leave, and lookups may be in, is freed by reclamation. Growing: a directory of twice as
+ *   many shards is linked behind the present one, then writes move a shard at a time, under its
+ *   lock and those of the two that it becomes. A shard that has moved has no lines: who finds it so
+ *   goes to the next directory. When all have moved, the next directory is the present one, and the
+ *   old one is retired. Who needs several shards, as write_batch does (sharded_batch.c), locks
+ *   `growing` first, then the shards, and lets `growing` go: a locked shard does not move.
  *   docs/design/locks.md.
  * Rejected
- *   Shards by the high bits: then each step of a walk has to lock all of them. A reader-writer lock
- *   for each shard: its read side writes the same line, and has more to do. Growing by one writer
- *   in one go: a stop of that thread of O(n).
+ *   A lock for lookups as well, which this was: two threads that only read wrote the same lines,
+ *   and no lookup began before the one before it was done. Shards by the high bits: then each step
+ *   of a walk has to lock all of them. A reader-writer lock for each shard: its read side writes
+ *   the same line, and has more to do. Growing by one writer in one go: a stop of that thread of
+ *   O(n).
  * Credits
  *   Lock striping: Ellis (1983), java.util.concurrent's first map (Lea, 2004); many Go programs.
  */
@@ -367,7 +374,6 @@ static WEFT_ALWAYS_INLINE void after_section(weft_core *core) {
 /* What one attempt to look without the lock has seen, and where. */
 typedef struct glimpse {
     spot here;
-    uint64_t since;
     weft_plain_seen seen;
 } glimpse;
 
@@ -379,11 +385,10 @@ static WEFT_ALWAYS_INLINE int peek(weft_shape shape, weft_core *core, const weft
     for (;;) {
         g->here = spot_in(all, key->hash);
         const weft_plain *plain = &g->here.at->plain;
-        weft_plain_watch watch = weft_plain_begin_watch(g->here.latch);
-        g->since = watch.since;
+        g->seen.watch = weft_plain_begin_watch(g->here.latch);
         weft_key inner = weft_sharded_key(key, g->here.bits);
         weft_plain_same_fn same = shape == WEFT_SHAPE_U64 ? NULL : weft_plain_same_entry;
-        int status = weft_plain_peek(plain, &inner, same, watch, &g->seen);
+        int status = weft_plain_peek(plain, &inner, same, &g->seen);
         /* Acquire: what it has moved to. Pairs with the release in weft_plain_leave. */
         if (WEFT_LIKELY(status != WEFT_E_BUSY) || weft_load_acquire(&plain->now.lines) != NULL) {
             return status;
@@ -392,24 +397,28 @@ static WEFT_ALWAYS_INLINE int peek(weft_shape shape, weft_core *core, const weft
     }
 }
 
-/* Among writers who leave no room between them, or behind one who does not come out. */
-static void look_locked(weft_core *core, const weft_key *key, glimpse *g) {
+/* Under the lock, which stays locked. */
+static void look_and_keep(weft_core *core, const weft_key *key, glimpse *g) {
+    WEFT_ASSERT(core->table != NULL);
     g->here = lock_shard(table_of(core), key->hash, false);
     weft_key inner = weft_sharded_key(key, g->here.bits);
-    g->seen = (weft_plain_seen){weft_plain_find_in(core->shape, &g->here.at->plain, &inner), 0};
+    g->seen.slot = weft_plain_find_in(core->shape, &g->here.at->plain, &inner);
     g->seen.cell = g->seen.slot != NULL ? g->seen.slot->cell : 0;
-    g->since = WEFT_LATCH_NEVER;
-    weft_latch_unlock(g->here.latch);
+    g->seen.watch.since = WEFT_LATCH_NEVER;
 }
 
+/* At last under the lock: among writers who leave no room between them, or behind one who does not
+ * come out. */
 static WEFT_NOINLINE void peek_again(weft_core *core, const weft_key *key, glimpse *g) {
+    WEFT_ASSERT(weft_epoch_inside());
     for (int i = 1; i < PEEKS; i++) {
         weft_pause();
         if (peek(core->shape, core, key, g) != WEFT_E_BUSY) {
             return;
         }
     }
-    look_locked(core, key, g);
+    look_and_keep(core, key, g);
+    weft_latch_unlock(g->here.latch);
 }
 
 static WEFT_ALWAYS_INLINE bool look(weft_shape shape, weft_core *core, const weft_key *key,
@@ -434,7 +443,8 @@ static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
 
 static int sharded_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record) {
     WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && core->table != NULL);
-    spot here = spot_in(weft_load_acquire(&table_of(core)->root), hash); /* with end_growth */
+    const directory *all = weft_load_acquire(&table_of(core)->root); /* pairs with end_growth */
+    spot here = spot_in(all, hash);
     weft_plain_watch watch = weft_plain_begin_watch(here.latch);
     int status = weft_plain_peek_glance(&here.at->plain, turn(hash, here.bits), watch, cell);
     if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
@@ -444,14 +454,14 @@ static int sharded_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_r
     return status;
 }
 
-static WEFT_ALWAYS_INLINE void set_position(weft_position *position, const spot *here,
-                                            weft_plain_seen seen) {
-    position->present = seen.slot != NULL;
-    position->cell = seen.cell;
-    position->words[WEFT_PLAIN_AT] = (uintptr_t)seen.slot;
-    position->words[AT_SHARD] = (uintptr_t)here->at;
-    position->words[AT_LATCH] = (uintptr_t)here->latch;
-    position->words[AT_BITS] = here->bits;
+static WEFT_ALWAYS_INLINE void set_position(weft_position *position, const glimpse *g) {
+    position->present = g->seen.slot != NULL;
+    position->cell = g->seen.cell;
+    position->words[WEFT_PLAIN_AT] = (uintptr_t)g->seen.slot;
+    position->words[AT_SHARD] = (uintptr_t)g->here.at;
+    position->words[AT_LATCH] = (uintptr_t)g->here.latch;
+    position->words[AT_BITS] = g->here.bits;
+    position->words[AT_SINCE] = g->seen.watch.since;
 }
 
 static spot spot_of(const weft_position *position) {
@@ -459,19 +469,15 @@ static spot spot_of(const weft_position *position) {
                   (weft_latch *)(uintptr_t)position->words[AT_LATCH], position->words[AT_BITS]};
 }
 
-/* Who may keep the lock, and met somebody who writes, waits for it now. */
+/* Who may keep the lock, and met somebody who writes, waits for it now, and keeps it. */
 static WEFT_NOINLINE void find_busy(weft_core *core, const weft_key *key, weft_position *position) {
     glimpse g;
-    if (!position->hold) {
+    if (position->hold) {
+        look_and_keep(core, key, &g);
+    } else {
         peek_again(core, key, &g);
-        set_position(position, &g.here, g.seen);
-        position->words[AT_SINCE] = g.since;
-        return;
     }
-    spot here = lock_shard(table_of(core), key->hash, false);
-    weft_key inner = weft_sharded_key(key, here.bits);
-    weft_plain_slot *slot = weft_plain_find_in(core->shape, &here.at->plain, &inner);
-    set_position(position, &here, (weft_plain_seen){slot, slot != NULL ? slot->cell : 0});
+    set_position(position, &g);
 }
 
 /* Without the lock, if possible: swing takes it, if nobody has had it since. */
@@ -483,8 +489,7 @@ static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const wef
         find_busy(core, key, position);
         return;
     }
-    set_position(position, &g.here, g.seen);
-    position->words[AT_SINCE] = g.since;
+    set_position(position, &g);
     position->hold = false;
 }
 
@@ -826,11 +831,12 @@ static void sharded_dump(weft_core *core, void (*print)(void *ctx, const char *l
 const weft_engine weft_engine_sharded = {
     .name = "sharded",
     .id = WEFT_ENGINE_SHARDED,
-    .caps = WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS | WEFT_CAP_GROW,
+    .caps =
+        WEFT_CAP_SHRINK | WEFT_CAP_RESIZE | WEFT_CAP_THREADS | WEFT_CAP_GROW | WEFT_CAP_LOOKS_FIRST,
     .choose = "writes of many keys by as many threads as there are processors, and writes of "
               "several keys that are to be one",
-    .do_not_choose = "more threads than processors with latency to keep, one hot key, or lookups "
-                     "that must not write: each one takes a lock",
+    .do_not_choose = "more threads than processors with latency to keep, one hot key that is "
+                     "written, or lookups that must not wait for a writer that is stopped",
     .open = sharded_open,
     .close = sharded_close,
     .find = {find_bytes, find_u64},

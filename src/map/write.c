@@ -21,7 +21,6 @@ typedef struct change {
     bool constant;     /* decide always sets the same value: build the entry once */
     bool hash_given;   /* by the caller, who may be wrong: not made by this operation */
     bool hold;         /* decide is ours: it calls nothing of the user's */
-    bool again;        /* a round has failed */
     bool ahead;        /* ctx is a `given`, whose value will be stored, mostly */
     bool removes;      /* never sets: needs no memory, also on a map that was never used */
     key_rule key_rule;
@@ -99,9 +98,8 @@ static int make(site *at, const change *c, const weft_fresh *fresh) {
     return at->made == NULL ? weft_entry_shortage(at->map) : WEFT_OK;
 }
 
-/* A key that is stored under another hash than its own is lost when the table grows. Where the
- * key was found the hash led to it; where it is to be inserted the hash is made again. True if it
- * was wrong. */
+/* A key that is stored under another hash than its own is lost when the table grows. Where it was
+ * found the hash led to it; for an insert it is made again. True if it was wrong. */
 static bool correct_hash(site *at, change *c) {
     uint64_t given = at->key->hash;
     c->hash_given = false;
@@ -117,7 +115,6 @@ static WEFT_NOINLINE void let_go(site *at) {
 /* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH for one more. */
 static int attempt(site *at, change *c) {
     at->position.hold = c->hold;
-    at->position.again = c->again;
     at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);
     at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
     weft_view view = {.version = 0};
@@ -170,8 +167,7 @@ typedef struct given {
     int refusal; /* why a decision aborted */
 } given;
 
-/* Make the entry before the engine takes a lock. An insert that finds the key has made it for
- * nothing; without memory it is tried again when it is wanted. */
+/* Before the engine takes a lock: in vain, if an insert finds the key, or memory is short. */
 static WEFT_NOINLINE void make_ahead(site *at, const change *c) {
     weft_fresh fresh = {.body = ((const given *)c->ctx)->value};
     at->old = NULL;
@@ -212,12 +208,13 @@ static int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key, chang
     at.key = key;
     at.made = NULL;
     at.stored = 0;
-    if (c->ahead && core->engine->let_go != NULL) {
+    at.position.again = false;
+    if (c->ahead && weft_engine_keeps_lock(core->engine)) {
         make_ahead(&at, c);
     }
     int status;
     while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
-        c->again = true;
+        at.position.again = true;
         weft_core_count_retry(core);
         if (!c->constant) {
             weft_entry_discard(impl, at.made);

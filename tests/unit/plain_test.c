@@ -179,8 +179,8 @@ static void empty(subject *s, uint64_t from, uint64_t to) {
     }
 }
 
-/* Growing goes on by the writes that come; beyond the smallest the table never holds more of them up than a few
- * buckets' worth. */
+/* Growing goes on by the writes that come; beyond the smallest the table never holds more of them
+ * up than a few buckets' worth. */
 static void grows_in_steps(void **state) {
     (void)state;
     subject *s = subject_new(1);
