@@ -312,6 +312,7 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
     *map = (weft_map_impl){.shape = shape, .options = *chosen, .allocator = *allocator};
     map->options.allocator = &map->allocator;
     map->options.engine = engine;
+    map->spares = allocator == &weft_memory_default;
     if (map->options.hash_seed == 0) {
         map->options.hash_seed = weft_random_u64();
     }
