@@ -24,7 +24,7 @@ static uint64_t *entry_count(weft_entry *entry) {
     return (uint64_t *)(void *)entry->bytes;
 }
 
-size_t weft_entry_bytes(const weft_entry *entry) {
+size_t weft_entry_bytes_with_flags(const weft_entry *entry) {
     return sizeof *entry + count_bytes(entry) + key_bytes(entry) + value_bytes(entry);
 }
 
@@ -87,7 +87,7 @@ static void *take_record(weft_map_impl *map) {
 }
 
 static void *take_memory(weft_map_impl *map, const weft_entry *shape) {
-    if (WEFT_LIKELY(map->spares) && WEFT_LIKELY(map->records.memory == NULL)) {
+    if (WEFT_LIKELY(map->spares)) {
         return weft_memory_take(weft_epoch_spares(), weft_entry_bytes(shape));
     }
     return map->records.memory != NULL
@@ -128,10 +128,10 @@ weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh
 }
 
 void weft_entry_discard(weft_map_impl *map, weft_entry *entry) {
-    if (entry != NULL && map->records.memory != NULL) {
-        weft_records_give_back(&map->records, entry);
-    } else if (entry != NULL && map->spares) {
+    if (entry != NULL && map->spares) {
         weft_memory_give(weft_epoch_spares(), entry, weft_entry_bytes(entry));
+    } else if (entry != NULL && map->records.memory != NULL) {
+        weft_records_give_back(&map->records, entry);
     } else if (entry != NULL) {
         weft_memory_free(&map->allocator, entry, weft_entry_bytes(entry), ENTRY_ALIGN);
     }

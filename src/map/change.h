@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/* How a write of the bytes shape goes: one loop for all of them: find the entry, decide, swing. The
+ * decision is a compute callback; put, insert, cas, remove … are small ones of our own. No lock is
+ * held while a user's runs, and nothing is changed if the swing finds another entry than the
+ * decision saw. Around decisions of our own an engine with locks may keep them (`hold`). */
+#ifndef WEFT_MAP_CHANGE_H
+#define WEFT_MAP_CHANGE_H
+
+#include "base/memory.h"
+#include "map/recording.h"
+
+/* Whose the key is that a new entry holds. */
+typedef enum key_rule {
+    KEY_COPIED = 0,          /* the caller's stays the caller's */
+    KEY_TAKEN = 1,           /* as the map's mode says */
+    KEY_TAKEN_IF_ABSENT = 2, /* likewise, if the key was absent; else copied */
+} key_rule;
+
+/* One write on its way. */
+typedef struct change {
+    weft_compute_fn decide;
+    void *ctx;
+    uint64_t at_least; /* the new version must be greater */
+    bool constant;     /* decide always sets the same value: build the entry once */
+    bool hash_given;   /* by the caller, who may be wrong: not made by this operation */
+    bool hold;         /* decide is ours: it calls nothing of the user's */
+    bool ahead;        /* ctx is a `given`, whose value will be stored, mostly */
+    bool removes;      /* never sets: needs no memory, also on a map that was never used */
+    bool blind;        /* sets whatever is there, and tells nothing of it */
+    key_rule key_rule;
+    weft_ref *take;   /* gets a reference to the entry that is removed */
+    weft_buffer *old; /* gets a copy of the value that was there, or of the one that is kept */
+    int copied;       /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
+    weft_trace_op op; /* what a recording calls it, if it stores */
+    weft_outcome outcome;
+} change;
+
+static inline void report_old(change *c, const weft_view *old) {
+    c->copied = WEFT_OK;
+    if (c->old == NULL || old == NULL) {
+        return;
+    }
+    c->old->size = old->value.size;
+    c->old->version = old->version;
+    size_t size = old->value.size < c->old->capacity ? old->value.size : c->old->capacity;
+    if (size != 0) {
+        memcpy(c->old->data, old->value.data, size);
+    }
+    c->copied = size == old->value.size ? WEFT_OK : WEFT_TRUNCATED;
+}
+
+static inline void count_change(weft_core *core, const weft_entry *old, const weft_entry *made) {
+    int64_t bytes = made == NULL ? 0 : (int64_t)weft_entry_bytes(made);
+    bytes -= old == NULL ? 0 : (int64_t)weft_entry_bytes(old);
+    weft_core_count(core, (made != NULL) - (old != NULL), bytes);
+}
+
+/* The map as a change works on it. */
+typedef struct site {
+    weft_map_impl *map;
+    weft_core *core;
+    weft_key *key; /* its hash is made again if it turns out to be wrong */
+    weft_position position;
+    weft_entry *old;  /* what find saw */
+    weft_entry *made; /* what is to be put there; not in the map yet */
+    uint32_t stored;  /* bytes of the value that was put there */
+    bool lost;        /* a swing failed in an earlier round */
+} site;
+
+/* Carry out SET or DEL. WEFT_MISMATCH: look again. */
+static WEFT_ALWAYS_INLINE int swing(site *at, change *c, bool keep) {
+    weft_entry *made = keep ? at->made : NULL;
+    at->position.at_least = c->at_least;
+    int status = at->core->engine->swing(at->core, at->key, &at->position, keep, (uintptr_t)made);
+    if (status != WEFT_OK) {
+        return status;
+    }
+    count_change(at->core, at->old, made);
+    if (c->take != NULL) {
+        weft_entry_reference(at->old);
+        *c->take = (weft_ref){.entry = at->old, .map = at->map};
+        weft_entry_look(at->old, &c->take->view); /* it is retired by our caller, later */
+        weft_fetch_add_relaxed(&at->map->references, 1);
+    }
+    c->outcome.version = at->position.version;
+    return WEFT_OK;
+}
+
+/* An entry of an earlier round gets the value of this one. False: it is of another size. */
+static WEFT_NOINLINE bool make_again(site *at, const weft_fresh *fresh, size_t size) {
+    weft_entry *entry = at->made;
+    if (!at->map->plain || entry->value_size != size) {
+        weft_entry_discard(at->map, entry);
+        at->made = NULL;
+        return false;
+    }
+    unsigned char *to = entry->bytes + at->key->bytes.size;
+    weft_copy_bytes(to, fresh->head.data, fresh->head.size);
+    weft_copy_bytes(to + fresh->head.size, fresh->body.data, fresh->body.size);
+    return true;
+}
+
+/* A map of plain entries: weft_entry_make. */
+static inline weft_entry *make_plain(const site *at, const weft_fresh *fresh, uint32_t flags) {
+    size_t key_size = at->key->bytes.size;
+    size_t size = fresh->head.size + fresh->body.size;
+    weft_entry *entry = weft_memory_take(weft_epoch_spares(), sizeof *entry + key_size + size);
+    if (WEFT_UNLIKELY(entry == NULL)) {
+        return NULL;
+    }
+    entry->value_size = (uint32_t)size;
+    entry->key_size_and_flags = (uint32_t)key_size | flags;
+    weft_copy_bytes(entry->bytes, at->key->bytes.data, key_size);
+    unsigned char *to = entry->bytes + key_size;
+    weft_copy_bytes(to, fresh->head.data, fresh->head.size);
+    weft_copy_bytes(to + fresh->head.size, fresh->body.data, fresh->body.size);
+    return entry;
+}
+
+/* Make the entry that is to be stored, if it is not there from an earlier round. */
+static inline int make(site *at, const change *c, const weft_fresh *fresh) {
+    if (at->made != NULL &&
+        (c->constant || make_again(at, fresh, fresh->head.size + fresh->body.size))) {
+        return WEFT_OK;
+    }
+    bool possible = fresh->head.size <= WEFT_VALUE_SIZE_MAX &&
+                    fresh->body.size <= WEFT_VALUE_SIZE_MAX - fresh->head.size;
+    size_t size = possible ? fresh->head.size + fresh->body.size : SIZE_MAX;
+    if (WEFT_LIKELY(at->map->plain && possible)) {
+        at->made = make_plain(at, fresh, c->blind ? WEFT_ENTRY_BLIND : 0);
+        return WEFT_LIKELY(at->made != NULL) ? WEFT_OK : WEFT_E_NOMEM;
+    }
+    int refusal = weft_entry_refusal(at->map, at->key->bytes.size, size);
+    if (refusal != WEFT_OK) {
+        return refusal;
+    }
+    bool take = c->key_rule == KEY_TAKEN || (c->key_rule != KEY_COPIED && at->old == NULL);
+    at->made = weft_entry_make(at->map, at->key->bytes, fresh, take);
+    return at->made == NULL ? weft_entry_shortage(at->map) : WEFT_OK;
+}
+
+/* A key that is stored under another hash than its own is lost when the table grows. Where the
+ * key was found the hash led to it; where it is to be inserted the hash is made again. True if it
+ * was wrong. */
+static bool correct_hash(site *at, change *c) {
+    uint64_t given = at->key->hash;
+    c->hash_given = false;
+    at->key->hash = weft_core_hash_bytes(at->core, at->key->bytes);
+    return at->key->hash != given;
+}
+
+/* No swing follows the find. */
+static WEFT_NOINLINE void let_go(site *at) {
+    weft_engine_let_go(at->core, &at->position);
+}
+
+/* Since this write looked first, another one has put an entry there that did not ask what was
+ * there before: as if it had been this write's. Then nobody can tell, and the write is over: its
+ * moment is just before the other's. docs/design/update.md. */
+static inline bool is_overtaken(const site *at, const weft_entry *before) {
+#if WEFT_MUTANT == 60 /* overtaken by writes that asked */
+    return at->old != NULL && at->old != before;
+#elif WEFT_MUTANT == 61 /* by writes that were there before */
+    return at->old != NULL && weft_entry_flag(at->old, WEFT_ENTRY_BLIND);
+#endif
+    return at->old != NULL && at->old != before && weft_entry_flag(at->old, WEFT_ENTRY_BLIND);
+}
+
+/* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH for one more. */
+static WEFT_ALWAYS_INLINE int attempt(site *at, change *c) {
+    const weft_entry *before = at->old;
+    at->position.hold = c->hold;
+    at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);
+    at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
+    weft_view view = {.version = 0};
+    if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
+        let_go(at);
+        return WEFT_MISMATCH;
+    }
+    if (c->blind && WEFT_UNLIKELY(at->lost) && is_overtaken(at, before)) {
+        let_go(at);
+        at->stored = at->made->value_size;
+        return WEFT_OK;
+    }
+    if (WEFT_UNLIKELY(c->hash_given) && at->old == NULL && !c->removes && correct_hash(at, c)) {
+        return WEFT_MISMATCH;
+    }
+    const weft_view *old = at->old != NULL ? &view : NULL;
+    weft_fresh fresh = {{NULL, 0}, {NULL, 0}};
+    weft_verdict verdict = c->decide(c->ctx, old, &fresh);
+    if (verdict == WEFT_DEL && old == NULL) {
+        verdict = WEFT_KEEP;
+    }
+    c->outcome = (weft_outcome){verdict, old != NULL, view.version, at->core->era};
+    if (verdict == WEFT_KEEP || verdict == WEFT_ABORT) {
+        let_go(at);
+        report_old(c, old);
+        return verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
+    }
+    bool keep = verdict == WEFT_SET;
+    int status = keep ? make(at, c, &fresh) : WEFT_OK;
+    if (status == WEFT_OK) {
+        status = swing(at, c, keep);
+        at->lost = at->lost || status == WEFT_MISMATCH;
+    } else {
+        let_go(at);
+    }
+    if (status == WEFT_OK) {
+        report_old(c, old);
+        if (old != NULL) {
+            weft_entry_retire(at->core, at->old, keep ? WEFT_REPLACED : WEFT_REMOVED);
+        }
+        at->stored = keep ? at->made->value_size : 0;
+        at->made = keep ? NULL : at->made;
+    }
+    return status;
+}
+
+/* What the small decisions work with. */
+typedef struct given {
+    weft_bytes value;
+    weft_bytes expected;
+    uint64_t version;
+    key_rule key_rule;
+    weft_trace_op op;
+    bool removes;
+    bool ahead;
+    int refusal; /* why a decision aborted */
+} given;
+
+/* Make the entry before the engine takes a lock. An insert that finds the key has made it for
+ * nothing; without memory it is tried again when it is wanted. */
+static WEFT_NOINLINE void make_ahead(site *at, const change *c) {
+    weft_fresh fresh = {.body = ((const given *)c->ctx)->value};
+    at->old = NULL;
+    (void)make(at, c, &fresh);
+}
+
+/* Inside a guard, with the key's hash. */
+static WEFT_ALWAYS_INLINE int run_hashed_here(weft_map_impl *impl, weft_core *core, weft_key *key,
+                                              change *c) {
+    site at;
+    at.map = impl;
+    at.core = core;
+    at.key = key;
+    at.old = NULL;
+    at.made = NULL;
+    at.stored = 0;
+    at.lost = false;
+    if (c->ahead && core->engine->let_go != NULL) {
+        make_ahead(&at, c);
+    }
+    int status;
+    while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
+        weft_core_count_retry(core);
+    }
+    if (WEFT_UNLIKELY(at.made != NULL)) {
+        weft_entry_discard(impl, at.made);
+    }
+    weft_recording_filter *recording = weft_recording_for(impl, at.key);
+    if (WEFT_UNLIKELY(recording != NULL)) {
+        weft_recorded_write write = {c->op, status, c->outcome.verdict, c->outcome.existed,
+                                     at.stored};
+        weft_recording_note_write(recording, at.key, &write);
+    }
+    weft_map_bury(impl);
+    return status;
+}
+
+static WEFT_ALWAYS_INLINE int run_here(weft_map *map, weft_bytes bytes, change *c) {
+    if (WEFT_UNLIKELY(bytes.size > WEFT_KEY_SIZE_MAX)) {
+        return WEFT_E_TOOBIG;
+    }
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    if (WEFT_UNLIKELY(impl == NULL)) {
+        if (c->removes) {
+            return WEFT_NOT_FOUND;
+        }
+        impl = weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
+        if (impl == NULL) {
+            return WEFT_E_NOMEM;
+        }
+    }
+    unsigned chances = 0;
+    int status;
+    do {
+        weft_guard guard;
+        weft_epoch_enter(&guard);
+        weft_core *core = weft_map_core(impl);
+        weft_key key = weft_key_of_bytes(core, bytes);
+        status = run_hashed_here(impl, core, &key, c);
+        weft_epoch_leave(&guard);
+    } while (WEFT_UNLIKELY(status < 0) && weft_map_another_chance(impl, status, &chances));
+    return status;
+}
+
+#endif
