@@ -49,6 +49,8 @@ weft_mutant_of(18 src/engine/lockfree.c script_schedule_test "" half) # looks at
 weft_mutant_of(21 src/engine/lockfree.c script_schedule_test "" late_lookup) # marks to come
 weft_mutant_of(23 src/engine/lockfree_snapshot.c script_schedule_test "" closed_doors) # stay closed
 weft_mutant_of(22 src/engine/lockfree_snapshot.c script_schedule_test "" late_image) # shows them
+weft_mutant(60 src/map/write.c LOCKFREE bytes) # overtaken by a write that asked what was there
+weft_mutant(61 src/map/write.c LOCKFREE bytes) # … by one that was there before
 weft_mutant(51 src/engine/rwlock.c RWLOCK bytes 2000) # the bias looks over while it is given
 weft_mutant(52 src/engine/sharded.c SHARDED bytes)  # believes that nothing has changed since find
 weft_mutant(53 src/engine/sharded.c SHARDED u64)    # moves all keys to one half of a shard

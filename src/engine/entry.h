@@ -141,6 +141,12 @@ static inline bool weft_entry_look(const weft_entry *entry, weft_view *view) {
     /* Acquire: if this is a limbo link already, the reason below is seen too. Pairs with the
      * release of the link in weft_limbo_retire, behind the reason that weft_entry_retire sets. */
     view->version = weft_load_acquire(&entry->version);
+    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags) & ~(uint32_t)WEFT_ENTRY_BLIND;
+    if (WEFT_LIKELY(word <= WEFT_KEY_SIZE_MAX)) { /* no other flag, and no reason */
+        view->key = weft_bytes_of(entry->bytes, word);
+        view->value = weft_bytes_of(entry->bytes + word, entry->value_size);
+        return true;
+    }
     view->key = weft_entry_key_bytes(entry);
     view->value = weft_entry_value(entry);
     return WEFT_LIKELY(weft_entry_reason(entry) == 0);

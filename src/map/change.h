@@ -24,10 +24,11 @@ typedef struct change {
     bool constant;     /* decide always sets the same value: build the entry once */
     bool hash_given;   /* by the caller, who may be wrong: not made by this operation */
     bool hold;         /* decide is ours: it calls nothing of the user's */
-    bool ahead;        /* ctx is a `given`, whose value will be stored, mostly */
+    bool ahead;        /* ahead_value will be stored, mostly */
     bool removes;      /* never sets: needs no memory, also on a map that was never used */
     bool blind;        /* sets whatever is there, and tells nothing of it */
     key_rule key_rule;
+    weft_bytes ahead_value;
     weft_ref *take;   /* gets a reference to the entry that is removed */
     weft_buffer *old; /* gets a copy of the value that was there, or of the one that is kept */
     int copied;       /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
@@ -55,88 +56,114 @@ static inline void count_change(weft_core *core, const weft_entry *old, const we
     weft_core_count(core, (made != NULL) - (old != NULL), bytes);
 }
 
-/* The map as a change works on it. */
+/* The map as a change works on it. The compiler keeps the fields in registers, as no call gets the
+ * structure's address. */
 typedef struct site {
     weft_map_impl *map;
     weft_core *core;
     weft_key *key; /* its hash is made again if it turns out to be wrong */
-    weft_position position;
+    weft_position *position;
     weft_entry *old;  /* what find saw */
     weft_entry *made; /* what is to be put there; not in the map yet */
     uint32_t stored;  /* bytes of the value that was put there */
     bool lost;        /* a swing failed in an earlier round */
 } site;
 
+static WEFT_NOINLINE void take_reference(weft_map_impl *map, weft_entry *entry, weft_ref *ref) {
+    weft_entry_reference(entry);
+    *ref = (weft_ref){.entry = entry, .map = map};
+    weft_entry_look(entry, &ref->view); /* it is retired by our caller, later */
+    weft_fetch_add_relaxed(&map->references, 1);
+}
+
 /* Carry out SET or DEL. WEFT_MISMATCH: look again. */
 static WEFT_ALWAYS_INLINE int swing(site *at, change *c, bool keep) {
     weft_entry *made = keep ? at->made : NULL;
-    at->position.at_least = c->at_least;
-    int status = at->core->engine->swing(at->core, at->key, &at->position, keep, (uintptr_t)made);
-    if (status != WEFT_OK) {
+    at->position->at_least = c->at_least;
+    int status = at->core->engine->swing(at->core, at->key, at->position, keep, (uintptr_t)made);
+    if (WEFT_UNLIKELY(status != WEFT_OK)) {
         return status;
     }
     count_change(at->core, at->old, made);
     if (c->take != NULL) {
-        weft_entry_reference(at->old);
-        *c->take = (weft_ref){.entry = at->old, .map = at->map};
-        weft_entry_look(at->old, &c->take->view); /* it is retired by our caller, later */
-        weft_fetch_add_relaxed(&at->map->references, 1);
+        take_reference(at->map, at->old, c->take);
     }
-    c->outcome.version = at->position.version;
+    c->outcome.version = at->position->version;
     return WEFT_OK;
 }
 
-/* An entry of an earlier round gets the value of this one. False: it is of another size. */
-static WEFT_NOINLINE bool make_again(site *at, const weft_fresh *fresh, size_t size) {
-    weft_entry *entry = at->made;
-    if (!at->map->plain || entry->value_size != size) {
-        weft_entry_discard(at->map, entry);
-        at->made = NULL;
-        return false;
+/* What an entry of a map of plain ones holds. */
+static inline void write_pieces(weft_entry *entry, size_t key_size, const weft_fresh *fresh) {
+    unsigned char *to = entry->bytes + key_size;
+    if (fresh->head.size != 0) {
+        weft_copy_bytes(to, fresh->head.data, fresh->head.size);
     }
-    unsigned char *to = entry->bytes + at->key->bytes.size;
-    weft_copy_bytes(to, fresh->head.data, fresh->head.size);
     weft_copy_bytes(to + fresh->head.size, fresh->body.data, fresh->body.size);
-    return true;
 }
 
-/* A map of plain entries: weft_entry_make. */
-static inline weft_entry *make_plain(const site *at, const weft_fresh *fresh, uint32_t flags) {
-    size_t key_size = at->key->bytes.size;
+/* The same for a map of plain entries, without a call; NULL without memory. */
+static inline weft_entry *make_plain(weft_bytes key, const weft_fresh *fresh, uint32_t flags) {
     size_t size = fresh->head.size + fresh->body.size;
-    weft_entry *entry = weft_memory_take(weft_epoch_spares(), sizeof *entry + key_size + size);
-    if (WEFT_UNLIKELY(entry == NULL)) {
-        return NULL;
+    weft_entry *entry = weft_memory_take(weft_epoch_spares(), sizeof *entry + key.size + size);
+    if (WEFT_LIKELY(entry != NULL)) {
+        entry->value_size = (uint32_t)size;
+        entry->key_size_and_flags = (uint32_t)key.size | flags;
+        weft_copy_bytes(entry->bytes, key.data, key.size);
+        write_pieces(entry, key.size, fresh);
     }
-    entry->value_size = (uint32_t)size;
-    entry->key_size_and_flags = (uint32_t)key_size | flags;
-    weft_copy_bytes(entry->bytes, at->key->bytes.data, key_size);
-    unsigned char *to = entry->bytes + key_size;
-    weft_copy_bytes(to, fresh->head.data, fresh->head.size);
-    weft_copy_bytes(to + fresh->head.size, fresh->body.data, fresh->body.size);
     return entry;
 }
 
-/* Make the entry that is to be stored, if it is not there from an earlier round. */
-static inline int make(site *at, const change *c, const weft_fresh *fresh) {
-    if (at->made != NULL &&
-        (c->constant || make_again(at, fresh, fresh->head.size + fresh->body.size))) {
-        return WEFT_OK;
-    }
-    bool possible = fresh->head.size <= WEFT_VALUE_SIZE_MAX &&
-                    fresh->body.size <= WEFT_VALUE_SIZE_MAX - fresh->head.size;
-    size_t size = possible ? fresh->head.size + fresh->body.size : SIZE_MAX;
-    if (WEFT_LIKELY(at->map->plain && possible)) {
-        at->made = make_plain(at, fresh, c->blind ? WEFT_ENTRY_BLIND : 0);
-        return WEFT_LIKELY(at->made != NULL) ? WEFT_OK : WEFT_E_NOMEM;
-    }
-    int refusal = weft_entry_refusal(at->map, at->key->bytes.size, size);
+/* What there is to know of an entry beside its value. */
+typedef struct blank {
+    weft_map_impl *map;
+    weft_bytes key;
+    bool take_key;
+} blank;
+
+/* For any map. */
+static WEFT_NOINLINE int make_any(const blank *from, weft_fresh fresh, weft_entry **made) {
+    bool possible = fresh.head.size <= WEFT_VALUE_SIZE_MAX &&
+                    fresh.body.size <= WEFT_VALUE_SIZE_MAX - fresh.head.size;
+    size_t size = possible ? fresh.head.size + fresh.body.size : SIZE_MAX;
+    int refusal = weft_entry_refusal(from->map, from->key.size, size);
     if (refusal != WEFT_OK) {
         return refusal;
     }
+    *made = weft_entry_make(from->map, from->key, &fresh, from->take_key);
+    return *made == NULL ? weft_entry_shortage(from->map) : WEFT_OK;
+}
+
+/* Make the entry that is to be stored, if it is not there from an earlier round. */
+static WEFT_ALWAYS_INLINE int make(site *at, const change *c, const weft_fresh *fresh) {
+    weft_bytes key = at->key->bytes;
+    size_t size = fresh->head.size + fresh->body.size;
+    bool plain =
+        at->map->plain && fresh->head.size <= WEFT_VALUE_SIZE_MAX && size <= WEFT_VALUE_SIZE_MAX;
+    if (at->made != NULL && c->constant) {
+        return WEFT_OK;
+    }
+    if (at->made != NULL && plain && at->made->value_size == size) {
+        write_pieces(at->made, key.size, fresh); /* over that of the earlier round */
+        return WEFT_OK;
+    }
+    if (at->made != NULL) {
+        weft_entry_discard(at->map, at->made);
+        at->made = NULL;
+    }
+    if (WEFT_LIKELY(plain)) {
+        at->made = make_plain(key, fresh, c->blind ? WEFT_ENTRY_BLIND : 0);
+        return WEFT_LIKELY(at->made != NULL) ? WEFT_OK : WEFT_E_NOMEM;
+    }
     bool take = c->key_rule == KEY_TAKEN || (c->key_rule != KEY_COPIED && at->old == NULL);
-    at->made = weft_entry_make(at->map, at->key->bytes, fresh, take);
-    return at->made == NULL ? weft_entry_shortage(at->map) : WEFT_OK;
+    blank from = {at->map, key, take};
+    weft_entry *made = NULL;
+    int status = make_any(&from, *fresh, &made);
+    at->made = made;
+    if (made != NULL && c->blind && at->map->copies) {
+        made->key_size_and_flags |= WEFT_ENTRY_BLIND;
+    }
+    return status;
 }
 
 /* A key that is stored under another hash than its own is lost when the table grows. Where the
@@ -150,8 +177,8 @@ static bool correct_hash(site *at, change *c) {
 }
 
 /* No swing follows the find. */
-static WEFT_NOINLINE void let_go(site *at) {
-    weft_engine_let_go(at->core, &at->position);
+static WEFT_NOINLINE void let_go(weft_core *core, weft_position *position) {
+    weft_engine_let_go(core, position);
 }
 
 /* Since this write looked first, another one has put an entry there that did not ask what was
@@ -167,18 +194,18 @@ static inline bool is_overtaken(const site *at, const weft_entry *before) {
 }
 
 /* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH for one more. */
-static WEFT_ALWAYS_INLINE int attempt(site *at, change *c) {
+static WEFT_ALWAYS_INLINE int attempt(site *at, weft_compute_fn decide, change *c) {
     const weft_entry *before = at->old;
-    at->position.hold = c->hold;
-    at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);
-    at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
+    at->position->hold = c->hold;
+    at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, at->position);
+    at->old = at->position->present ? (weft_entry *)(uintptr_t)at->position->cell : NULL;
     weft_view view = {.version = 0};
     if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
-        let_go(at);
+        let_go(at->core, at->position);
         return WEFT_MISMATCH;
     }
     if (c->blind && WEFT_UNLIKELY(at->lost) && is_overtaken(at, before)) {
-        let_go(at);
+        let_go(at->core, at->position);
         at->stored = at->made->value_size;
         return WEFT_OK;
     }
@@ -187,13 +214,13 @@ static WEFT_ALWAYS_INLINE int attempt(site *at, change *c) {
     }
     const weft_view *old = at->old != NULL ? &view : NULL;
     weft_fresh fresh = {{NULL, 0}, {NULL, 0}};
-    weft_verdict verdict = c->decide(c->ctx, old, &fresh);
+    weft_verdict verdict = decide(c->ctx, old, &fresh);
     if (verdict == WEFT_DEL && old == NULL) {
         verdict = WEFT_KEEP;
     }
     c->outcome = (weft_outcome){verdict, old != NULL, view.version, at->core->era};
     if (verdict == WEFT_KEEP || verdict == WEFT_ABORT) {
-        let_go(at);
+        let_go(at->core, at->position);
         report_old(c, old);
         return verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
     }
@@ -203,7 +230,7 @@ static WEFT_ALWAYS_INLINE int attempt(site *at, change *c) {
         status = swing(at, c, keep);
         at->lost = at->lost || status == WEFT_MISMATCH;
     } else {
-        let_go(at);
+        let_go(at->core, at->position);
     }
     if (status == WEFT_OK) {
         report_old(c, old);
@@ -216,42 +243,18 @@ static WEFT_ALWAYS_INLINE int attempt(site *at, change *c) {
     return status;
 }
 
-/* What the small decisions work with. */
-typedef struct given {
-    weft_bytes value;
-    weft_bytes expected;
-    uint64_t version;
-    key_rule key_rule;
-    weft_trace_op op;
-    bool removes;
-    bool ahead;
-    int refusal; /* why a decision aborted */
-} given;
-
-/* Make the entry before the engine takes a lock. An insert that finds the key has made it for
- * nothing; without memory it is tried again when it is wanted. */
-static WEFT_NOINLINE void make_ahead(site *at, const change *c) {
-    weft_fresh fresh = {.body = ((const given *)c->ctx)->value};
-    at->old = NULL;
-    (void)make(at, c, &fresh);
-}
-
 /* Inside a guard, with the key's hash. */
 static WEFT_ALWAYS_INLINE int run_hashed_here(weft_map_impl *impl, weft_core *core, weft_key *key,
-                                              change *c) {
-    site at;
-    at.map = impl;
-    at.core = core;
-    at.key = key;
-    at.old = NULL;
-    at.made = NULL;
-    at.stored = 0;
-    at.lost = false;
-    if (c->ahead && core->engine->let_go != NULL) {
-        make_ahead(&at, c);
+                                              weft_compute_fn decide, change *c) {
+    weft_position position;
+    site at = {.map = impl, .core = core, .key = key, .position = &position};
+    if (c->ahead && WEFT_UNLIKELY(core->engine->let_go != NULL)) {
+        /* Before the engine takes a lock. An insert that finds the key has made it for nothing;
+         * without memory it is tried again when it is wanted. */
+        (void)make(&at, c, &(weft_fresh){.body = c->ahead_value});
     }
     int status;
-    while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
+    while ((status = attempt(&at, decide, c)) == WEFT_MISMATCH) {
         weft_core_count_retry(core);
     }
     if (WEFT_UNLIKELY(at.made != NULL)) {
@@ -267,7 +270,8 @@ static WEFT_ALWAYS_INLINE int run_hashed_here(weft_map_impl *impl, weft_core *co
     return status;
 }
 
-static WEFT_ALWAYS_INLINE int run_here(weft_map *map, weft_bytes bytes, change *c) {
+static WEFT_ALWAYS_INLINE int run_here(weft_map *map, weft_bytes bytes, weft_compute_fn decide,
+                                       change *c) {
     if (WEFT_UNLIKELY(bytes.size > WEFT_KEY_SIZE_MAX)) {
         return WEFT_E_TOOBIG;
     }
@@ -288,7 +292,7 @@ static WEFT_ALWAYS_INLINE int run_here(weft_map *map, weft_bytes bytes, change *
         weft_epoch_enter(&guard);
         weft_core *core = weft_map_core(impl);
         weft_key key = weft_key_of_bytes(core, bytes);
-        status = run_hashed_here(impl, core, &key, c);
+        status = run_hashed_here(impl, core, &key, decide, c);
         weft_epoch_leave(&guard);
     } while (WEFT_UNLIKELY(status < 0) && weft_map_another_chance(impl, status, &chances));
     return status;

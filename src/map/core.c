@@ -301,9 +301,9 @@ static int open_records(weft_map_impl *map) {
 static void set_kind_of_entries(weft_map_impl *map) {
     const weft_map_options *options = &map->options;
     map->spares = map->allocator.alloc == weft_memory_default.alloc && map->records.memory == NULL;
-    map->plain = map->spares && options->key_own == WEFT_OWN_COPY &&
-                 options->value_own == WEFT_OWN_COPY && !options->refcount &&
-                 options->destructor == NULL;
+    map->copies = options->key_own == WEFT_OWN_COPY && options->value_own == WEFT_OWN_COPY &&
+                  !options->refcount && options->destructor == NULL;
+    map->plain = map->spares && map->copies;
 }
 
 int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_impl **made) {

@@ -35,7 +35,8 @@ typedef struct weft_map_impl {
     weft_map_options options; /* with defaults filled in; its allocator is `allocator` */
     weft_allocator allocator;
     bool spares; /* entries are malloc's blocks, of which threads keep some (base/memory.h) */
-    bool plain;  /* likewise, and they are copies of key and value, with nothing else to them */
+    bool copies; /* they are copies of key and value, and end unnoticed */
+    bool plain;  /* both */
     weft_limbo limbo; /* tables and eras, whatever era they are of: it may be held for long */
     weft_limbo_stripe limbo_stripe;
     weft_remains *remains;  /* what no thread can reach, and is freed in pieces; the newest first */

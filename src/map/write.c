@@ -6,12 +6,24 @@
 
 static WEFT_NOINLINE int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key,
                                     change *c) {
-    return run_hashed_here(impl, core, key, c);
+    return run_hashed_here(impl, core, key, c->decide, c);
 }
 
 static WEFT_NOINLINE int run(weft_map *map, weft_bytes bytes, change *c) {
-    return run_here(map, bytes, c);
+    return run_here(map, bytes, c->decide, c);
 }
+
+/* What the small decisions work with. */
+typedef struct given {
+    weft_bytes value;
+    weft_bytes expected;
+    uint64_t version;
+    key_rule key_rule;
+    weft_trace_op op;
+    bool removes;
+    bool ahead;
+    int refusal; /* why a decision aborted */
+} given;
 
 /* EXCLUSIVE: the decision has been made; carry it out as long as the entry is the one it saw. */
 typedef struct decided {
@@ -126,6 +138,7 @@ static inline change change_of(weft_compute_fn decide, given *g) {
                     .constant = true,
                     .hold = true,
                     .ahead = g->ahead,
+                    .ahead_value = g->value,
                     .key_rule = g->key_rule,
                     .op = g->op,
                     .removes = g->removes,
@@ -139,7 +152,7 @@ static WEFT_ALWAYS_INLINE int run_given_here(weft_map *map, weft_bytes key, weft
         return WEFT_E_TOOBIG;
     }
     change c = change_of(decide, g);
-    int status = run_here(map, key, &c);
+    int status = run_here(map, key, decide, &c);
     return status == WEFT_ABORTED ? g->refusal : status;
 }
 
@@ -205,6 +218,7 @@ int weft_map_swap(weft_map *map, weft_bytes key, weft_bytes value, weft_buffer *
                 .constant = true,
                 .hold = true,
                 .ahead = true,
+                .ahead_value = value,
                 .key_rule = KEY_TAKEN,
                 .old = old,
                 .op = WEFT_TRACE_PUT};
@@ -340,7 +354,7 @@ int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int64_t *old
                 .hold = true,
                 .key_rule = KEY_TAKEN_IF_ABSENT,
                 .op = WEFT_TRACE_RMW};
-    int status = run_here(map, key, &c);
+    int status = run_here(map, key, decide_fetch, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = f.before;
     }
