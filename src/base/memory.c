@@ -124,7 +124,7 @@ void *weft_memory_take(weft_spares *spares, size_t size) {
     if (must_fail()) {
         return NULL;
     }
-    if (WEFT_UNLIKELY(class >= WEFT_SPARE_CLASSES)) {
+    if (WEFT_UNLIKELY(size > WEFT_SPARE_MAX)) {
         return malloc(size);
     }
     void *block = spares == NULL ? NULL : spares->blocks[class];
@@ -138,7 +138,7 @@ void *weft_memory_take(weft_spares *spares, size_t size) {
 
 void weft_memory_give(weft_spares *spares, void *memory, size_t size) {
     size_t class = class_of(size);
-    if (!KEEPS || spares == NULL || class >= WEFT_SPARE_CLASSES ||
+    if (!KEEPS || spares == NULL || size > WEFT_SPARE_MAX ||
         spares->bytes + class_size(class) > WEFT_SPARE_BYTES) {
         free(memory);
         return;

@@ -21,7 +21,8 @@ void weft_memory_free(const weft_allocator *allocator, void *memory, size_t size
 enum {
     WEFT_SPARE_STEP = 16, /* classes of sizes, which are those of common allocators: 8 above it */
     WEFT_SPARE_CLASSES = 18,
-    WEFT_SPARE_BYTES = 32 * 1024, /* a thread keeps no more */
+    WEFT_SPARE_MAX = (WEFT_SPARE_CLASSES - 1) * WEFT_SPARE_STEP - 8, /* larger ones are not kept */
+    WEFT_SPARE_BYTES = 32 * 1024,                                    /* a thread keeps no more */
 };
 
 typedef struct weft_spares {

@@ -7,6 +7,7 @@
 #define WEFT_MAP_CHANGE_H
 
 #include "base/memory.h"
+#include "engine/lockfree_bytes.h"
 #include "map/recording.h"
 
 /* Whose the key is that a new entry holds. */
@@ -67,6 +68,7 @@ typedef struct site {
     weft_entry *made; /* what is to be put there; not in the map yet */
     uint32_t stored;  /* bytes of the value that was put there */
     bool lost;        /* a swing failed in an earlier round */
+    bool found_plain; /* engine lockfree: the key is in a slot of a bucket that is at rest */
 } site;
 
 static WEFT_NOINLINE void take_reference(weft_map_impl *map, weft_entry *entry, weft_ref *ref) {
@@ -80,7 +82,10 @@ static WEFT_NOINLINE void take_reference(weft_map_impl *map, weft_entry *entry, 
 static WEFT_ALWAYS_INLINE int swing(site *at, change *c, bool keep) {
     weft_entry *made = keep ? at->made : NULL;
     at->position->at_least = c->at_least;
-    int status = at->core->engine->swing(at->core, at->key, at->position, keep, (uintptr_t)made);
+    int status =
+        at->found_plain && keep
+            ? plain_swing_word(at->core, at->key, at->position, (uintptr_t)made)
+            : at->core->engine->swing(at->core, at->key, at->position, keep, (uintptr_t)made);
     if (WEFT_UNLIKELY(status != WEFT_OK)) {
         return status;
     }
@@ -197,7 +202,11 @@ static inline bool is_overtaken(const site *at, const weft_entry *before) {
 static WEFT_ALWAYS_INLINE int attempt(site *at, weft_compute_fn decide, change *c) {
     const weft_entry *before = at->old;
     at->position->hold = c->hold;
-    at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, at->position);
+    at->found_plain = plain_find_word(at->core, at->key, at->position);
+    if (WEFT_UNLIKELY(!at->found_plain)) {
+        at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, at->position);
+    }
+    at->found_plain = at->found_plain && at->position->present;
     at->old = at->position->present ? (weft_entry *)(uintptr_t)at->position->cell : NULL;
     weft_view view = {.version = 0};
     if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
@@ -243,6 +252,16 @@ static WEFT_ALWAYS_INLINE int attempt(site *at, weft_compute_fn decide, change *
     return status;
 }
 
+/* Another thread writes the same key: while this one waits, that one need not wait for the lines of
+ * its bucket and entry. */
+static WEFT_NOINLINE void back_off(unsigned *losses) {
+    enum { FIRST = 4, TIMES_MAX = 6 };
+    for (unsigned i = 0; i < (unsigned)FIRST << *losses; i++) {
+        weft_relax();
+    }
+    *losses += *losses < TIMES_MAX;
+}
+
 /* Inside a guard, with the key's hash. */
 static WEFT_ALWAYS_INLINE int run_hashed_here(weft_map_impl *impl, weft_core *core, weft_key *key,
                                               weft_compute_fn decide, change *c) {
@@ -253,9 +272,13 @@ static WEFT_ALWAYS_INLINE int run_hashed_here(weft_map_impl *impl, weft_core *co
          * without memory it is tried again when it is wanted. */
         (void)make(&at, c, &(weft_fresh){.body = c->ahead_value});
     }
+    unsigned losses = 0;
     int status;
     while ((status = attempt(&at, decide, c)) == WEFT_MISMATCH) {
         weft_core_count_retry(core);
+        if (at.lost && !c->blind) {
+            back_off(&losses);
+        }
     }
     if (WEFT_UNLIKELY(at.made != NULL)) {
         weft_entry_discard(impl, at.made);

@@ -126,11 +126,63 @@ static void nth_allocation_fails(void **state) {
     assert_int_equal(weft_memory_count(), 5);
 }
 
+/* Blocks are kept by size, up to a bound; a thread that keeps some still fails on cue. */
+static void spare_blocks_come_back(void **state) {
+    (void)state;
+    enum { BLOCKS = 4096, SIZE = 40 };
+    static void *blocks[BLOCKS];
+    weft_spares spares = {.bytes = 0};
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = weft_memory_take(i % 2 == 0 ? &spares : NULL, SIZE);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], 0xa5, SIZE);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        weft_memory_give(&spares, blocks[i], SIZE);
+        assert_true(spares.bytes <= WEFT_SPARE_BYTES);
+    }
+#if !defined(WEFT_ADDRESS_SANITIZER)
+    size_t kept = spares.bytes;
+    assert_true(kept > WEFT_SPARE_BYTES - 64 && kept / SIZE < BLOCKS);
+    weft_memory_fail_at(1, false);
+    assert_null(weft_memory_take(&spares, SIZE));
+    weft_memory_fail_off();
+    assert_int_equal(spares.bytes, kept);
+    void *again = weft_memory_take(&spares, SIZE - 7); /* rounded, it is of the same size */
+    assert_int_equal(spares.bytes, kept - SIZE);
+    weft_memory_give(&spares, again, SIZE - 7);
+    assert_ptr_equal(weft_memory_take(&spares, SIZE), again);
+    weft_memory_give(&spares, again, SIZE);
+#endif
+    weft_spares_empty(&spares);
+    assert_int_equal(spares.bytes, 0);
+}
+
+static void large_blocks_are_not_kept(void **state) {
+    (void)state;
+    weft_spares spares = {.bytes = 0};
+    for (size_t size = 1; size <= 2 * WEFT_SPARE_MAX; size++) {
+        void *block = weft_memory_take(&spares, size);
+        assert_non_null(block);
+        memset(block, 0x5a, size);
+        size_t before = spares.bytes;
+        weft_memory_give(&spares, block, size);
+        assert_true(size <= WEFT_SPARE_MAX || spares.bytes == before);
+    }
+    assert_null(weft_memory_take(&spares, SIZE_MAX / 2));
+    assert_null(weft_memory_take(&spares, SIZE_MAX));
+    weft_spares_empty(&spares);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_is_aligned),    cmocka_unit_test(allocator_of_caller_is_used),
-        cmocka_unit_test(pages_are_zero),       cmocka_unit_test(pages_are_given_back_in_parts),
+        cmocka_unit_test(memory_is_aligned),
+        cmocka_unit_test(allocator_of_caller_is_used),
+        cmocka_unit_test(pages_are_zero),
+        cmocka_unit_test(pages_are_given_back_in_parts),
         cmocka_unit_test(nth_allocation_fails),
+        cmocka_unit_test(spare_blocks_come_back),
+        cmocka_unit_test(large_blocks_are_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
