@@ -84,8 +84,8 @@ static WEFT_ALWAYS_INLINE bool plain_look(const weft_core *core, const weft_key 
                        weft_load_acquire(&at->head.first) == state);
 }
 
-/* find, of a write; false if this is not a plain case, or the bucket changed meanwhile: nothing is on
- * the move, and the key is in a slot of the line or nowhere. */
+/* find, of a write; false if this is not a plain case, or the bucket changed meanwhile. Plain:
+ * nothing is on the move, and the key is in a slot of the line or nowhere. */
 static WEFT_ALWAYS_INLINE bool plain_find_word(const weft_core *core, const weft_key *key,
                                                weft_position *position) {
     WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES);

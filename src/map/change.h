@@ -263,33 +263,30 @@ static WEFT_NOINLINE void back_off(unsigned *losses) {
 }
 
 /* Inside a guard, with the key's hash. */
-static WEFT_ALWAYS_INLINE int run_hashed_here(weft_map_impl *impl, weft_core *core, weft_key *key,
-                                              weft_compute_fn decide, change *c) {
-    weft_position position;
-    site at = {.map = impl, .core = core, .key = key, .position = &position};
-    if (c->ahead && WEFT_UNLIKELY(core->engine->let_go != NULL)) {
+static WEFT_ALWAYS_INLINE int run_site(site *at, weft_compute_fn decide, change *c) {
+    if (c->ahead && WEFT_UNLIKELY(at->core->engine->let_go != NULL)) {
         /* Before the engine takes a lock. An insert that finds the key has made it for nothing;
          * without memory it is tried again when it is wanted. */
-        (void)make(&at, c, &(weft_fresh){.body = c->ahead_value});
+        (void)make(at, c, &(weft_fresh){.body = c->ahead_value});
     }
     unsigned losses = 0;
     int status;
-    while ((status = attempt(&at, decide, c)) == WEFT_MISMATCH) {
-        weft_core_count_retry(core);
-        if (at.lost && !c->blind) {
+    while ((status = attempt(at, decide, c)) == WEFT_MISMATCH) {
+        weft_core_count_retry(at->core);
+        if (at->lost && at->found_plain && !c->blind) { /* else a bucket had to move first */
             back_off(&losses);
         }
     }
-    if (WEFT_UNLIKELY(at.made != NULL)) {
-        weft_entry_discard(impl, at.made);
+    if (WEFT_UNLIKELY(at->made != NULL)) {
+        weft_entry_discard(at->map, at->made);
     }
-    weft_recording_filter *recording = weft_recording_for(impl, at.key);
+    weft_recording_filter *recording = weft_recording_for(at->map, at->key);
     if (WEFT_UNLIKELY(recording != NULL)) {
         weft_recorded_write write = {c->op, status, c->outcome.verdict, c->outcome.existed,
-                                     at.stored};
-        weft_recording_note_write(recording, at.key, &write);
+                                     at->stored};
+        weft_recording_note_write(recording, at->key, &write);
     }
-    weft_map_bury(impl);
+    weft_map_bury(at->map);
     return status;
 }
 
@@ -315,7 +312,9 @@ static WEFT_ALWAYS_INLINE int run_here(weft_map *map, weft_bytes bytes, weft_com
         weft_epoch_enter(&guard);
         weft_core *core = weft_map_core(impl);
         weft_key key = weft_key_of_bytes(core, bytes);
-        status = run_hashed_here(impl, core, &key, decide, c);
+        weft_position position;
+        site at = {.map = impl, .core = core, .key = &key, .position = &position};
+        status = run_site(&at, decide, c);
         weft_epoch_leave(&guard);
     } while (WEFT_UNLIKELY(status < 0) && weft_map_another_chance(impl, status, &chances));
     return status;

@@ -34,9 +34,9 @@ typedef struct weft_map_impl {
     weft_shape shape;
     weft_map_options options; /* with defaults filled in; its allocator is `allocator` */
     weft_allocator allocator;
-    bool spares; /* entries are malloc's blocks, of which threads keep some (base/memory.h) */
-    bool copies; /* they are copies of key and value, and end unnoticed */
-    bool plain;  /* both */
+    bool spares;      /* entries are malloc's blocks, of which threads keep some (base/memory.h) */
+    bool copies;      /* they are copies of key and value, and end unnoticed */
+    bool plain;       /* both */
     weft_limbo limbo; /* tables and eras, whatever era they are of: it may be held for long */
     weft_limbo_stripe limbo_stripe;
     weft_remains *remains;  /* what no thread can reach, and is freed in pieces; the newest first */

@@ -6,7 +6,9 @@
 
 static WEFT_NOINLINE int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key,
                                     change *c) {
-    return run_hashed_here(impl, core, key, c->decide, c);
+    weft_position position;
+    site at = {.map = impl, .core = core, .key = key, .position = &position};
+    return run_site(&at, c->decide, c);
 }
 
 static WEFT_NOINLINE int run(weft_map *map, weft_bytes bytes, change *c) {
