@@ -7,7 +7,10 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "reclaim/epoch.h"
+#include <pthread.h>
 #include <string.h>
+#include <weft/map.h>
 
 static void memory_is_aligned(void **state) {
     (void)state;
@@ -174,6 +177,37 @@ static void large_blocks_are_not_kept(void **state) {
     weft_spares_empty(&spares);
 }
 
+static void *leave_spares(void *ctx) {
+    weft_spares **spares = ctx;
+    weft_map map = {0};
+    char value[40] = "";
+    weft_bytes key = weft_bytes_of("key", 3);
+    for (int i = 0; i < 10000; i++) {
+        if (weft_map_put(&map, key, weft_bytes_of(value, sizeof value)) != WEFT_OK) {
+            return NULL;
+        }
+    }
+    *spares = weft_epoch_spares();
+#if !defined(WEFT_ADDRESS_SANITIZER)
+    if ((*spares)->bytes == 0) {
+        return NULL;
+    }
+#endif
+    return weft_map_close(&map) == WEFT_OK ? ctx : NULL;
+}
+
+/* The blocks that a thread has kept are freed when it ends. */
+static void thread_ends_without_spares(void **state) {
+    (void)state;
+    weft_spares *spares = NULL;
+    pthread_t thread;
+    void *answer;
+    assert_int_equal(pthread_create(&thread, NULL, leave_spares, &spares), 0);
+    assert_int_equal(pthread_join(thread, &answer), 0);
+    assert_ptr_equal(answer, &spares);
+    assert_int_equal(spares->bytes, 0); /* its record stays, for another thread */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_aligned),
@@ -183,6 +217,7 @@ int main(void) {
         cmocka_unit_test(nth_allocation_fails),
         cmocka_unit_test(spare_blocks_come_back),
         cmocka_unit_test(large_blocks_are_not_kept),
+        cmocka_unit_test(thread_ends_without_spares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
