@@ -24,6 +24,7 @@ function(weft_mutant number file engine shape)
 endfunction()
 
 weft_mutant(1 src/engine/lockfree.c LOCKFREE bytes) # loses updates
+weft_mutant(1 src/map/write.c LOCKFREE bytes)       # loses updates
 weft_mutant(1 src/engine/rwlock.c RWLOCK u64)       # loses updates
 weft_mutant(2 src/reclaim/epoch.c LOCKFREE u64)     # frees one epoch early
 weft_mutant(3 src/engine/lockfree.c LOCKFREE bytes) # fills slots that are still valid
@@ -43,12 +44,15 @@ weft_mutant_of(16 src/map/bury.c bury_schedule_test "" 1000000) # gives a piece 
 weft_mutant_of(17 src/map/bury.c bury_schedule_test "" 1000000) # frees what others look at
 weft_mutant(19 src/engine/lockfree.c LOCKFREE u64)   # copies slots that others still change
 weft_mutant(19 src/engine/lockfree.c LOCKFREE bytes) # the same
-weft_mutant_of(20 src/engine/lockfree.c script_schedule_test "" unborn) # looks at what never was
+weft_mutant_of(20 src/engine/lockfree.c script_schedule_test "" unborn_engine) # what never was
+weft_mutant_of(20 src/map/write.c script_schedule_test "" unborn)       # the same
 weft_mutant_of(20 src/map/map.c script_schedule_test "" unborn_get)     # the same
 weft_mutant_of(18 src/engine/lockfree.c script_schedule_test "" half) # looks at freed entries
 weft_mutant_of(21 src/engine/lockfree.c script_schedule_test "" late_lookup) # marks to come
 weft_mutant_of(23 src/engine/lockfree_snapshot.c script_schedule_test "" closed_doors) # stay closed
 weft_mutant_of(22 src/engine/lockfree_snapshot.c script_schedule_test "" late_image) # shows them
+weft_mutant(60 src/map/write.c LOCKFREE bytes) # overtaken by a write that asked what was there
+weft_mutant(61 src/map/write.c LOCKFREE bytes) # … by one that was there before
 weft_mutant(51 src/engine/rwlock.c RWLOCK bytes 2000) # the bias looks over while it is given
 weft_mutant(52 src/engine/sharded.c SHARDED bytes)  # believes that nothing has changed since find
 weft_mutant(53 src/engine/sharded.c SHARDED u64)    # moves all keys to one half of a shard

@@ -15,6 +15,9 @@
  * system's zero pages, and go back to it in pieces: no call ever has to clear or free a large table
  * as a whole. A table from `alloc_zeroed` goes back by one call of `free`.
  * None of them may call into a map that the allocator serves: an engine may hold a lock meanwhile.
+ * Nothing is kept: when weft_map_close has returned, all of `alloc` has come back by `free`. Where
+ * the caller gives no allocator, each thread keeps up to 32 KiB of the blocks of entries for its
+ * next ones, of any map, until it ends.
  * The struct is copied; `ctx` must outlive the map.
  */
 typedef struct weft_allocator {

@@ -144,15 +144,22 @@ static inline uint64_t weft_load_second_acquire(const weft_pair *p) {
     return second;
 }
 
+/* One turn of a delay. Nobody is waited for: in the schedule build it is nothing. */
+static inline void weft_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
 /* One turn of a wait loop: tells the core, and the scheduler of the schedule build, to let others
  * run. */
 static inline void weft_pause(void) {
 #if defined(WEFT_SCHED) && WEFT_SCHED
     weft_sched_pause();
-#elif defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ __volatile__("yield");
+#else
+    weft_relax();
 #endif
 }
 

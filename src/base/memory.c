@@ -102,6 +102,65 @@ void weft_memory_free(const weft_allocator *allocator, void *memory, size_t size
     allocator->free(allocator->ctx, memory, size, align);
 }
 
+/* ---- spare blocks ---------------------------------------------------------------------------- */
+
+/* Under the address sanitizer nothing is kept: it is to see who uses what was freed. */
+#if defined(WEFT_ADDRESS_SANITIZER)
+enum { KEEPS = false };
+#else
+enum { KEEPS = true };
+#endif
+
+static size_t class_of(size_t size) {
+    return (size + 8 + WEFT_SPARE_STEP - 1) / WEFT_SPARE_STEP;
+}
+
+static size_t class_size(size_t class) {
+    return class * WEFT_SPARE_STEP - 8;
+}
+
+void *weft_memory_take(weft_spares *spares, size_t size) {
+    size_t class = class_of(size);
+    if (must_fail()) {
+        return NULL;
+    }
+    if (WEFT_UNLIKELY(size > WEFT_SPARE_MAX)) {
+        return malloc(size);
+    }
+    void *block = spares == NULL ? NULL : spares->blocks[class];
+    if (WEFT_UNLIKELY(block == NULL)) {
+        return malloc(class_size(class));
+    }
+    spares->blocks[class] = *(void **)block;
+    spares->bytes -= class_size(class);
+    return block;
+}
+
+void weft_memory_give(weft_spares *spares, void *memory, size_t size) {
+    size_t class = class_of(size);
+    if (!KEEPS || spares == NULL || size > WEFT_SPARE_MAX ||
+        spares->bytes + class_size(class) > WEFT_SPARE_BYTES) {
+        free(memory);
+        return;
+    }
+    *(void **)memory = spares->blocks[class];
+    spares->blocks[class] = memory;
+    spares->bytes += class_size(class);
+}
+
+void weft_spares_empty(weft_spares *spares) {
+    for (int i = 0; i < WEFT_SPARE_CLASSES; i++) {
+        while (spares->blocks[i] != NULL) {
+            void *block = spares->blocks[i];
+            spares->blocks[i] = *(void **)block;
+            free(block);
+        }
+    }
+    spares->bytes = 0;
+}
+
+/* ---- pages ----------------------------------------------------------------------------------- */
+
 static uint64_t held;
 
 static void hold(void *memory, size_t size) {

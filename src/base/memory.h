@@ -15,6 +15,28 @@ extern const weft_allocator weft_memory_default;
 void *weft_memory_alloc(const weft_allocator *allocator, size_t size, size_t align);
 void weft_memory_free(const weft_allocator *allocator, void *memory, size_t size, size_t align);
 
+/* Small blocks of malloc's that a thread keeps for its next allocations, by size: malloc keeps but
+ * seven of a size, and a grace period ends for hundreds at once. Zeroed, it is empty; whoever
+ * forgets it has to empty it. */
+enum {
+    WEFT_SPARE_STEP = 16, /* classes of sizes, which are those of common allocators: 8 above it */
+    WEFT_SPARE_CLASSES = 18,
+    WEFT_SPARE_MAX = (WEFT_SPARE_CLASSES - 1) * WEFT_SPARE_STEP - 8, /* larger ones are not kept */
+    WEFT_SPARE_BYTES = 32 * 1024,                                    /* a thread keeps no more */
+};
+
+typedef struct weft_spares {
+    void *blocks[WEFT_SPARE_CLASSES]; /* linked through their first words */
+    size_t bytes;
+} weft_spares;
+
+/* As weft_memory_alloc and weft_memory_free with the default allocator and malloc's alignment; a
+ * block of the one is for the other, of whatever thread, with the same size. `spares`: the calling
+ * thread's, or NULL. */
+void *weft_memory_take(weft_spares *spares, size_t size);
+void weft_memory_give(weft_spares *spares, void *memory, size_t size);
+void weft_spares_empty(weft_spares *spares);
+
 enum { WEFT_HUGE_PAGE = 2 << 20 };
 
 /* Zero pages from the operating system, page-aligned, backed when first touched; huge pages are

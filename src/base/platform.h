@@ -13,9 +13,15 @@
 #if __has_feature(thread_sanitizer)
 #define WEFT_THREAD_SANITIZER 1
 #endif
+#if __has_feature(address_sanitizer)
+#define WEFT_ADDRESS_SANITIZER 1
+#endif
 #endif
 #if defined(__SANITIZE_THREAD__)
 #define WEFT_THREAD_SANITIZER 1
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define WEFT_ADDRESS_SANITIZER 1
 #endif
 
 #define WEFT_LIKELY(x) __builtin_expect(!!(x), 1)

@@ -6,16 +6,7 @@
 #include "base/assert.h"
 #include <sys/mman.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define ADDRESS_SANITIZER 1
-#endif
-
-#if defined(ADDRESS_SANITIZER)
+#if defined(WEFT_ADDRESS_SANITIZER)
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -53,7 +44,7 @@ void weft_switch_free(weft_switch_context *context) {
 
 static void before_switch(weft_switch_context *from, weft_switch_context *to, bool last) {
     left = from;
-#if defined(ADDRESS_SANITIZER)
+#if defined(WEFT_ADDRESS_SANITIZER)
     __sanitizer_start_switch_fiber(last ? NULL : &from->fake, to->bottom, to->size);
 #else
     (void)to;
@@ -62,7 +53,7 @@ static void before_switch(weft_switch_context *from, weft_switch_context *to, bo
 }
 
 static void after_switch(weft_switch_context *self) {
-#if defined(ADDRESS_SANITIZER)
+#if defined(WEFT_ADDRESS_SANITIZER)
     const void *bottom;
     size_t size;
     __sanitizer_finish_switch_fiber(self ? self->fake : NULL, &bottom, &size);

@@ -30,6 +30,7 @@ enum {
     WEFT_ENTRY_KEY_OUTSIDE = 1u << 24,   /* the key is a pointer (ADOPT, BORROW) */
     WEFT_ENTRY_VALUE_OUTSIDE = 1u << 25, /* the value is a pointer */
     WEFT_ENTRY_COUNTED = 1u << 26,       /* a 64-bit reference count stands before the key */
+    WEFT_ENTRY_BLIND = 1u << 27,         /* put there by a write that did not ask what was there */
     WEFT_ENTRY_REASON_SHIFT = 28,        /* 4 bits: weft_reason, set when the entry is retired */
 };
 
@@ -44,6 +45,18 @@ static inline size_t weft_entry_key_size(const weft_entry *entry) {
 
 static inline bool weft_entry_flag(const weft_entry *entry, uint32_t flag) {
     return (weft_load_relaxed(&entry->key_size_and_flags) & flag) != 0;
+}
+
+size_t weft_entry_bytes_with_flags(const weft_entry *entry);
+
+/* The size of its memory. */
+static inline size_t weft_entry_bytes(const weft_entry *entry) {
+    enum {
+        FLAGS = WEFT_ENTRY_KEY_OUTSIDE | WEFT_ENTRY_VALUE_OUTSIDE | WEFT_ENTRY_COUNTED,
+    };
+    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags);
+    return WEFT_LIKELY((word & FLAGS) == 0) ? sizeof *entry + (word & 0xffffff) + entry->value_size
+                                            : weft_entry_bytes_with_flags(entry);
 }
 
 /* Only one thread does, the one that took the entry out; who holds it meanwhile looks at the other
@@ -101,6 +114,22 @@ static inline bool weft_same_bytes(const void *a, const void *b, size_t size) {
     return size == 0 || memcmp(a, b, size) == 0;
 }
 
+/* Copy; likewise, and values of 16 to 32 bytes. */
+static inline void weft_copy_bytes(void *to, const void *from, size_t size) {
+    enum { WORD = 8, TWO = 16 };
+    if (WEFT_LIKELY(size - WORD <= WORD)) {
+        uint64_t first = weft_word_at(from);
+        uint64_t last = weft_word_at((const unsigned char *)from + size - WORD);
+        memcpy(to, &first, WORD);
+        memcpy((unsigned char *)to + size - WORD, &last, WORD);
+    } else if (WEFT_LIKELY(size - TWO <= TWO)) {
+        memcpy(to, from, TWO);
+        memcpy((unsigned char *)to + size - TWO, (const unsigned char *)from + size - TWO, TWO);
+    } else if (size != 0) {
+        memcpy(to, from, size);
+    }
+}
+
 static inline bool weft_entry_has_key(const weft_entry *entry, weft_bytes key) {
     return weft_entry_key_size(entry) == key.size &&
            weft_same_bytes(weft_entry_key(entry), key.data, key.size);
@@ -112,6 +141,12 @@ static inline bool weft_entry_look(const weft_entry *entry, weft_view *view) {
     /* Acquire: if this is a limbo link already, the reason below is seen too. Pairs with the
      * release of the link in weft_limbo_retire, behind the reason that weft_entry_retire sets. */
     view->version = weft_load_acquire(&entry->version);
+    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags) & ~(uint32_t)WEFT_ENTRY_BLIND;
+    if (WEFT_LIKELY(word <= WEFT_KEY_SIZE_MAX)) { /* no other flag, and no reason */
+        view->key = weft_bytes_of(entry->bytes, word);
+        view->value = weft_bytes_of(entry->bytes + word, entry->value_size);
+        return true;
+    }
     view->key = weft_entry_key_bytes(entry);
     view->value = weft_entry_value(entry);
     return WEFT_LIKELY(weft_entry_reason(entry) == 0);

@@ -84,4 +84,66 @@ static WEFT_ALWAYS_INLINE bool plain_look(const weft_core *core, const weft_key 
                        weft_load_acquire(&at->head.first) == state);
 }
 
+/* find, of a write; false if this is not a plain case, or the bucket changed meanwhile. Plain:
+ * nothing is on the move, and the key is in a slot of the line or nowhere. */
+static WEFT_ALWAYS_INLINE bool plain_find_word(const weft_core *core, const weft_key *key,
+                                               weft_position *position) {
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_BYTES);
+    const face *door = door_of(core);
+    if (WEFT_UNLIKELY(door == NULL) || WEFT_UNLIKELY(face_of(door) != 0) ||
+        WEFT_UNLIKELY(weft_load_relaxed(&generation_of(door)->next) != NULL)) {
+        return false;
+    }
+    bucket *at = &door->buckets[key->hash & door->mask];
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
+    position->words[AT_BUCKET] = (uintptr_t)at;
+    position->words[AT_STATE] = state;
+    position->words[AT_LINK] = link;
+    position->words[AT_SLOT] = SLOT_NONE;
+    position->present = false;
+    for (uint64_t match = match_words(at, key->hash) & valid_slots(state); match != 0;
+         match &= match - 1) {
+        uint64_t i = (uint64_t)__builtin_ctzll(match);
+        uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
+        if (((word ^ key->hash) & WORD_TAG) != 0 || (word & WORD_GONE) != 0) {
+            continue;
+        }
+#if WEFT_MUTANT != 20 /* looks at entries that were never in the map */
+        /* Before the entry is looked at, as in find_in_word. Pairs with the CAS of head. */
+        if (WEFT_UNLIKELY(weft_load_acquire(&at->head.first) != state)) {
+            return false;
+        }
+#endif
+        if (weft_entry_has_key(word_entry(word), key->bytes)) {
+            position->present = true;
+            position->cell = (uintptr_t)word_entry(word);
+            position->words[AT_SLOT] = i;
+            position->words[AT_WORD] = word;
+            return (word & WORD_FIXED) == 0;
+        }
+    }
+    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
+    return WEFT_LIKELY((state & filter_bit(key->hash)) == 0 &&
+                       weft_load_acquire(&at->head.first) == state);
+}
+
+/* swing to `entry`, after a plain find of the key: as slot_swing does it. */
+static WEFT_ALWAYS_INLINE int plain_swing_word(const weft_core *core, const weft_key *key,
+                                               weft_position *position, uint64_t entry) {
+    WEFT_ASSERT(position->present && position->words[AT_SLOT] < WORDS);
+    bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
+    uint64_t word = position->words[AT_WORD];
+    weft_core_stamp(core, position, weft_core_seen_version(core, position), entry);
+#if WEFT_MUTANT == 1 /* loses updates */
+    weft_store_release(&at->words[position->words[AT_SLOT]], word_of(entry, key->hash));
+    return WEFT_OK;
+#endif
+    /* Release: the entry's bytes. Pairs with the acquire of the word in find_in_word.
+     * Sequentially consistent: comes before the epoch that the old entry is retired with. */
+    return weft_cas_seq_cst(&at->words[position->words[AT_SLOT]], &word, word_of(entry, key->hash))
+               ? WEFT_OK
+               : WEFT_MISMATCH;
+}
+
 #endif

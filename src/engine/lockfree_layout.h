@@ -69,6 +69,10 @@ typedef struct cell {
     uint64_t value;
 } cell;
 
+/* What a find leaves for the swing, in weft_position.words. */
+enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE, AT_OPEN, AT_HALF };
+#define SLOT_NONE UINT64_MAX
+
 /* Slots for what found none in the bucket's line. Which of the last LINK_SLOTS are valid, the link
  * says, as the state says it of the line's; those before are valid as long as the block is linked,
  * and are not filled twice. docs/design/overflow.md. */

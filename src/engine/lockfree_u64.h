@@ -8,10 +8,6 @@
 
 #include "engine/lockfree_layout.h"
 
-/* What a find leaves for the swing, in weft_position.words. */
-enum { AT_BUCKET, AT_STATE, AT_LINK, AT_SLOT, AT_WORD, AT_VALUE, AT_OPEN, AT_HALF };
-#define SLOT_NONE UINT64_MAX
-
 /* This is not a plain case: for the engine's find and swing. No status of the library. */
 enum { NOT_PLAIN = INT32_MIN };
 

@@ -118,8 +118,13 @@ static size_t release_retired(void *ctx, uint64_t link) {
         return bytes;
     }
     weft_entry *entry = WEFT_CONTAINER(address, weft_entry, version);
+    weft_map_impl *map = era_of(core)->map;
     size_t bytes = weft_entry_bytes(entry);
-    weft_entry_release(era_of(core)->map, entry);
+    if (WEFT_LIKELY(map->plain)) {
+        weft_memory_give(weft_epoch_spares(), entry, bytes);
+    } else {
+        weft_entry_release(map, entry);
+    }
     return bytes;
 }
 
@@ -293,6 +298,14 @@ static int open_records(weft_map_impl *map) {
                : WEFT_E_NOMEM;
 }
 
+static void set_kind_of_entries(weft_map_impl *map) {
+    const weft_map_options *options = &map->options;
+    map->spares = map->allocator.alloc == weft_memory_default.alloc && map->records.memory == NULL;
+    map->copies = options->key_own == WEFT_OWN_COPY && options->value_own == WEFT_OWN_COPY &&
+                  !options->refcount && options->destructor == NULL;
+    map->plain = map->spares && map->copies;
+}
+
 int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_impl **made) {
     static const weft_map_options defaults = {.size = sizeof(weft_map_options)};
     const weft_map_options *chosen = options != NULL ? options : &defaults;
@@ -317,6 +330,7 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
     }
     weft_map_set_limbo(map);
     status = open_records(map);
+    set_kind_of_entries(map);
     if (status == WEFT_OK) {
         status = weft_era_make(map, &map->era);
     }

@@ -34,6 +34,9 @@ typedef struct weft_map_impl {
     weft_shape shape;
     weft_map_options options; /* with defaults filled in; its allocator is `allocator` */
     weft_allocator allocator;
+    bool spares;      /* entries are malloc's blocks, of which threads keep some (base/memory.h) */
+    bool copies;      /* they are copies of key and value, and end unnoticed */
+    bool plain;       /* both */
     weft_limbo limbo; /* tables and eras, whatever era they are of: it may be held for long */
     weft_limbo_stripe limbo_stripe;
     weft_remains *remains;  /* what no thread can reach, and is freed in pieces; the newest first */
@@ -117,7 +120,6 @@ bool weft_snapshot_keeps(weft_core *core, weft_entry *entry);
 /* One reference more. The entry was found under the guard that the caller is inside: the map's own
  * reference is dropped after it. */
 void weft_entry_reference(weft_entry *entry);
-size_t weft_entry_bytes(const weft_entry *entry);
 /* The present state of the key of an entry that was found: of this entry, or of the one that came
  * in its place. False if the key is gone. The caller is inside the guard under which the entry was
  * found. */

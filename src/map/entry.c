@@ -24,7 +24,7 @@ static uint64_t *entry_count(weft_entry *entry) {
     return (uint64_t *)(void *)entry->bytes;
 }
 
-size_t weft_entry_bytes(const weft_entry *entry) {
+size_t weft_entry_bytes_with_flags(const weft_entry *entry) {
     return sizeof *entry + count_bytes(entry) + key_bytes(entry) + value_bytes(entry);
 }
 
@@ -86,6 +86,15 @@ static void *take_record(weft_map_impl *map) {
     return record;
 }
 
+static void *take_memory(weft_map_impl *map, const weft_entry *shape) {
+    if (WEFT_LIKELY(map->spares)) {
+        return weft_memory_take(weft_epoch_spares(), weft_entry_bytes(shape));
+    }
+    return map->records.memory != NULL
+               ? take_record(map)
+               : weft_memory_alloc(&map->allocator, weft_entry_bytes(shape), ENTRY_ALIGN);
+}
+
 weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh *value,
                             bool take_key) {
     bool outside = take_key && map->options.key_own != WEFT_OWN_COPY;
@@ -94,10 +103,7 @@ weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh
                      (map->options.refcount ? WEFT_ENTRY_COUNTED : 0);
     size_t value_size = value->head.size + value->body.size;
     weft_entry shape = {0, (uint32_t)value_size, (uint32_t)key.size | flags};
-    weft_entry *entry =
-        map->records.memory != NULL
-            ? take_record(map)
-            : weft_memory_alloc(&map->allocator, weft_entry_bytes(&shape), ENTRY_ALIGN);
+    weft_entry *entry = take_memory(map, &shape);
     if (entry == NULL) {
         return NULL;
     }
@@ -122,7 +128,9 @@ weft_entry *weft_entry_make(weft_map_impl *map, weft_bytes key, const weft_fresh
 }
 
 void weft_entry_discard(weft_map_impl *map, weft_entry *entry) {
-    if (entry != NULL && map->records.memory != NULL) {
+    if (entry != NULL && map->spares) {
+        weft_memory_give(weft_epoch_spares(), entry, weft_entry_bytes(entry));
+    } else if (entry != NULL && map->records.memory != NULL) {
         weft_records_give_back(&map->records, entry);
     } else if (entry != NULL) {
         weft_memory_free(&map->allocator, entry, weft_entry_bytes(entry), ENTRY_ALIGN);

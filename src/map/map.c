@@ -105,7 +105,7 @@ static WEFT_ALWAYS_INLINE int get_plain(const weft_core *core, weft_bytes bytes,
     const weft_entry *entry = (const weft_entry *)(uintptr_t)found;
     /* Acquire: as in weft_entry_look. Pairs with the release of the link in weft_limbo_retire. */
     uint64_t version = weft_load_acquire(&entry->version);
-    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags);
+    uint32_t word = weft_load_relaxed(&entry->key_size_and_flags) & ~(uint32_t)WEFT_ENTRY_BLIND;
     if (WEFT_UNLIKELY(word > WEFT_KEY_SIZE_MAX)) { /* a flag, or a reason: it has left */
         return NOT_PLAIN;
     }

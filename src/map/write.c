@@ -1,158 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* weft_map: the operations that change one key. All of them are one loop: find the entry, decide,
- * swing. The decision is a compute callback; put, insert, cas, remove … are small ones of our own.
- * No lock is held while a user's runs, and nothing is changed if the swing finds another entry than
- * the decision saw. Around decisions of our own an engine with locks may keep them (`hold`). */
+/* weft_map: the operations that change one key, each a decision for the loop of change.h. The loop
+ * is inlined into the operations that are most: then the compiler knows the decision. */
 #include "map/ahead.h"
-#include "map/recording.h"
+#include "map/change.h"
 
-/* Whose the key is that a new entry holds. */
-typedef enum key_rule {
-    KEY_COPIED = 0,          /* the caller's stays the caller's */
-    KEY_TAKEN = 1,           /* as the map's mode says */
-    KEY_TAKEN_IF_ABSENT = 2, /* likewise, if the key was absent; else copied */
-} key_rule;
-
-/* One write on its way. */
-typedef struct change {
-    weft_compute_fn decide;
-    void *ctx;
-    uint64_t at_least; /* the new version must be greater */
-    bool constant;     /* decide always sets the same value: build the entry once */
-    bool hash_given;   /* by the caller, who may be wrong: not made by this operation */
-    bool hold;         /* decide is ours: it calls nothing of the user's */
-    bool ahead;        /* ctx is a `given`, whose value will be stored, mostly */
-    bool removes;      /* never sets: needs no memory, also on a map that was never used */
-    key_rule key_rule;
-    weft_ref *take;   /* gets a reference to the entry that is removed */
-    weft_buffer *old; /* gets a copy of the value that was there, or of the one that is kept */
-    int copied;       /* WEFT_OK or WEFT_TRUNCATED, if `old` was filled */
-    weft_trace_op op; /* what a recording calls it, if it stores */
-    weft_outcome outcome;
-} change;
-
-static void report_old(change *c, const weft_view *old) {
-    c->copied = WEFT_OK;
-    if (c->old == NULL || old == NULL) {
-        return;
-    }
-    c->old->size = old->value.size;
-    c->old->version = old->version;
-    size_t size = old->value.size < c->old->capacity ? old->value.size : c->old->capacity;
-    if (size != 0) {
-        memcpy(c->old->data, old->value.data, size);
-    }
-    c->copied = size == old->value.size ? WEFT_OK : WEFT_TRUNCATED;
-}
-
-static void count_change(weft_core *core, const weft_entry *old, const weft_entry *made) {
-    int64_t bytes = made == NULL ? 0 : (int64_t)weft_entry_bytes(made);
-    bytes -= old == NULL ? 0 : (int64_t)weft_entry_bytes(old);
-    weft_core_count(core, (made != NULL) - (old != NULL), bytes);
-}
-
-/* The map as a change works on it. */
-typedef struct site {
-    weft_map_impl *map;
-    weft_core *core;
-    weft_key *key; /* its hash is made again if it turns out to be wrong */
+static WEFT_NOINLINE int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key,
+                                    change *c) {
     weft_position position;
-    weft_entry *old;  /* what find saw */
-    weft_entry *made; /* what is to be put there; not in the map yet */
-    uint32_t stored;  /* bytes of the value that was put there */
-} site;
-
-/* Carry out SET or DEL. WEFT_MISMATCH: look again. */
-static int swing(site *at, change *c, bool keep) {
-    weft_entry *made = keep ? at->made : NULL;
-    at->position.at_least = c->at_least;
-    int status = at->core->engine->swing(at->core, at->key, &at->position, keep, (uintptr_t)made);
-    if (status != WEFT_OK) {
-        return status;
-    }
-    count_change(at->core, at->old, made);
-    if (c->take != NULL) {
-        weft_entry_reference(at->old);
-        *c->take = (weft_ref){.entry = at->old, .map = at->map};
-        weft_entry_look(at->old, &c->take->view); /* it is retired by our caller, later */
-        weft_fetch_add_relaxed(&at->map->references, 1);
-    }
-    c->outcome.version = at->position.version;
-    return WEFT_OK;
+    site at = {.map = impl, .core = core, .key = key, .position = &position};
+    return run_site(&at, c->decide, c);
 }
 
-/* Make the entry that is to be stored, if it is not there from an earlier round. */
-static int make(site *at, const change *c, const weft_fresh *fresh) {
-    if (at->made != NULL) {
-        return WEFT_OK;
-    }
-    bool possible = fresh->head.size <= WEFT_VALUE_SIZE_MAX &&
-                    fresh->body.size <= WEFT_VALUE_SIZE_MAX - fresh->head.size;
-    size_t size = possible ? fresh->head.size + fresh->body.size : SIZE_MAX;
-    int refusal = weft_entry_refusal(at->map, at->key->bytes.size, size);
-    if (refusal != WEFT_OK) {
-        return refusal;
-    }
-    bool take = c->key_rule == KEY_TAKEN || (c->key_rule != KEY_COPIED && at->old == NULL);
-    at->made = weft_entry_make(at->map, at->key->bytes, fresh, take);
-    return at->made == NULL ? weft_entry_shortage(at->map) : WEFT_OK;
-}
-
-/* A key that is stored under another hash than its own is lost when the table grows. Where it was
- * found the hash led to it; for an insert it is made again. True if it was wrong. */
-static bool correct_hash(site *at, change *c) {
-    uint64_t given = at->key->hash;
-    c->hash_given = false;
-    at->key->hash = weft_core_hash_bytes(at->core, at->key->bytes);
-    return at->key->hash != given;
-}
-
-/* No swing follows the find. */
-static WEFT_NOINLINE void let_go(site *at) {
-    weft_engine_let_go(at->core, &at->position);
-}
-
-/* One round: WEFT_OK, WEFT_UNCHANGED, WEFT_ABORTED, an error, or WEFT_MISMATCH for one more. */
-static int attempt(site *at, change *c) {
-    at->position.hold = c->hold;
-    at->core->engine->find[WEFT_SHAPE_BYTES](at->core, at->key, &at->position);
-    at->old = at->position.present ? (weft_entry *)(uintptr_t)at->position.cell : NULL;
-    weft_view view = {.version = 0};
-    if (at->old != NULL && WEFT_UNLIKELY(!weft_entry_look(at->old, &view))) {
-        let_go(at);
-        return WEFT_MISMATCH;
-    }
-    if (WEFT_UNLIKELY(c->hash_given) && at->old == NULL && !c->removes && correct_hash(at, c)) {
-        return WEFT_MISMATCH;
-    }
-    const weft_view *old = at->old != NULL ? &view : NULL;
-    weft_fresh fresh = {{NULL, 0}, {NULL, 0}};
-    weft_verdict verdict = c->decide(c->ctx, old, &fresh);
-    if (verdict == WEFT_DEL && old == NULL) {
-        verdict = WEFT_KEEP;
-    }
-    c->outcome = (weft_outcome){verdict, old != NULL, view.version, at->core->era};
-    if (verdict == WEFT_KEEP || verdict == WEFT_ABORT) {
-        let_go(at);
-        report_old(c, old);
-        return verdict == WEFT_KEEP ? WEFT_UNCHANGED : WEFT_ABORTED;
-    }
-    bool keep = verdict == WEFT_SET;
-    int status = keep ? make(at, c, &fresh) : WEFT_OK;
-    if (status == WEFT_OK) {
-        status = swing(at, c, keep);
-    } else {
-        let_go(at);
-    }
-    if (status == WEFT_OK) {
-        report_old(c, old);
-        if (old != NULL) {
-            weft_entry_retire(at->core, at->old, keep ? WEFT_REPLACED : WEFT_REMOVED);
-        }
-        at->stored = keep ? at->made->value_size : 0;
-        at->made = keep ? NULL : at->made;
-    }
-    return status;
+static WEFT_NOINLINE int run(weft_map *map, weft_bytes bytes, change *c) {
+    return run_here(map, bytes, c->decide, c);
 }
 
 /* What the small decisions work with. */
@@ -166,13 +26,6 @@ typedef struct given {
     bool ahead;
     int refusal; /* why a decision aborted */
 } given;
-
-/* Before the engine takes a lock: in vain, if an insert finds the key, or memory is short. */
-static WEFT_NOINLINE void make_ahead(site *at, const change *c) {
-    weft_fresh fresh = {.body = ((const given *)c->ctx)->value};
-    at->old = NULL;
-    (void)make(at, c, &fresh);
-}
 
 /* EXCLUSIVE: the decision has been made; carry it out as long as the entry is the one it saw. */
 typedef struct decided {
@@ -198,65 +51,6 @@ static weft_verdict decide_once(void *ctx, const weft_view *old, weft_fresh *fre
     }
     *fresh = d->fresh;
     return d->verdict;
-}
-
-/* Inside a guard, with the key's hash. */
-static int run_hashed(weft_map_impl *impl, weft_core *core, weft_key *key, change *c) {
-    site at;
-    at.map = impl;
-    at.core = core;
-    at.key = key;
-    at.made = NULL;
-    at.stored = 0;
-    at.position.again = false;
-    if (c->ahead && weft_engine_keeps_lock(core->engine)) {
-        make_ahead(&at, c);
-    }
-    int status;
-    while ((status = attempt(&at, c)) == WEFT_MISMATCH) {
-        at.position.again = true;
-        weft_core_count_retry(core);
-        if (!c->constant) {
-            weft_entry_discard(impl, at.made);
-            at.made = NULL;
-        }
-    }
-    weft_entry_discard(impl, at.made);
-    weft_recording_filter *recording = weft_recording_for(impl, at.key);
-    if (WEFT_UNLIKELY(recording != NULL)) {
-        weft_recorded_write write = {c->op, status, c->outcome.verdict, c->outcome.existed,
-                                     at.stored};
-        weft_recording_note_write(recording, at.key, &write);
-    }
-    weft_map_bury(impl);
-    return status;
-}
-
-static WEFT_HOT int run(weft_map *map, weft_bytes bytes, change *c) {
-    if (WEFT_UNLIKELY(bytes.size > WEFT_KEY_SIZE_MAX)) {
-        return WEFT_E_TOOBIG;
-    }
-    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
-    if (WEFT_UNLIKELY(impl == NULL)) {
-        if (c->removes) {
-            return WEFT_NOT_FOUND;
-        }
-        impl = weft_map_of(&map->impl, WEFT_SHAPE_BYTES);
-        if (impl == NULL) {
-            return WEFT_E_NOMEM;
-        }
-    }
-    unsigned chances = 0;
-    int status;
-    do {
-        weft_guard guard;
-        weft_epoch_enter(&guard);
-        weft_core *core = weft_map_core(impl);
-        weft_key key = weft_key_of_bytes(core, bytes);
-        status = run_hashed(impl, core, &key, c);
-        weft_epoch_leave(&guard);
-    } while (WEFT_UNLIKELY(status < 0) && weft_map_another_chance(impl, status, &chances));
-    return status;
 }
 
 /* ---- decisions ------------------------------------------------------------------------------- */
@@ -340,25 +134,33 @@ static weft_verdict decide_remove_version(void *ctx, const weft_view *old, weft_
     return status != WEFT_OK ? refuse(ctx, status) : WEFT_DEL;
 }
 
-static change change_of(weft_compute_fn decide, given *g) {
+static inline change change_of(weft_compute_fn decide, given *g) {
     return (change){.decide = decide,
                     .ctx = g,
                     .constant = true,
                     .hold = true,
                     .ahead = g->ahead,
+                    .ahead_value = g->value,
                     .key_rule = g->key_rule,
                     .op = g->op,
-                    .removes = g->removes};
+                    .removes = g->removes,
+                    .blind = decide == decide_put};
 }
 
 /* Runs a decision over `given`; its refusal is the answer. */
-static int run_given(weft_map *map, weft_bytes key, weft_compute_fn decide, given *g) {
+static WEFT_ALWAYS_INLINE int run_given_here(weft_map *map, weft_bytes key, weft_compute_fn decide,
+                                             given *g) {
     if (g->value.size > WEFT_VALUE_SIZE_MAX) {
         return WEFT_E_TOOBIG;
     }
     change c = change_of(decide, g);
-    int status = run(map, key, &c);
+    int status = run_here(map, key, decide, &c);
     return status == WEFT_ABORTED ? g->refusal : status;
+}
+
+static WEFT_NOINLINE int run_given(weft_map *map, weft_bytes key, weft_compute_fn decide,
+                                   given *g) {
+    return run_given_here(map, key, decide, g);
 }
 
 static bool copies_values(weft_map *map) {
@@ -368,14 +170,14 @@ static bool copies_values(weft_map *map) {
 
 /* ---- the operations -------------------------------------------------------------------------- */
 
-int weft_map_put(weft_map *map, weft_bytes key, weft_bytes value) {
+WEFT_HOT int weft_map_put(weft_map *map, weft_bytes key, weft_bytes value) {
     given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_PUT, .ahead = true};
-    return run_given(map, key, decide_put, &g);
+    return run_given_here(map, key, decide_put, &g);
 }
 
-int weft_map_insert(weft_map *map, weft_bytes key, weft_bytes value) {
+WEFT_HOT int weft_map_insert(weft_map *map, weft_bytes key, weft_bytes value) {
     given g = {.value = value, .key_rule = KEY_TAKEN, .op = WEFT_TRACE_INSERT, .ahead = true};
-    return run_given(map, key, decide_insert, &g);
+    return run_given_here(map, key, decide_insert, &g);
 }
 
 int weft_map_replace(weft_map *map, weft_bytes key, weft_bytes value) {
@@ -393,9 +195,9 @@ int weft_map_replace_if_version(weft_map *map, weft_bytes key, uint64_t version,
     return run_given(map, key, decide_replace_version, &g);
 }
 
-int weft_map_remove(weft_map *map, weft_bytes key) {
+WEFT_HOT int weft_map_remove(weft_map *map, weft_bytes key) {
     given g = {.op = WEFT_TRACE_REMOVE, .removes = true};
-    return run_given(map, key, decide_remove, &g);
+    return run_given_here(map, key, decide_remove, &g);
 }
 
 int weft_map_remove_eq(weft_map *map, weft_bytes key, weft_bytes expected) {
@@ -418,6 +220,7 @@ int weft_map_swap(weft_map *map, weft_bytes key, weft_bytes value, weft_buffer *
                 .constant = true,
                 .hold = true,
                 .ahead = true,
+                .ahead_value = value,
                 .key_rule = KEY_TAKEN,
                 .old = old,
                 .op = WEFT_TRACE_PUT};
@@ -553,7 +356,7 @@ int weft_map_fetch(weft_map *map, weft_bytes key, weft_fetch fetch, int64_t *old
                 .hold = true,
                 .key_rule = KEY_TAKEN_IF_ABSENT,
                 .op = WEFT_TRACE_RMW};
-    int status = run(map, key, &c);
+    int status = run_here(map, key, decide_fetch, &c);
     if (status == WEFT_OK && old != NULL) {
         *old = f.before;
     }

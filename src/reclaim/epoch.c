@@ -32,7 +32,6 @@
 #include "base/barrier.h"
 #include "base/clock.h"
 #include "base/lock.h"
-#include "base/memory.h"
 #include "base/thread.h"
 #include <string.h>
 
@@ -42,7 +41,9 @@ enum {
     ADVANCE_EVERY = 512,    /* retired objects between two attempts to move the epoch */
     BYTES_AS_OBJECT = 8192, /* a large object counts as several */
     COLLECT_EVERY = 16,     /* retired objects between two collections on a stripe */
-    FREE_AT_ONCE = 48,      /* by a collection; more than were retired, so that a backlog shrinks */
+    FREE_EACH_TIME = 20,    /* by a collection; more than were retired, so that a backlog shrinks */
+    FREE_AT_ONCE = 48,      /* … where it is large */
+    BACKLOG = 4096,         /* objects on a stripe */
     SHARED_NUMBER = 0,
 };
 
@@ -138,8 +139,10 @@ static void after_fork_in_child(void) {
 __thread void *weft_inline_thread WEFT_TLS_MODEL __attribute__((visibility("default")));
 static bool may_inline;
 
-static void hand_over_record(void *record) {
+static void hand_over_record(void *opaque) {
+    weft_record *record = opaque;
     weft_inline_thread = NULL;
+    weft_spares_empty(&record->spares);
     record_release(record);
 }
 
@@ -437,6 +440,14 @@ static uint64_t count_retired(const weft_limbo *limbo, weft_limbo_stripe *stripe
     return weft_fetch_add_relaxed(&stripe->objects, 1);
 }
 
+/* How many objects one collection frees: about as many as are retired between two of them, so that
+ * whoever retires and allocates in turns gets the blocks back one by one. */
+static size_t to_free(const weft_limbo_stripe *stripe) {
+    uint64_t pending =
+        weft_load_relaxed(&stripe->objects) + weft_load_relaxed(&stripe->own_objects);
+    return pending > BACKLOG ? FREE_AT_ONCE : FREE_EACH_TIME;
+}
+
 void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
     weft_record *record = counting_record();
     uint32_t mask = limbo->stripe_count - 1;
@@ -462,7 +473,7 @@ void weft_limbo_retire(weft_limbo *limbo, uint64_t link, size_t bytes) {
         collect_stripe(limbo, &limbo->stripes[epoch & mask], FREE_AT_ONCE);
     }
     if (retired % COLLECT_EVERY == 0) {
-        collect_stripe(limbo, stripe, FREE_AT_ONCE);
+        collect_stripe(limbo, stripe, to_free(stripe));
     }
 }
 
@@ -547,6 +558,7 @@ void weft_reclaim_stats_get(weft_reclaim_stats *stats) {
 static bool forget_record(weft_record *record, void *ctx) {
     (void)ctx;
     uint32_t number = record->number;
+    weft_spares_empty(&record->spares);
     memset(record, 0, sizeof *record);
     record->number = number;
     return true;

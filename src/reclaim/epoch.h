@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/barrier.h"
+#include "base/memory.h"
 #include "base/thread.h"
 #include <weft/guard.h>
 
@@ -83,6 +84,7 @@ typedef struct weft_record {
     uint64_t freed_bytes;
     uint64_t stamps; /* given out; goes on when the record gets another owner */
     weft_scratch scratch;
+    weft_spares spares; /* the owner's, which empties them when it ends */
 } WEFT_LINE_ALIGNED weft_record;
 
 static inline void weft_epoch_pin(weft_record *record) {
@@ -167,6 +169,12 @@ static inline uint64_t weft_epoch_stamp_of(weft_record *record) {
 
 static inline uint64_t weft_epoch_stamp(void) {
     return weft_epoch_stamp_of(*weft_thread_slot());
+}
+
+/* The calling thread's spare blocks; NULL if it has no record (yet). */
+static inline weft_spares *weft_epoch_spares(void) {
+    weft_record *record = *weft_thread_slot();
+    return WEFT_LIKELY(record != NULL) ? &record->spares : NULL;
 }
 
 /* Is the calling thread inside a guard? */

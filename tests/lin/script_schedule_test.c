@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "base/sched.h"
+#include "map/core.h"
 #include "harness/arena.h"
 #include "harness/subject.h"
 #include "reclaim/epoch.h"
@@ -327,16 +328,29 @@ static const char *scenario_half(void) {
  * insert fails and frees its entry; the lookup goes on. */
 enum { LOOKUP_PLACES = 30, LOOKUP_STEPS = 4, INSERT_PLACES = 60 };
 
-static bool looks_by_get;
+static enum { BY_INSERT, BY_GET, BY_ENGINE } looks;
+
+/* As an operation that is no plain case. */
+static void look_by_engine(void) {
+    uint64_t cell;
+    weft_guard guard;
+    weft_guard_enter(&guard);
+    weft_core *core = weft_map_core(half.map.impl);
+    weft_key key = weft_key_of_bytes(core, lower);
+    (void)core->engine->look[WEFT_SHAPE_BYTES](core, &key, &cell);
+    weft_guard_leave(&guard);
+}
 
 static void unborn_look(void *ctx) {
     uint64_t value = 0;
     weft_buffer out = {.data = &value, .capacity = sizeof value};
     (void)ctx;
-    if (looks_by_get) {
+    if (looks == BY_GET) {
         (void)weft_map_get(&half.map, lower, &out);
-    } else {
+    } else if (looks == BY_INSERT) {
         (void)weft_map_insert(&half.map, lower, (weft_bytes){&value, sizeof value});
+    } else {
+        look_by_engine();
     }
     weft_sched_operation_end();
 }
@@ -381,13 +395,19 @@ static void unborn_runs(void) {
 }
 
 static const char *scenario_unborn(void) {
-    looks_by_get = false;
+    looks = BY_INSERT;
     watched(unborn_runs);
     return NULL;
 }
 
 static const char *scenario_unborn_get(void) {
-    looks_by_get = true;
+    looks = BY_GET;
+    watched(unborn_runs);
+    return NULL;
+}
+
+static const char *scenario_unborn_engine(void) {
+    looks = BY_ENGINE;
     watched(unborn_runs);
     return NULL;
 }
@@ -442,6 +462,7 @@ static const struct {
     {"half", scenario_half},
     {"unborn", scenario_unborn},
     {"unborn_get", scenario_unborn_get},
+    {"unborn_engine", scenario_unborn_engine},
     {"late_lookup", scenario_late_lookup},
     {"late_image", scenario_late_image},
     {"closed_doors", scenario_closed_doors},

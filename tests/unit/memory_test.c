@@ -7,7 +7,10 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "reclaim/epoch.h"
+#include <pthread.h>
 #include <string.h>
+#include <weft/map.h>
 
 static void memory_is_aligned(void **state) {
     (void)state;
@@ -126,11 +129,95 @@ static void nth_allocation_fails(void **state) {
     assert_int_equal(weft_memory_count(), 5);
 }
 
+/* Blocks are kept by size, up to a bound; a thread that keeps some still fails on cue. */
+static void spare_blocks_come_back(void **state) {
+    (void)state;
+    enum { BLOCKS = 4096, SIZE = 40 };
+    static void *blocks[BLOCKS];
+    weft_spares spares = {.bytes = 0};
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = weft_memory_take(i % 2 == 0 ? &spares : NULL, SIZE);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], 0xa5, SIZE);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        weft_memory_give(&spares, blocks[i], SIZE);
+        assert_true(spares.bytes <= WEFT_SPARE_BYTES);
+    }
+#if !defined(WEFT_ADDRESS_SANITIZER)
+    size_t kept = spares.bytes;
+    assert_true(kept > WEFT_SPARE_BYTES - 64 && kept / SIZE < BLOCKS);
+    weft_memory_fail_at(1, false);
+    assert_null(weft_memory_take(&spares, SIZE));
+    weft_memory_fail_off();
+    assert_int_equal(spares.bytes, kept);
+    void *again = weft_memory_take(&spares, SIZE - 7); /* rounded, it is of the same size */
+    assert_int_equal(spares.bytes, kept - SIZE);
+    weft_memory_give(&spares, again, SIZE - 7);
+    assert_ptr_equal(weft_memory_take(&spares, SIZE), again);
+    weft_memory_give(&spares, again, SIZE);
+#endif
+    weft_spares_empty(&spares);
+    assert_int_equal(spares.bytes, 0);
+}
+
+static void large_blocks_are_not_kept(void **state) {
+    (void)state;
+    weft_spares spares = {.bytes = 0};
+    for (size_t size = 1; size <= 2 * WEFT_SPARE_MAX; size++) {
+        void *block = weft_memory_take(&spares, size);
+        assert_non_null(block);
+        memset(block, 0x5a, size);
+        size_t before = spares.bytes;
+        weft_memory_give(&spares, block, size);
+        assert_true(size <= WEFT_SPARE_MAX || spares.bytes == before);
+    }
+    assert_null(weft_memory_take(&spares, SIZE_MAX / 2));
+    assert_null(weft_memory_take(&spares, SIZE_MAX));
+    weft_spares_empty(&spares);
+}
+
+static void *leave_spares(void *ctx) {
+    weft_spares **spares = ctx;
+    weft_map map = {0};
+    char value[40] = "";
+    weft_bytes key = weft_bytes_of("key", 3);
+    for (int i = 0; i < 10000; i++) {
+        if (weft_map_put(&map, key, weft_bytes_of(value, sizeof value)) != WEFT_OK) {
+            return NULL;
+        }
+    }
+    *spares = weft_epoch_spares();
+#if !defined(WEFT_ADDRESS_SANITIZER)
+    if ((*spares)->bytes == 0) {
+        return NULL;
+    }
+#endif
+    return weft_map_close(&map) == WEFT_OK ? ctx : NULL;
+}
+
+/* The blocks that a thread has kept are freed when it ends. */
+static void thread_ends_without_spares(void **state) {
+    (void)state;
+    weft_spares *spares = NULL;
+    pthread_t thread;
+    void *answer;
+    assert_int_equal(pthread_create(&thread, NULL, leave_spares, &spares), 0);
+    assert_int_equal(pthread_join(thread, &answer), 0);
+    assert_ptr_equal(answer, &spares);
+    assert_int_equal(spares->bytes, 0); /* its record stays, for another thread */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_is_aligned),    cmocka_unit_test(allocator_of_caller_is_used),
-        cmocka_unit_test(pages_are_zero),       cmocka_unit_test(pages_are_given_back_in_parts),
+        cmocka_unit_test(memory_is_aligned),
+        cmocka_unit_test(allocator_of_caller_is_used),
+        cmocka_unit_test(pages_are_zero),
+        cmocka_unit_test(pages_are_given_back_in_parts),
         cmocka_unit_test(nth_allocation_fails),
+        cmocka_unit_test(spare_blocks_come_back),
+        cmocka_unit_test(large_blocks_are_not_kept),
+        cmocka_unit_test(thread_ends_without_spares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
