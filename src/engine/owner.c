@@ -172,7 +172,12 @@ static int owner_open(weft_core *core) {
     memset(table, 0, sizeof *table);
     weft_plain_open(&table->plain, core->expected_entries);
     table->plain.grow_only = core->grow_only;
+    table->use.state = weft_owner_state(0, WEFT_OWNER_NOTHING);
     core->table = table;
+    if (WEFT_DEBUG == 0) { /* else a lookup looks once more at its end */
+        core->plain = &table->plain;
+        core->open = &table->use.op;
+    }
     return WEFT_OK;
 }
 

@@ -90,6 +90,8 @@ _Static_assert(offsetof(weft_map_impl, era) == offsetof(struct weft_inline_map, 
                        offsetof(struct weft_inline_map, recording) &&
                    offsetof(weft_era, core) == 0 && offsetof(weft_core, root) == 0 &&
                    offsetof(weft_core, mixer) == offsetof(struct weft_inline_era, mix) &&
+                   offsetof(weft_core, open) == offsetof(struct weft_inline_era, open) &&
+                   offsetof(weft_core, plain) == offsetof(struct weft_inline_era, plain) &&
                    offsetof(weft_record, pinned) == offsetof(struct weft_inline_record, pinned),
                "the header's view of the inside agrees");
 #endif
