@@ -89,7 +89,7 @@ struct weft_inline_generation {
     uint64_t mask;
 };
 
-/* The table of an engine that has none of these: lines of four pairs, searched while `open` is 1. */
+/* The table of an engine that has none of these: lines of four pairs, for as long as *open is 1. */
 struct weft_inline_plain {
     const struct weft_inline_pair *lines;
     uint64_t mask;
@@ -136,8 +136,8 @@ WEFT_INLINE uint64_t weft_inline_mix(uint64_t x, const uint64_t mix[3]) {
 /* Which of the last three pairs of a line of four has this first half: 1, 2, 3, or 0. Without a
  * branch: where a key is, and whether, nobody can predict. With vectors, as their comparisons wait
  * for the line in queues that the rest of the program hardly uses; each half is loaded by itself, 8
- * aligned bytes, which is atomic. The third pair counts for both bits. Encoded as the caller's other
- * vector instructions: mixing is slow. */
+ * aligned bytes, which is atomic. The third pair counts for both bits. Encoded as the caller's
+ * other vector instructions: mixing is slow. */
 WEFT_INLINE uint64_t weft_inline_match(const struct weft_inline_pair *line, uint64_t wanted) {
 #if defined(__x86_64__)
     typedef double two __attribute__((vector_size(16)));
@@ -245,6 +245,18 @@ WEFT_INLINE bool weft_inline_look(const struct weft_inline_generation *root, uin
     return weft_inline_look_into(&root->buckets[hash & root->mask], hash, value, status);
 }
 
+/* May the plain table be searched? In one comparison with memory, which compilers make three
+ * instructions of. */
+WEFT_INLINE bool weft_inline_is_open(const unsigned char *open) {
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
+    bool is;
+    __asm__ __volatile__("cmpb $1, %[open]" : "=@cce"(is) : [open] "m"(*open));
+    return is;
+#else
+    return __atomic_load_n(open, __ATOMIC_RELAXED) == 1;
+#endif
+}
+
 /* As weft_plain_glance in the library. Nobody writes while the table is open, and nothing is called
  * in here that could end that. */
 WEFT_INLINE bool weft_inline_look_plain(const struct weft_inline_plain *table, uint64_t hash,
@@ -260,18 +272,6 @@ WEFT_INLINE bool weft_inline_look_plain(const struct weft_inline_plain *table, u
     *status = match == 0 ? WEFT_NOT_FOUND : WEFT_OK;
     bool linked = (line[3].first & WEFT_INLINE_PLAIN_LINK) > match; /* and it may be there */
     return __builtin_expect(!linked, 1) && __builtin_expect(table->moving == NULL, 1);
-}
-
-/* Inside a guard, where the era has no root. False: not the plain case. */
-WEFT_INLINE bool weft_inline_look_apart(const struct weft_inline_map *map,
-                                        const struct weft_inline_era *era, uint64_t key,
-                                        uint64_t *value, int *status) {
-    if (__atomic_load_n(era->open, __ATOMIC_RELAXED) != 1) {
-        return false;
-    }
-    uint64_t hash = weft_inline_mix(key, era->mix);
-    return !weft_inline_is_recorded(map, hash) &&
-           weft_inline_look_plain(era->plain, hash, value, status);
 }
 
 WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
@@ -293,7 +293,10 @@ WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t 
     const struct weft_inline_era *era = __atomic_load_n(&impl->era, __ATOMIC_ACQUIRE);
     const struct weft_inline_generation *root = __atomic_load_n(&era->root, __ATOMIC_ACQUIRE);
     if (root == NULL) {
-        if (__builtin_expect(!weft_inline_look_apart(impl, era, key, &here, &status), 0)) {
+        uint64_t number = weft_inline_mix(key, era->mix);
+        if (__builtin_expect(!weft_inline_is_open(era->open), 0) ||
+            weft_inline_is_recorded(impl, number) ||
+            !weft_inline_look_plain(era->plain, number, &here, &status)) {
             return weft_u64map_get_shown(map, key, value, record);
         }
         __atomic_store_n(&record->pinned, (uint64_t)0, __ATOMIC_RELEASE); /* as below */

@@ -16,10 +16,8 @@ enum {
     ANSWER_WITHIN_MS = 500,
 };
 
-static const uint32_t unknown =
-    WEFT_OWNER_UNKNOWN | (uint32_t)WEFT_OWNER_NOTHING << WEFT_OWNER_OP_SHIFT;
-__thread uint32_t weft_owner_mine WEFT_TLS_MODEL =
-    WEFT_OWNER_UNKNOWN | (uint32_t)WEFT_OWNER_NOTHING << WEFT_OWNER_OP_SHIFT;
+#define UNKNOWN_STATE ((uint32_t)WEFT_OWNER_UNKNOWN << WEFT_OWNER_OP_BITS | WEFT_OWNER_NOTHING)
+__thread uint32_t weft_owner_mine WEFT_TLS_MODEL = UNKNOWN_STATE;
 
 static uint32_t reporting; /* 1: a thread is at it, and the process is about to abort */
 static uint32_t forks_watched;
@@ -27,11 +25,11 @@ static uint32_t forks_watched;
 /* ---- who ------------------------------------------------------------------------------------- */
 
 static void forget_me(void) {
-    weft_owner_mine = unknown;
+    weft_owner_mine = UNKNOWN_STATE;
 }
 
 static void learn_me(void) {
-    if (weft_owner_mine == unknown) {
+    if (weft_owner_mine == UNKNOWN_STATE) {
         weft_owner_mine = weft_owner_state(weft_task_id(), WEFT_OWNER_NOTHING);
         uint32_t unwatched = 0;
         if (weft_cas_relaxed(&forks_watched, &unwatched, 1)) {
@@ -46,7 +44,7 @@ static uint32_t my_number(void) {
 
 static const char *name_of(uint32_t op) {
     static const char *const names[WEFT_OWNER_OPS] = {
-        "", "nothing",     "a write",  "a reservation",    "a shrinking",
+        "a write",     "nothing",  "a reservation",    "a shrinking",
         "maintenance", "a lookup", "a step of a walk",
     };
     return op < WEFT_OWNER_OPS ? names[op] : "?";
@@ -150,7 +148,7 @@ void weft_owner_meet(weft_core *core, weft_owner_use *use, weft_owner_op op) {
 
 /* Stay busy for a moment: a thread that goes on with the map meets this one. */
 static void watch(weft_core *core, weft_owner_use *use, weft_owner_op op) {
-    WEFT_ASSERT(weft_owner_mine != unknown);
+    WEFT_ASSERT(weft_owner_mine != UNKNOWN_STATE);
     uint32_t busy = weft_owner_state(my_number(), op);
     weft_store_relaxed(&use->state, busy);
     for (int i = 0; i < WATCH_TURNS + WATCH_YIELDS; i++) {
@@ -167,7 +165,7 @@ static void watch(weft_core *core, weft_owner_use *use, weft_owner_op op) {
 }
 
 void weft_owner_change_hands(weft_core *core, weft_owner_use *use, weft_owner_op op) {
-    WEFT_ASSERT(op > WEFT_OWNER_NOTHING && op < WEFT_OWNER_LOOK);
+    WEFT_ASSERT(op != WEFT_OWNER_NOTHING && op < WEFT_OWNER_LOOK);
     learn_me();
     uint32_t before = weft_load_relaxed(&use->state);
     if (weft_owner_op_of(before) != WEFT_OWNER_NOTHING) {

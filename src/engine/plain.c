@@ -7,8 +7,8 @@ enum {
     BUCKET_BITS_MAX = 52, /* more never fit into memory; sizes must not overflow */
     GROW_NUMERATOR = 5,   /* grow at 5/2 entries a bucket: one in nine is outside its line then */
     GROW_DENOMINATOR = 2,
-    TINY = 32,      /* up to so many buckets at a quarter of that: hardly a table has one outside */
-    SMALL = 128,    /* and up to so many at half */
+    TINY = 32,   /* up to so many buckets at a quarter of that: hardly a table has one outside */
+    SMALL = 128, /* and up to so many at half */
     SHRINK_DIVISOR = 2, /* halve below half an entry a bucket */
     STEP = 2,           /* buckets that an insert or removal moves */
     HALVING_LINES = 2,  /* two buckets made one need so many lines more at the most */

@@ -4,8 +4,8 @@
  * others, and readers from writers.
  *
  * Layout. A bucket is a cache line of four slots {word, cell}. The word is the hash with its lowest
- * two bits, which the bucket's number tells, replaced by USED; an empty slot is zero. Where a bucket
- * has more entries than four, its last slot links a line of the same form, and so on:
+ * two bits, which the bucket's number tells, replaced by USED; an empty slot is zero. Where a
+ * bucket has more entries than four, its last slot links a line of the same form, and so on:
  *
  *   bucket       | a | b | c | link-+     as long as there is a link, all other slots are in use,
  *   newest line  | d |   |   | link-+--+  but for those of the newest line, which is the first one
