@@ -6,6 +6,7 @@
 #include "owner_unchecked.h"
 #include "map/core.h"
 
-void weft_owner_uncheck(weft_u64map *map) {
-    weft_map_core(map->impl)->engine = &weft_engine_owner_unchecked;
+void weft_owner_set_check(weft_u64map *map, bool check) {
+    weft_map_core(map->impl)->engine =
+        check ? weft_engine_of(WEFT_ENGINE_OWNER) : &weft_engine_owner_unchecked;
 }

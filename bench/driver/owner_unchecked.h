@@ -5,7 +5,7 @@
 
 #include <weft/u64map.h>
 
-/* From here on an open map of engine owner does not look for a second writer. */
-void weft_owner_uncheck(weft_u64map *map);
+/* From here on an open map of engine owner looks for a second writer, or does not. */
+void weft_owner_set_check(weft_u64map *map, bool check);
 
 #endif

@@ -6,9 +6,9 @@
  * that somebody is writing; and a write that ends sees, in the debug build, that somebody else has
  * begun. None of this can be seen where one operation ends before the next one begins: what is
  * noticed is always misuse. No locked instruction and no fence: of two threads that really run at
- * once each one's stores reach the other in the end, so misuse that goes on is noticed soon, and not
- * always at the first operation. A write compares the word with what it is where this thread wrote
- * last and is done; lookups look at its byte that says what the writer is at.
+ * once each one's stores reach the other in the end, so misuse that goes on is noticed soon, and
+ * not always at the first operation. A write compares the word with what it is where this thread
+ * wrote last and is done; lookups look at its byte that says what the writer is at.
  *
  * Two threads that share a processor meet inside an operation only if the kernel stops one there.
  * So the first writes that find that another thread was the last one to write stay busy for a
