@@ -68,6 +68,20 @@ static const struct {
     {"threshold-growing/1", weft_single_threshold},
     {"threshold-mixed/1", weft_single_threshold},
     {"threshold-overall/1", weft_single_threshold},
+    {"cow-same/1", weft_single_alone},
+    {"cow-plain/1", weft_single_alone},
+    {"cow-inlined/1", weft_single_alone},
+    {"rwlock-plain/1", weft_single_alone},
+    {"rwlock-inlined/1", weft_single_alone},
+    {"owner-plain/1", weft_single_alone},
+    {"owner-inlined/1", weft_single_alone},
+    {"tiny-plain/1", weft_single_alone},
+    {"tiny-inlined/1", weft_single_alone},
+    {"fixed-hot/1", weft_single_alone},
+    {"owner-check-get/1", weft_single_owner_check},
+    {"owner-check-put/1", weft_single_owner_check},
+    {"owner-check-get-instructions/1", weft_single_owner_check},
+    {"owner-check-put-instructions/1", weft_single_owner_check},
 };
 
 enum { SINGLES = sizeof singles / sizeof *singles };
@@ -305,6 +319,18 @@ static int refuse_name(const weft_run *run) {
     return WEFT_EXIT_USAGE;
 }
 
+/* What has to be measured while the process has one thread. */
+static int measure_alone(const weft_run *run) {
+    for (int i = 0; i < GATES; i++) {
+        int single = single_of(&gates[i]);
+        if (is_asked(run, &gates[i]) && single >= 0 &&
+            singles[single].measure == weft_single_alone) {
+            return weft_single_alone_measure(run->options.quick) ? 0 : WEFT_EXIT_ENVIRONMENT;
+        }
+    }
+    return 0;
+}
+
 int weft_bench_gates(int argc, char **argv) {
     weft_run run = {.options = {.command = "bench gates"}};
     int code = weft_options_take(&run.options, WEFT_OPTIONS_ONLY, argc, argv);
@@ -314,6 +340,7 @@ int weft_bench_gates(int argc, char **argv) {
     run.rounds = run.options.rounds != 0 ? run.options.rounds : run.options.quick ? 3 : 7;
     run.seconds = run.options.seconds > 0 ? run.options.seconds : run.options.quick ? 0.1 : 0.5;
     code = refuse_name(&run);
+    code = code != 0 ? code : measure_alone(&run);
     code = code != 0 ? code : weft_run_open(&run, "gates");
     code = code != 0 ? code : measure_all(&run);
     code = code != 0 ? code : judge_all(&run);

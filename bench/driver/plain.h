@@ -69,6 +69,9 @@ weft_plain_find(const weft_plain *plain, const weft_plain_kind *kind, uint64_t k
     return &plain->places[at];
 }
 
+/* The value of a key, or 0; not inlined. */
+bool weft_plain_look(const weft_plain *plain, uint64_t key, uint64_t *value);
+
 static WEFT_ALWAYS_INLINE void weft_plain_double(weft_plain *plain, const weft_plain_kind *kind) {
     weft_plain old = *plain;
     plain->mask = plain->mask * 2 + 1;

@@ -36,6 +36,12 @@ void weft_single_bad_hash(const weft_single *how);
 void weft_single_adversarial(const weft_single *how); /* adversarial-u64/1 */
 void weft_single_hot_key(const weft_single *how);
 
+/* family.c: what engines cost on one thread. The first measures, before the process makes threads.
+ * The others append cells: cow-, rwlock-, owner-, tiny-, fixed-hot/1; owner-check- */
+bool weft_single_alone_measure(bool quick);
+void weft_single_alone(const weft_single *how);
+void weft_single_owner_check(const weft_single *how);
+
 void weft_single_threshold(const weft_single *how); /* threshold.c: threshold-NAME/1, seven cells */
 
 #endif

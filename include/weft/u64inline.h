@@ -70,6 +70,8 @@ enum { WEFT_INLINE_SLOTS = 3 };
 
 #define WEFT_INLINE_USED ((uint64_t)1)
 #define WEFT_INLINE_HASH (~(uint64_t)63)
+#define WEFT_INLINE_PLAIN_LINK ((uint64_t)1)
+#define WEFT_INLINE_PLAIN_USED ((uint64_t)2)
 
 struct weft_inline_pair {
     uint64_t first;
@@ -87,8 +89,17 @@ struct weft_inline_generation {
     uint64_t mask;
 };
 
+/* The table of an engine that has none of these: lines of four pairs, for as long as *open is 1. */
+struct weft_inline_plain {
+    const struct weft_inline_pair *lines;
+    uint64_t mask;
+    const void *moving; /* not NULL: to another table */
+};
+
 struct weft_inline_era {
     const struct weft_inline_generation *root;
+    const struct weft_inline_plain *plain;
+    const unsigned char *open; /* of plain */
     uint64_t mix[3];
 };
 
@@ -122,11 +133,12 @@ WEFT_INLINE uint64_t weft_inline_mix(uint64_t x, const uint64_t mix[3]) {
     return x ^ x >> 32;
 }
 
-/* Which pair has this first half, as a set of slots: 0, 1, 2 or 4. Without a branch: where a key
- * is, and whether, nobody can predict. With vectors, as their comparisons wait for the line in
- * queues that the rest of the program hardly uses; each half is loaded by itself, 8 aligned bytes,
- * which is atomic. Encoded as the caller's other vector instructions: mixing is slow. */
-WEFT_INLINE uint64_t weft_inline_match(const struct weft_inline_bucket *at, uint64_t wanted) {
+/* Which of the last three pairs of a line of four has this first half: 1, 2, 3, or 0. Without a
+ * branch: where a key is, and whether, nobody can predict. With vectors, as their comparisons wait
+ * for the line in queues that the rest of the program hardly uses; each half is loaded by itself, 8
+ * aligned bytes, which is atomic. The third pair counts for both bits. Encoded as the caller's
+ * other vector instructions: mixing is slow. */
+WEFT_INLINE uint64_t weft_inline_match(const struct weft_inline_pair *line, uint64_t wanted) {
 #if defined(__x86_64__)
     typedef double two __attribute__((vector_size(16)));
     two key, here, last;
@@ -137,34 +149,48 @@ WEFT_INLINE uint64_t weft_inline_match(const struct weft_inline_bucket *at, uint
         "vpunpcklqdq %[key], %[key], %[key]\n\t"
         "vmovq %[first], %[here]\n\t"
         "vmovhps %[second], %[here], %[here]\n\t"
-        "vmovq %[third], %[last]\n\t"
+        "vmovddup %[third], %[last]\n\t"
         "vpcmpeqq %[key], %[here], %[here]\n\t"
         "vpcmpeqq %[key], %[last], %[last]\n\t"
-        "vpackssdw %[last], %[here], %[here]\n\t"
-        "vmovmskps %[here], %k[match]"
+        "vpor %[last], %[here], %[here]\n\t"
+        "vmovmskpd %[here], %k[match]"
 #else
     __asm__ __volatile__(
         "movq %[wanted], %[key]\n\t"
         "punpcklqdq %[key], %[key]\n\t"
         "movq %[first], %[here]\n\t"
         "movhps %[second], %[here]\n\t"
-        "movq %[third], %[last]\n\t"
+        "movddup %[third], %[last]\n\t"
         "pcmpeqq %[key], %[here]\n\t"
         "pcmpeqq %[key], %[last]\n\t"
-        "packssdw %[last], %[here]\n\t"
-        "movmskps %[here], %k[match]"
+        "por %[last], %[here]\n\t"
+        "movmskpd %[here], %k[match]"
 #endif
         : [key] "=&x"(key), [here] "=&x"(here), [last] "=&x"(last), [match] "=r"(match)
-        : [wanted] "r"(wanted), [first] "m"(at->pairs[0].first), [second] "m"(at->pairs[1].first),
-          [third] "m"(at->pairs[2].first));
+        : [wanted] "r"(wanted), [first] "m"(line[1].first), [second] "m"(line[2].first),
+          [third] "m"(line[3].first));
     return match;
 #else
     uint64_t match = 0;
-    for (unsigned i = 0; i < WEFT_INLINE_SLOTS; i++) {
-        uint64_t first = __atomic_load_n(&at->pairs[i].first, __ATOMIC_ACQUIRE);
-        match |= (uint64_t)(first == wanted) << i;
+    for (unsigned i = 1; i <= WEFT_INLINE_SLOTS; i++) {
+        uint64_t first = __atomic_load_n(&line[i].first, __ATOMIC_ACQUIRE);
+        match += i * (uint64_t)(first == wanted); /* one at the most */
     }
     return match;
+#endif
+}
+
+/* `value`, or 0 if nothing was found. Hidden: compilers make a branch of it, or two more
+ * instructions. */
+WEFT_INLINE uint64_t weft_inline_if(uint64_t found, uint64_t value) {
+#if defined(__x86_64__)
+    __asm__("testq %[found], %[found]\n\tcmoveq %[found], %[value]"
+            : [value] "+r"(value)
+            : [found] "r"(found)
+            : "cc");
+    return value;
+#else
+    return value & ((uint64_t)(found == 0) - 1);
 #endif
 }
 
@@ -196,14 +222,13 @@ WEFT_INLINE bool weft_inline_unsure(const struct weft_inline_bucket *at, uint64_
 WEFT_INLINE bool weft_inline_look_into(const struct weft_inline_bucket *at, uint64_t hash,
                                        uint64_t *value, int *status) {
     uint64_t state = __atomic_load_n(&at->state, __ATOMIC_ACQUIRE); /* pairs with the CAS of head */
-    uint64_t match = weft_inline_match(at, (hash & WEFT_INLINE_HASH) | WEFT_INLINE_USED);
-    /* One slot at the most is in the set: half of it is the slot's index, or 0. The value is read
-     * after its key: pairs with the CAS of its writer. */
-    const uint64_t *second = &at->pairs[0].second + (match & 6);
-    uint64_t here = __atomic_load_n(second, __ATOMIC_ACQUIRE);
-    uint64_t absent = (uint64_t)0 - (uint64_t)(match == 0);
-    *value = here & ~absent;
-    *status = (int)(absent & WEFT_NOT_FOUND);
+    const struct weft_inline_pair *line = (const struct weft_inline_pair *)at;
+    uint64_t match = weft_inline_match(line, (hash & WEFT_INLINE_HASH) | WEFT_INLINE_USED);
+    /* Of state and link if there is no match. The value is read after its key: pairs with the CAS
+     * of its writer. */
+    uint64_t here = __atomic_load_n(&line[match].second, __ATOMIC_ACQUIRE);
+    *value = weft_inline_if(match, here);
+    *status = match == 0 ? WEFT_NOT_FOUND : WEFT_OK;
     return __builtin_expect(!weft_inline_unsure(at, state, hash), 1);
 }
 
@@ -218,6 +243,35 @@ WEFT_INLINE bool weft_inline_is_recorded(const struct weft_inline_map *map, uint
 WEFT_INLINE bool weft_inline_look(const struct weft_inline_generation *root, uint64_t hash,
                                   uint64_t *value, int *status) {
     return weft_inline_look_into(&root->buckets[hash & root->mask], hash, value, status);
+}
+
+/* May the plain table be searched? In one comparison with memory, which compilers make three
+ * instructions of. */
+WEFT_INLINE bool weft_inline_is_open(const unsigned char *open) {
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
+    bool is;
+    __asm__ __volatile__("cmpb $1, %[open]" : "=@cce"(is) : [open] "m"(*open));
+    return is;
+#else
+    return __atomic_load_n(open, __ATOMIC_RELAXED) == 1;
+#endif
+}
+
+/* As weft_plain_glance in the library. Nobody writes while the table is open, and nothing is called
+ * in here that could end that. */
+WEFT_INLINE bool weft_inline_look_plain(const struct weft_inline_plain *table, uint64_t hash,
+                                        uint64_t *value, int *status) {
+    const struct weft_inline_pair *line = &table->lines[(hash & table->mask) * 4];
+    uint64_t wanted = (hash & ~(uint64_t)3) | WEFT_INLINE_PLAIN_USED;
+    uint64_t match = weft_inline_match(line, wanted);
+    uint64_t here = line[match].second;
+    uint64_t first = line[0].first == wanted;
+    __asm__("" : "+r"(first)); /* no branch */
+    match |= first;
+    *value = weft_inline_if(match, here);
+    *status = match == 0 ? WEFT_NOT_FOUND : WEFT_OK;
+    bool linked = (line[3].first & WEFT_INLINE_PLAIN_LINK) > match; /* and it may be there */
+    return __builtin_expect(!linked, 1) && __builtin_expect(table->moving == NULL, 1);
 }
 
 WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
@@ -238,8 +292,16 @@ WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t 
     /* pairs with the exchange in weft_map_clear_impl, and the CAS of the root */
     const struct weft_inline_era *era = __atomic_load_n(&impl->era, __ATOMIC_ACQUIRE);
     const struct weft_inline_generation *root = __atomic_load_n(&era->root, __ATOMIC_ACQUIRE);
-    if (__builtin_expect(root == NULL, 0)) {
-        return weft_u64map_get_shown(map, key, value, record);
+    if (root == NULL) {
+        uint64_t number = weft_inline_mix(key, era->mix);
+        if (__builtin_expect(!weft_inline_is_open(era->open), 0) ||
+            weft_inline_is_recorded(impl, number) ||
+            !weft_inline_look_plain(era->plain, number, &here, &status)) {
+            return weft_u64map_get_shown(map, key, value, record);
+        }
+        __atomic_store_n(&record->pinned, (uint64_t)0, __ATOMIC_RELEASE); /* as below */
+        *value = here;
+        return status;
     }
     uint64_t hash = weft_inline_mix(key, era->mix);
     bool plain =

@@ -47,6 +47,15 @@ static inline bool weft_thread_is_single(void) {
 #endif
 }
 
+/* A byte that is 1 while this is true, for code that is compiled into callers; NULL: unknown. */
+static inline const unsigned char *weft_thread_single_flag(void) {
+#if defined(WEFT_KNOWS_SINGLE_THREAD) && !(defined(WEFT_SCHED) && WEFT_SCHED)
+    return (const unsigned char *)&__libc_single_threaded;
+#else
+    return NULL;
+#endif
+}
+
 /* A thread of the library's own. It takes no signals: those are the program's. */
 typedef struct weft_thread {
     pthread_t impl;

@@ -40,8 +40,11 @@ struct weft_image;
 /* One era of a map: what clear replaces as a whole. Made by src/map, used by the engine. */
 typedef struct weft_core {
     /* What lookups that are compiled into the caller read (weft/u64inline.h): lockfree's root, or
-     * NULL; and what goes into the mixing of numbers. */
+     * NULL; without a root, a plain table that may be searched as long as *open is 1; and what goes
+     * into the mixing of numbers. */
     void *root;
+    const void *plain;
+    const unsigned char *open;
     weft_mixer mixer;
     const struct weft_engine *engine;
     void *table; /* the engine's own */

@@ -48,8 +48,8 @@
  *   random order: instructions, locked instructions (there are no fences), lines that come from
  *   memory. tests/cost counts them. The lines: the bucket's; in the bytes shape the entry's, of 64
  *   bytes with its key and value, which may lie on two lines; the allocator's.
- *     u64    hit                78      0.0     0.9  guard, hash, one look at three pairs
- *     u64    miss               74      0.0     0.9  the same
+ *     u64    hit                74      0.0     0.9  guard, hash, one look at three pairs
+ *     u64    miss               72      0.0     0.9  the same
  *     u64    update            170      1.0     0.9  CAS pair
  *     u64    fetch add         211      1.0     0.4  CAS pair
  *     u64    insert            356      1.9     1.1  CAS state (announce), CAS pair (fill)

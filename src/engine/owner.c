@@ -7,7 +7,8 @@
  *   user's, a find leaves the slot in the position and the swing takes it; else, as that may have
  *   written to the same map, the swing looks again.
  * Layout
- *   plain.h; and beside it who wrote last, and what a writer is at (owner_check.h).
+ *   plain.h; and beside it who wrote last, and what a writer is at (owner_check.h). Lookups of
+ *   numbers are compiled into the caller (docs/design/inline.md).
  * Concurrency
  *   None: operations must not overlap, whichever threads make them. Handing a map over needs no
  *   call: that the last operation of one thread happens before the first one of the next is
@@ -49,22 +50,31 @@ static owner_table *table_of(weft_core *core) {
 
 static WEFT_COLD void find_in_new_hands(weft_core *core, const weft_key *key,
                                         weft_position *position) {
-    weft_owner_change_hands(core, &table_of(core)->use, WEFT_OWNER_WRITE);
-    core->engine->find[core->shape](core, key, position);
+    owner_table *table = table_of(core);
+    if (position->hold) {
+        weft_owner_change_hands(core, &table->use, WEFT_OWNER_WRITE);
+        core->engine->find[core->shape](core, key, position);
+    } else {
+        weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
+        weft_plain_position(core->shape, &table->plain, key, position);
+    }
 }
 
 static WEFT_ALWAYS_INLINE void find(weft_shape shape, weft_core *core, const weft_key *key,
                                     weft_position *position) {
     WEFT_ASSERT(core->engine->id == WEFT_ENGINE_OWNER);
     owner_table *table = table_of(core);
-    if (WEFT_UNLIKELY(!position->hold)) {
-        weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
-    } else if (WEFT_UNLIKELY(!weft_owner_begin(&table->use, WEFT_OWNER_WRITE))) {
-        find_in_new_hands(core, key, position);
-        return;
+    if (WEFT_OWNER_CHECK) {
+        if (!weft_owner_is_mine(&table->use)) {
+            find_in_new_hands(core, key, position);
+            return;
+        }
+        weft_owner_turn(&table->use, position->hold); /* to WRITE, or to nothing else */
     }
     weft_plain_position(shape, &table->plain, key, position);
 }
+
+_Static_assert((WEFT_OWNER_WRITE ^ true) == WEFT_OWNER_NOTHING, "a find turns it by a bool");
 
 static void find_bytes(weft_core *core, const weft_key *key, weft_position *position) {
     find(WEFT_SHAPE_BYTES, core, key, position);
@@ -172,7 +182,12 @@ static int owner_open(weft_core *core) {
     memset(table, 0, sizeof *table);
     weft_plain_open(&table->plain, core->expected_entries);
     table->plain.grow_only = core->grow_only;
+    table->use.state = weft_owner_state(0, WEFT_OWNER_NOTHING);
     core->table = table;
+    if (WEFT_DEBUG == 0) { /* else a lookup looks once more at its end */
+        core->plain = &table->plain;
+        core->open = &table->use.op;
+    }
     return WEFT_OK;
 }
 

@@ -16,7 +16,8 @@ enum {
     ANSWER_WITHIN_MS = 500,
 };
 
-__thread uint32_t weft_owner_me WEFT_TLS_MODEL = WEFT_OWNER_UNKNOWN;
+#define UNKNOWN_STATE ((uint32_t)WEFT_OWNER_UNKNOWN << WEFT_OWNER_OP_BITS | WEFT_OWNER_NOTHING)
+__thread uint32_t weft_owner_mine WEFT_TLS_MODEL = UNKNOWN_STATE;
 
 static uint32_t reporting; /* 1: a thread is at it, and the process is about to abort */
 static uint32_t forks_watched;
@@ -24,12 +25,12 @@ static uint32_t forks_watched;
 /* ---- who ------------------------------------------------------------------------------------- */
 
 static void forget_me(void) {
-    weft_owner_me = WEFT_OWNER_UNKNOWN;
+    weft_owner_mine = UNKNOWN_STATE;
 }
 
 static void learn_me(void) {
-    if (weft_owner_me == WEFT_OWNER_UNKNOWN) {
-        weft_owner_me = weft_task_id();
+    if (weft_owner_mine == UNKNOWN_STATE) {
+        weft_owner_mine = weft_owner_state(weft_task_id(), WEFT_OWNER_NOTHING);
         uint32_t unwatched = 0;
         if (weft_cas_relaxed(&forks_watched, &unwatched, 1)) {
             (void)weft_thread_at_fork_child(forget_me);
@@ -37,9 +38,13 @@ static void learn_me(void) {
     }
 }
 
+static uint32_t my_number(void) {
+    return weft_owner_thread_of(weft_owner_mine);
+}
+
 static const char *name_of(uint32_t op) {
     static const char *const names[WEFT_OWNER_OPS] = {
-        "nothing",     "a write",  "a reservation",    "a shrinking",
+        "a write",     "nothing",  "a reservation",    "a shrinking",
         "maintenance", "a lookup", "a step of a walk",
     };
     return op < WEFT_OWNER_OPS ? names[op] : "?";
@@ -81,13 +86,13 @@ static void say_other_stack(const party *who, weft_stack_answer answer) {
     }
 }
 
-static void report(weft_core *core, weft_owner_use met, weft_owner_op op) {
+static void report(weft_core *core, uint32_t met, weft_owner_op op) {
     WEFT_ASSERT(weft_load_relaxed(&reporting) == 1);
     static party me;
     static party other;
     weft_stack_answer answer = WEFT_STACK_ENDED;
-    me.task = weft_owner_me;
-    other.task = met.thread;
+    me.task = my_number();
+    other.task = weft_owner_thread_of(met);
     bool alone = me.task == other.task;
     weft_stack_take(&me.stack);
     if (!alone) {
@@ -101,13 +106,13 @@ static void report(weft_core *core, weft_owner_use met, weft_owner_op op) {
         weft_core_map(core), core->shape == WEFT_SHAPE_U64 ? "u64 shape" : "bytes shape",
         (unsigned long long)core->era, (unsigned long long)weft_core_entries(core));
     say_party(&me, op);
-    if (alone && met.busy == WEFT_OWNER_NOTHING) {
+    if (alone && weft_owner_op_of(met) == WEFT_OWNER_NOTHING) {
         weft_report_line("  another operation was on the way, and has ended meanwhile\n");
     } else if (alone) {
         weft_report_line("  it is in %s already: a signal handler, or an allocator, uses the map\n",
-                         name_of(met.busy));
+                         name_of(weft_owner_op_of(met)));
     } else {
-        say_party(&other, met.busy);
+        say_party(&other, weft_owner_op_of(met));
     }
     say_stack(&me, "which noticed it");
     if (!alone) {
@@ -120,7 +125,7 @@ static void report(weft_core *core, weft_owner_use met, weft_owner_op op) {
 }
 
 void weft_owner_meet(weft_core *core, weft_owner_use *use, weft_owner_op op) {
-    weft_owner_use met = {weft_load_relaxed(&use->busy), weft_load_relaxed(&use->thread), 0};
+    uint32_t met = weft_load_relaxed(&use->state);
     uint32_t nobody = 0;
     if (!weft_cas_relaxed(&reporting, &nobody, 1)) {
         for (;;) {
@@ -132,7 +137,7 @@ void weft_owner_meet(weft_core *core, weft_owner_use *use, weft_owner_op op) {
     /* Whoever else comes stops here, too, and does no more harm. Again and again, as the end of the
      * other's operation may come after the first. */
     for (int i = 0; i < WATCH_TURNS; i++) {
-        weft_store_relaxed(&use->busy, (uint32_t)op);
+        weft_store_relaxed(&use->state, weft_owner_state(weft_owner_thread_of(met), op));
         weft_pause();
     }
     report(core, met, op);
@@ -143,31 +148,32 @@ void weft_owner_meet(weft_core *core, weft_owner_use *use, weft_owner_op op) {
 
 /* Stay busy for a moment: a thread that goes on with the map meets this one. */
 static void watch(weft_core *core, weft_owner_use *use, weft_owner_op op) {
-    WEFT_ASSERT(weft_owner_me != WEFT_OWNER_UNKNOWN);
-    weft_store_relaxed(&use->busy, (uint32_t)op);
+    WEFT_ASSERT(weft_owner_mine != UNKNOWN_STATE);
+    uint32_t busy = weft_owner_state(my_number(), op);
+    weft_store_relaxed(&use->state, busy);
     for (int i = 0; i < WATCH_TURNS + WATCH_YIELDS; i++) {
         if (i < WATCH_TURNS) {
             weft_pause();
         } else {
             weft_yield();
         }
-        if (weft_load_relaxed(&use->thread) != weft_owner_me ||
-            weft_load_relaxed(&use->busy) != (uint32_t)op) {
+        if (weft_load_relaxed(&use->state) != busy) {
             weft_owner_meet(core, use, op);
         }
     }
-    weft_store_relaxed(&use->busy, WEFT_OWNER_NOTHING);
+    weft_store_relaxed(&use->state, weft_owner_mine);
 }
 
 void weft_owner_change_hands(weft_core *core, weft_owner_use *use, weft_owner_op op) {
     WEFT_ASSERT(op != WEFT_OWNER_NOTHING && op < WEFT_OWNER_LOOK);
     learn_me();
-    if (weft_load_relaxed(&use->busy) != WEFT_OWNER_NOTHING) {
+    uint32_t before = weft_load_relaxed(&use->state);
+    if (weft_owner_op_of(before) != WEFT_OWNER_NOTHING) {
         weft_owner_meet(core, use, op);
     }
-    uint32_t last = weft_load_relaxed(&use->thread);
-    weft_store_relaxed(&use->thread, weft_owner_me);
-    if (last != 0 && last != weft_owner_me) {
+    uint32_t last = weft_owner_thread_of(before);
+    weft_store_relaxed(&use->state, weft_owner_mine);
+    if (last != 0 && last != my_number()) {
         uint64_t changes = use->changes_of_hands++;
         if (changes < CHANGES_WATCHED || (changes & (CHANGES_BETWEEN - 1)) == 0) {
             watch(core, use, op);

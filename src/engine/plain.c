@@ -7,6 +7,8 @@ enum {
     BUCKET_BITS_MAX = 52, /* more never fit into memory; sizes must not overflow */
     GROW_NUMERATOR = 5,   /* grow at 5/2 entries a bucket: one in nine is outside its line then */
     GROW_DENOMINATOR = 2,
+    TINY = 32,   /* up to so many buckets at a quarter of that: hardly a table has one outside */
+    SMALL = 128, /* and up to so many at half */
     SHRINK_DIVISOR = 2, /* halve below half an entry a bucket */
     STEP = 2,           /* buckets that an insert or removal moves */
     HALVING_LINES = 2,  /* two buckets made one need so many lines more at the most */
@@ -24,6 +26,8 @@ typedef struct weft_plain_chunk {
 
 #define CHUNK_ALL_FREE ((UINT32_C(1) << CHUNK_LINES) - 1)
 
+_Static_assert((int)BUCKETS_MIN > (int)WEFT_PLAIN_KIND,
+               "a bucket's number tells the bits that words lack");
 _Static_assert(sizeof(chunk) == 1024, "a line's address tells its chunk");
 
 static void free_chunk(weft_core *core, weft_block *block) {
@@ -311,9 +315,18 @@ static void free_old(weft_core *core, weft_plain *table) {
 
 /* ---- size ------------------------------------------------------------------------------------ */
 
+/* Entries for which there is room in so many buckets. */
+static uint64_t fits(uint64_t buckets) {
+    uint64_t most = buckets / GROW_DENOMINATOR * GROW_NUMERATOR;
+    return buckets <= TINY ? most / 4 : buckets <= SMALL ? most / 2 : most;
+}
+
 static uint64_t buckets_for(uint64_t entries) {
-    unsigned bits = weft_bits_for(entries / GROW_NUMERATOR * GROW_DENOMINATOR + GROW_DENOMINATOR);
-    return max_u64(BUCKETS_MIN, (uint64_t)1 << (bits < BUCKET_BITS_MAX ? bits : BUCKET_BITS_MAX));
+    unsigned bits = weft_bits_for(BUCKETS_MIN);
+    while (bits < BUCKET_BITS_MAX && fits((uint64_t)1 << bits) < entries) {
+        bits++;
+    }
+    return (uint64_t)1 << bits;
 }
 
 /* While the table moves every insert and removal comes to the rare parts. */
@@ -321,7 +334,7 @@ static void set_limits(weft_plain *table) {
     uint64_t buckets = table->now.mask + 1;
     bool moving = weft_plain_is_moving(table);
     bool shrinks = !table->grow_only && buckets > max_u64(BUCKETS_MIN, table->floor);
-    table->grow_at = moving || is_empty(table) ? 0 : buckets / GROW_DENOMINATOR * GROW_NUMERATOR;
+    table->grow_at = moving || is_empty(table) ? 0 : fits(buckets);
     table->shrink_at = moving ? UINT64_MAX : shrinks ? buckets / SHRINK_DIVISOR : 0;
 }
 
@@ -336,8 +349,7 @@ static void move_bucket(weft_core *core, weft_plain *table, uint64_t index) {
         }
         for (unsigned i = 0; i < WEFT_PLAIN_SLOTS; i++) {
             if (weft_plain_is_used(line.slots[i].word)) {
-                uint64_t number =
-                    (line.slots[i].word & ~(uint64_t)WEFT_PLAIN_USED) | (index & WEFT_PLAIN_USED);
+                uint64_t number = weft_plain_hash(line.slots[i].word, index);
                 weft_plain_line *to = &table->now.lines[number & table->now.mask];
                 unsigned empty = weft_plain_match(to, 0);
                 if (WEFT_LIKELY(empty != 0)) {
@@ -574,7 +586,7 @@ static const char *check_line(const weft_plain_side *side, uint64_t index,
     WEFT_ASSERT(index <= side->mask);
     for (unsigned i = 0; i < WEFT_PLAIN_SLOTS; i++) {
         weft_plain_slot slot = line->slots[i];
-        uint64_t hash = (slot.word & ~(uint64_t)WEFT_PLAIN_USED) | (index & WEFT_PLAIN_USED);
+        uint64_t hash = weft_plain_hash(slot.word, index);
         if (!weft_plain_is_used(slot.word)) {
             continue;
         }

@@ -5,8 +5,8 @@
  * who hold a latch, and `outcast` says where memory goes that they may still look at.
  *
  * Layout. A bucket is a cache line of four slots {word, cell}. The word is the hash with its lowest
- * bit, which the bucket's number tells, replaced by USED; an empty slot is zero. Where a bucket has
- * more entries than four, its last slot links a line of the same form, and so on:
+ * two bits, which the bucket's number tells, replaced by USED; an empty slot is zero. Where a
+ * bucket has more entries than four, its last slot links a line of the same form, and so on:
  *
  *   bucket       | a | b | c | link-+     as long as there is a link, all other slots are in use,
  *   newest line  | d |   |   | link-+--+  but for those of the newest line, which is the first one
@@ -30,8 +30,9 @@
 #include "base/assert.h"
 #include "base/latch.h"
 #include "engine/engine.h"
+#include <weft/u64map.h>
 
-enum { WEFT_PLAIN_SLOTS = 4, WEFT_PLAIN_USED = 1, WEFT_PLAIN_LINK = 2, WEFT_PLAIN_KIND = 3 };
+enum { WEFT_PLAIN_SLOTS = 4, WEFT_PLAIN_LINK = 1, WEFT_PLAIN_USED = 2, WEFT_PLAIN_KIND = 3 };
 
 enum { WEFT_PLAIN_AT_ONCE = 64 }; /* a side of so many buckets is moved in one go */
 
@@ -83,6 +84,17 @@ typedef struct weft_plain {
     uint64_t closing;       /* buckets that close has freed, of the side that it is at */
 } weft_plain;
 
+#ifndef WEFT_CALLS_ONLY
+_Static_assert(offsetof(weft_plain, now.lines) == offsetof(struct weft_inline_plain, lines) &&
+                   offsetof(weft_plain, now.mask) == offsetof(struct weft_inline_plain, mask) &&
+                   offsetof(weft_plain, old.lines) == offsetof(struct weft_inline_plain, moving) &&
+                   sizeof(weft_plain_slot) == sizeof(struct weft_inline_pair) &&
+                   WEFT_PLAIN_SLOTS == WEFT_INLINE_SLOTS + 1 &&
+                   WEFT_PLAIN_LINK == WEFT_INLINE_PLAIN_LINK &&
+                   WEFT_PLAIN_USED == WEFT_INLINE_PLAIN_USED,
+               "the header's view of the table agrees");
+#endif
+
 /* Does the cell belong to the key? Their hashes agree. */
 typedef bool (*weft_plain_same_fn)(uint64_t cell, const weft_key *key);
 
@@ -129,11 +141,20 @@ void weft_plain_after_removal(weft_core *core, weft_plain *table);
 /* ---- lookup ---------------------------------------------------------------------------------- */
 
 static WEFT_ALWAYS_INLINE bool weft_plain_is_link(uint64_t word) {
-    return (word & WEFT_PLAIN_KIND) == WEFT_PLAIN_LINK;
+    return (word & WEFT_PLAIN_LINK) != 0;
 }
 
 static WEFT_ALWAYS_INLINE bool weft_plain_is_used(uint64_t word) {
     return (word & WEFT_PLAIN_USED) != 0;
+}
+
+/* The word of a slot that holds a key with this hash; and back, in this bucket. */
+static WEFT_ALWAYS_INLINE uint64_t weft_plain_word(uint64_t hash) {
+    return (hash & ~(uint64_t)WEFT_PLAIN_KIND) | WEFT_PLAIN_USED;
+}
+
+static WEFT_ALWAYS_INLINE uint64_t weft_plain_hash(uint64_t word, uint64_t bucket) {
+    return (word & ~(uint64_t)WEFT_PLAIN_KIND) | (bucket & WEFT_PLAIN_KIND);
 }
 
 static WEFT_ALWAYS_INLINE weft_plain_line *weft_plain_linked(uint64_t word) {
@@ -188,7 +209,7 @@ static WEFT_ALWAYS_INLINE unsigned weft_plain_slot_of(const weft_plain_line *lin
 /* The key's slot, until the table changes; or NULL. */
 static WEFT_ALWAYS_INLINE weft_plain_slot *
 weft_plain_find(const weft_plain *table, const weft_key *key, weft_plain_same_fn same) {
-    uint64_t word = key->hash | WEFT_PLAIN_USED;
+    uint64_t word = weft_plain_word(key->hash);
     weft_plain_line *line = weft_plain_home(table, key->hash);
     for (;;) {
         for (unsigned set = weft_plain_match(line, word); set != 0; set &= set - 1) {
@@ -338,7 +359,7 @@ static WEFT_ALWAYS_INLINE bool weft_plain_insert(weft_core *core, weft_plain *ta
         return false;
     }
     weft_plain_line *line = weft_plain_home(table, hash);
-    weft_plain_slot what = {hash | WEFT_PLAIN_USED, cell};
+    weft_plain_slot what = {weft_plain_word(hash), cell};
     unsigned empty = weft_plain_match(line, 0);
     if (WEFT_UNLIKELY(empty == 0)) {
         if (!weft_plain_overflow(core, table, line, what)) {
@@ -354,7 +375,7 @@ static WEFT_ALWAYS_INLINE bool weft_plain_insert(weft_core *core, weft_plain *ta
 /* The key with this hash that find has found in this slot. */
 static WEFT_ALWAYS_INLINE void weft_plain_remove(weft_core *core, weft_plain *table, uint64_t hash,
                                                  weft_plain_slot *slot) {
-    WEFT_ASSERT(slot->word == (hash | WEFT_PLAIN_USED));
+    WEFT_ASSERT(slot->word == weft_plain_word(hash));
     weft_plain_line *line = weft_plain_home(table, hash);
     weft_plain_set(slot, (weft_plain_slot){0, 0});
     table->entries--;
@@ -379,8 +400,7 @@ static inline uint64_t weft_plain_visit(const weft_plain *table, uint64_t from,
     const weft_plain_line *line = &side.lines[some & side.mask];
     while (line != NULL) {
         for (unsigned i = 0; i < WEFT_PLAIN_SLOTS; i++) {
-            uint64_t hash =
-                (line->slots[i].word & ~(uint64_t)WEFT_PLAIN_USED) | (some & WEFT_PLAIN_USED);
+            uint64_t hash = weft_plain_hash(line->slots[i].word, some);
             if (weft_plain_is_used(line->slots[i].word) && weft_reverse_bits(hash) >= from) {
                 visit(ctx, hash, line->slots[i].cell);
             }
@@ -413,7 +433,7 @@ weft_plain_find_in(weft_shape shape, const weft_plain *table, const weft_key *ke
 static WEFT_ALWAYS_INLINE int weft_plain_glance(const weft_plain *table, uint64_t hash,
                                                 uint64_t *cell) {
     const weft_plain_line *line = weft_plain_home(table, hash);
-    uint64_t word = hash | WEFT_PLAIN_USED;
+    uint64_t word = weft_plain_word(hash);
     unsigned at = weft_plain_slot_of(line, word);
     uint64_t absent = (uint64_t)0 - (uint64_t)(line->slots[at].word != word);
     WEFT_HIDE(absent);

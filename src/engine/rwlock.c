@@ -316,6 +316,10 @@ static int rwlock_open(weft_core *core) {
         return WEFT_E_NOMEM;
     }
     core->table = table;
+    if (table->to_one_thread && weft_thread_single_flag() != NULL) {
+        core->plain = &table->plain;
+        core->open = weft_thread_single_flag();
+    }
     return WEFT_OK;
 }
 

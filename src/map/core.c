@@ -178,6 +178,8 @@ static weft_era *era_alloc(weft_map_impl *map, uint32_t stripes) {
     return era;
 }
 
+static const unsigned char never; /* an engine that has no plain table, or does not open it */
+
 int weft_era_make(weft_map_impl *map, weft_era **made) {
     weft_era *era = era_alloc(map, stripes_wanted);
     if (era == NULL) {
@@ -201,6 +203,7 @@ int weft_era_make(weft_map_impl *map, weft_era **made) {
     if (core->shape == WEFT_SHAPE_BYTES) {
         weft_hash_make_secret(core->secret, core->hash_seed);
     }
+    core->open = &never;
     int status = core->engine->open(core);
     if (status != WEFT_OK) {
         weft_memory_free(&map->allocator, era, era->bytes, WEFT_CACHE_LINE);

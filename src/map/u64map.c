@@ -29,23 +29,30 @@ static weft_map_impl *existing(weft_u64map *map) {
 
 /* ---- reads ----------------------------------------------------------------------------------- */
 
+/* Inside a guard that an inlined lookup had no part in, as the caller was inside of one. */
+static inline bool get_nested(weft_map_impl *impl, uint64_t number, uint64_t *value, int *status) {
+#ifndef WEFT_CALLS_ONLY
+    const weft_core *core = weft_map_core(impl);
+    /* pairs with the CAS of the root */
+    const struct weft_inline_generation *root = weft_load_acquire(&core->root);
+    uint64_t hash = weft_mix_with(&core->mixer, number);
+    return root != NULL && weft_inline_thread != NULL && !weft_recording_wants(impl, hash) &&
+           weft_inline_look(root, hash, value, status);
+#else
+    (void)impl;
+    (void)number;
+    (void)value;
+    (void)status;
+    return false;
+#endif
+}
+
 /* Inside a guard. */
 static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
-#ifndef WEFT_CALLS_ONLY
-    int status;
-    const weft_core *now = weft_map_core(impl);
-    /* pairs with the CAS of the root */
-    const struct weft_inline_generation *root = weft_load_acquire(&now->root);
-    uint64_t hash = weft_mix_with(&now->mixer, number);
-    if (root != NULL && weft_inline_thread != NULL && !weft_recording_wants(impl, hash) &&
-        weft_inline_look(root, hash, value, &status)) {
-        return status;
-    }
-    *value = 0;
-#endif
     weft_core *core = weft_map_core(impl);
     weft_key key = weft_key_of_u64(core, number);
     weft_recording_note_get(impl, &key);
+    *value = 0;
     return core->engine->look[WEFT_SHAPE_U64](core, &key, value) ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
@@ -56,8 +63,12 @@ int weft_u64map_get_slow(weft_u64map *map, uint64_t key, uint64_t *value) {
         return WEFT_NOT_FOUND;
     }
     weft_guard guard;
+    int status;
+    bool nested = weft_epoch_inside();
     weft_epoch_enter(&guard);
-    int status = get_guarded(impl, key, value);
+    if (!nested || !get_nested(impl, key, value, &status)) {
+        status = get_guarded(impl, key, value);
+    }
     weft_epoch_leave(&guard);
     return status;
 }
@@ -90,6 +101,8 @@ _Static_assert(offsetof(weft_map_impl, era) == offsetof(struct weft_inline_map, 
                        offsetof(struct weft_inline_map, recording) &&
                    offsetof(weft_era, core) == 0 && offsetof(weft_core, root) == 0 &&
                    offsetof(weft_core, mixer) == offsetof(struct weft_inline_era, mix) &&
+                   offsetof(weft_core, open) == offsetof(struct weft_inline_era, open) &&
+                   offsetof(weft_core, plain) == offsetof(struct weft_inline_era, plain) &&
                    offsetof(weft_record, pinned) == offsetof(struct weft_inline_record, pinned),
                "the header's view of the inside agrees");
 #endif

@@ -220,6 +220,10 @@ class Gates(Bench):
     def test_thresholds(self):
         self.assertEqual(len(self.gates("threshold-")), 7)
 
+    def test_the_family(self):
+        self.assertEqual(len(self.gates("cow-")), 3)
+        self.assertEqual(len(self.gates("owner-check-")), 4)
+
 
 # A fault of bench_peer.py: what the driver calls it, and what it says.
 FAULTS = {
