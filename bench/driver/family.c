@@ -83,7 +83,7 @@ static WEFT_ALWAYS_INLINE int get_unchecked(weft_u64map *map, uint64_t key, uint
         return weft_u64map_get_shown(map, key, value, record);
     }
     uint64_t hash = weft_inline_mix(key, era->mix);
-    if (WEFT_UNLIKELY(weft_inline_is_recorded(impl, hash)) ||
+    if (WEFT_UNLIKELY(weft_inline_may_be_recorded(impl, hash)) ||
         WEFT_UNLIKELY(!weft_inline_look_plain(plain, hash, &here, &status))) {
         return weft_u64map_get_shown(map, key, value, record);
     }

@@ -44,6 +44,7 @@ static const struct {
     {"batch-bytes/1", weft_single_batch_bytes},
     {"batch-flight/1", weft_single_flight},
     {"recording/2", weft_single_recording},
+    {"recording-bytes/2", weft_single_recording_of_bytes},
     {"churn-u64/2", weft_single_churn_of_u64},
     {"churn-resident-u64/2", weft_single_churn_of_u64},
     {"churn-table-u64/2", weft_single_churn_of_u64},

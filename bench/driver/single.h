@@ -14,16 +14,17 @@ typedef struct weft_single {
     bool quick;
 } weft_single;
 
-void weft_single_open(const weft_single *how);           /* open-empty/1 */
-void weft_single_cold(const weft_single *how);           /* cold-start/1 */
-void weft_single_worst(const weft_single *how);          /* growth-worst/1 */
-void weft_single_bytes_of_u64(const weft_single *how);   /* bytes-per-entry-u64/1 */
-void weft_single_bytes_of_bytes(const weft_single *how); /* bytes-per-entry-bytes/1 */
-void weft_single_batch(const weft_single *how);          /* batch-get/1 */
-void weft_single_batch_cached(const weft_single *how);   /* batch-get-10k/1 */
-void weft_single_batch_bytes(const weft_single *how);    /* batch-bytes/1 */
-void weft_single_flight(const weft_single *how);         /* batch-flight/1 */
-void weft_single_recording(const weft_single *how);      /* recording/2 */
+void weft_single_open(const weft_single *how);               /* open-empty/1 */
+void weft_single_cold(const weft_single *how);               /* cold-start/1 */
+void weft_single_worst(const weft_single *how);              /* growth-worst/1 */
+void weft_single_bytes_of_u64(const weft_single *how);       /* bytes-per-entry-u64/1 */
+void weft_single_bytes_of_bytes(const weft_single *how);     /* bytes-per-entry-bytes/1 */
+void weft_single_batch(const weft_single *how);              /* batch-get/1 */
+void weft_single_batch_cached(const weft_single *how);       /* batch-get-10k/1 */
+void weft_single_batch_bytes(const weft_single *how);        /* batch-bytes/1 */
+void weft_single_flight(const weft_single *how);             /* batch-flight/1 */
+void weft_single_recording(const weft_single *how);          /* recording/2 */
+void weft_single_recording_of_bytes(const weft_single *how); /* recording-bytes/2 */
 
 /* steady.c; each appends several cells: NAME-SHAPE, NAME-resident-SHAPE, NAME-table-SHAPE */
 void weft_single_churn_of_u64(const weft_single *how);

@@ -95,7 +95,7 @@ WEFT_BEGIN_DECLS
  * Threads  any; as a read in the map's MATRIX
  * Progress does file operations; with `prefill` as weft_map_foreach
  * Order    operations that begin after it has returned are recorded; those under way may be
- * Cost     a thread, a file, the buffer; with `prefill` O(entries)
+ * Cost     a thread, a file, the buffer, each page of which is touched; with `prefill` O(entries)
  */
 WEFT_API int weft_recording_start(weft_map *map, weft_recording **recording,
                                   weft_recording_options *options);

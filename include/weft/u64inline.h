@@ -6,7 +6,7 @@
  * it, and the branch on what the call returns another: inlined, a caller that counts hits, or adds
  * values up, has no branch that depends on the data. The structures are the beginnings of those in
  * the library, which asserts that they agree; they are part of its binary interface. Whatever is
- * not the plain case goes to weft_u64map_get_slow: another engine, a map that is recorded or was
+ * not the plain case goes to the library: another engine, a key that is recorded, a map that was
  * never used, a thread's first lookup, a bucket on the move, a chain.
  *
  * The protocol is in docs/design/bucket.md (lookup) and docs/design/reclamation.md (guard). */
@@ -64,6 +64,23 @@ WEFT_BEGIN_DECLS
  * Cost     a call, and the search of the engine
  */
 WEFT_API int weft_u64map_get_shown(weft_u64map *map, uint64_t key, uint64_t *value, void *record);
+
+/* weft_u64map_get_noted — the same, to be taken down if a recording is to have it. Private.
+ *
+ * map      the map, whose lookups are inlined
+ * key      any number
+ * value    out; 0 if the key is absent
+ * hash     the key's; this thread's record shows the epoch, but is in no guard, and not any more
+ *          then
+ *
+ * Returns  WEFT_OK · WEFT_NOT_FOUND
+ * Owns     nothing
+ * Threads  any
+ * Progress as weft_u64map_get
+ * Order    as weft_u64map_get
+ * Cost     a call; what is recorded, as weft/record.h says
+ */
+WEFT_API int weft_u64map_get_noted(weft_u64map *map, uint64_t key, uint64_t *value, uint64_t hash);
 WEFT_END_DECLS
 
 enum { WEFT_INLINE_SLOTS = 3 };
@@ -103,15 +120,10 @@ struct weft_inline_era {
     uint64_t mix[3];
 };
 
-/* Which keys are recorded. */
-struct weft_inline_filter {
-    uint64_t multiplier;
-    uint64_t limit;
-};
-
 struct weft_inline_map {
     const struct weft_inline_era *era;
-    const struct weft_inline_filter *recording;
+    const void *recording;
+    uint64_t unrecorded;
 };
 
 struct weft_inline_record {
@@ -232,11 +244,10 @@ WEFT_INLINE bool weft_inline_look_into(const struct weft_inline_bucket *at, uint
     return __builtin_expect(!weft_inline_unsure(at, state, hash), 1);
 }
 
-/* As weft_recording_wants in the library, inside a guard. */
-WEFT_INLINE bool weft_inline_is_recorded(const struct weft_inline_map *map, uint64_t hash) {
-    /* Acquire: its fields. Pairs with attach in recording.c. */
-    const struct weft_inline_filter *chosen = __atomic_load_n(&map->recording, __ATOMIC_ACQUIRE);
-    return __builtin_expect(chosen != NULL, 0) && hash * chosen->multiplier <= chosen->limit;
+/* As weft_recording_may_want in the library; a lookup needs no order. */
+WEFT_INLINE bool weft_inline_may_be_recorded(const struct weft_inline_map *map, uint64_t hash) {
+    uint64_t unrecorded = __atomic_load_n(&map->unrecorded, __ATOMIC_RELAXED);
+    return __builtin_expect((hash & unrecorded) == 0, 0);
 }
 
 /* Looks up inside a guard, where the era has a root. False: not the plain case. */
@@ -295,7 +306,7 @@ WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t 
     if (root == NULL) {
         uint64_t number = weft_inline_mix(key, era->mix);
         if (__builtin_expect(!weft_inline_is_open(era->open), 0) ||
-            weft_inline_is_recorded(impl, number) ||
+            weft_inline_may_be_recorded(impl, number) ||
             !weft_inline_look_plain(era->plain, number, &here, &status)) {
             return weft_u64map_get_shown(map, key, value, record);
         }
@@ -304,8 +315,10 @@ WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t 
         return status;
     }
     uint64_t hash = weft_inline_mix(key, era->mix);
-    bool plain =
-        !weft_inline_is_recorded(impl, hash) && weft_inline_look(root, hash, &here, &status);
+    if (weft_inline_may_be_recorded(impl, hash)) {
+        return weft_u64map_get_noted(map, key, value, hash);
+    }
+    bool plain = weft_inline_look(root, hash, &here, &status);
     /* Release: the reads come before the freeing. Pairs with the acquire in scan_record. */
     __atomic_store_n(&record->pinned, (uint64_t)0, __ATOMIC_RELEASE);
     if (__builtin_expect(!plain, 0)) {

@@ -187,6 +187,26 @@ int weft_trace_append(weft_trace_writer *writer, weft_trace_op op, const void *k
     return append(writer, op, key, size);
 }
 
+int weft_trace_append_numbers(weft_trace_writer *writer, const uint8_t *codes, const uint64_t *keys,
+                              size_t count) {
+    weft_trace_chunk *chunk = &writer->chunk;
+    int error = 0;
+    for (size_t at = 0; at < count && error == 0;) {
+        /* One of each chunk as any other: that checks, and makes room for the keys of a chunk. */
+        error = weft_trace_append(writer, (weft_trace_op)codes[at], &keys[at], sizeof *keys);
+        at++;
+        size_t more = error != 0 || chunk->ops == 0 ? 0 : WEFT_TRACE_CHUNK_OPS - 1 - chunk->ops;
+        more = more < count - at ? more : count - at;
+        memcpy(writer->codes + chunk->ops, codes + at, more);
+        memcpy(writer->keys + writer->keys_used, keys + at, more * sizeof *keys);
+        writer->keys_used += more * sizeof *keys;
+        chunk->ops += (uint32_t)more;
+        writer->header.ops += more;
+        at += more;
+    }
+    return error;
+}
+
 void weft_trace_set_distinct(weft_trace_writer *writer, uint64_t distinct) {
     writer->header.distinct = distinct;
 }

@@ -74,6 +74,10 @@ int weft_trace_prefill(weft_trace_writer *writer, const void *key, size_t size);
 /* Append an operation. For shape u64 the key is the 8 bytes of a number. As weft_trace_prefill. */
 int weft_trace_append(weft_trace_writer *writer, weft_trace_op op, const void *key, size_t size);
 
+/* The same for several, of shape u64; the codes are weft_trace_ops. */
+int weft_trace_append_numbers(weft_trace_writer *writer, const uint8_t *codes, const uint64_t *keys,
+                              size_t count);
+
 /* Say how many distinct keys there are, if that is only known at the end. */
 void weft_trace_set_distinct(weft_trace_writer *writer, uint64_t distinct);
 

@@ -104,6 +104,7 @@ static scan look(const weft_core *core, const fixed_table *table, const weft_key
         /* The pair's two words are of one tenant: before another one gets it the state changes. */
     } while (s.live.at != NULL &&
              weft_load_acquire(&home->head.first) != s.state); /* pairs with its CAS */
+    WEFT_ASSERT(s.live.at == NULL || !pair_is_empty(s.live.was.first));
     return s;
 }
 

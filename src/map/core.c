@@ -325,7 +325,8 @@ int weft_map_make(weft_shape shape, const weft_map_options *options, weft_map_im
     if (map == NULL) {
         return WEFT_E_NOMEM;
     }
-    *map = (weft_map_impl){.shape = shape, .options = *chosen, .allocator = *allocator};
+    *map = (weft_map_impl){
+        .unrecorded = UINT64_MAX, .shape = shape, .options = *chosen, .allocator = *allocator};
     map->options.allocator = &map->allocator;
     map->options.engine = engine;
     if (map->options.hash_seed == 0) {

@@ -28,9 +28,11 @@ typedef struct weft_claim {
 } weft_claim;
 
 typedef struct weft_map_impl {
-    weft_era *era; /* the current one */
-    /* NULL, or what records this map (recording.h): each operation looks at it, as at `era`. */
-    struct weft_recording_filter *recording;
+    weft_era *era;                           /* the current one */
+    struct weft_recording_filter *recording; /* NULL, or what records this map (recording.h) */
+    /* Keys whose hash has one of these bits are not recorded: each operation looks at them, as at
+     * `era`. All bits while there is no recording. */
+    uint64_t unrecorded;
     weft_shape shape;
     weft_map_options options; /* with defaults filled in; its allocator is `allocator` */
     weft_allocator allocator;

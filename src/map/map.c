@@ -92,11 +92,12 @@ static WEFT_NOINLINE int get_anyhow(weft_map *map, weft_bytes key, weft_buffer *
 enum { NOT_PLAIN = INT32_MIN };
 
 /* Inside a guard: an entry with its key and value behind its head, in a slot of a bucket that is
- * not on the move. */
-static WEFT_ALWAYS_INLINE int get_plain(const weft_core *core, weft_bytes bytes, weft_buffer *out) {
+ * not on the move; and nothing to be recorded. */
+static WEFT_ALWAYS_INLINE int get_plain(weft_map_impl *impl, weft_bytes bytes, weft_buffer *out) {
+    const weft_core *core = weft_map_core(impl);
     weft_key key = {.hash = weft_core_hash_bytes(core, bytes), .bytes = bytes};
     uint64_t found;
-    if (WEFT_UNLIKELY(!plain_look(core, &key, &found))) {
+    if (weft_recording_may_want(impl, key.hash) || WEFT_UNLIKELY(!plain_look(core, &key, &found))) {
         return NOT_PLAIN;
     }
     if (found == 0) {
@@ -117,12 +118,11 @@ WEFT_HOT int weft_map_get(weft_map *map, weft_bytes key, weft_buffer *out) {
     weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
     weft_record *record = *weft_thread_slot();
     if (WEFT_UNLIKELY(impl == NULL) || WEFT_UNLIKELY(record == NULL) ||
-        WEFT_UNLIKELY(weft_load_relaxed(&impl->recording) != NULL) ||
         WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
         return get_anyhow(map, key, out);
     }
     weft_epoch_enter_record(record);
-    int status = get_plain(weft_map_core(impl), key, out);
+    int status = get_plain(impl, key, out);
     weft_epoch_leave_record(record);
     return WEFT_LIKELY(status != NOT_PLAIN) ? status : get_anyhow(map, key, out);
 }

@@ -15,14 +15,23 @@
 #define BUFFER_DEFAULT (UINT64_C(16) << 20)
 #define BUFFER_MIN (UINT64_C(256) << 10)
 #define BUFFER_MAX (UINT64_C(1) << 30)
-#define POLL_NS UINT64_C(10000000) /* the writer looks so often, if nobody wakes it */
-#define NAP_NS UINT64_C(5000000)   /* the same for an operation that waits for room */
+#define NAP_MIN_NS UINT64_C(1000000) /* the writer sleeps so long, if nobody wakes it */
+#define NAP_FIRST_NS UINT64_C(10000000)
+#define NAP_MAX_NS UINT64_C(80000000)
+#define WAIT_NS UINT64_C(5000000) /* the same for an operation that waits for room */
 
-enum { BATCH_ITEMS = 1024 /* taken from the ring before their room is released */ };
+enum {
+    BATCH_ITEMS = 1024, /* taken from the ring before their room is released */
+    /* Of a hash: above the index of any table that fits into memory, and below the tags. */
+    FIRST_THAT_TELLS = 32,
+    BITS_THAT_TELL = 16,
+    BITS_THAT_TELL_MOST = 12 /* so that seeds make a difference */
+};
 
 struct weft_recording {
     weft_recording_filter filter; /* first: what the map points to */
     bool exact;
+    bool numbers;    /* the map's shape */
     uint32_t forks;  /* of the process, when the recording began */
     uint32_t state;  /* weft_recording_state, but for FORKED */
     uint32_t failed; /* 1: a thread is about to set FAILED, or has */
@@ -57,7 +66,7 @@ __attribute__((constructor)) static void install_hook(void) {
     weft_thread_at_fork_child(after_fork_in_child);
 }
 
-static weft_recording_state state_of(const weft_recording *r) {
+static inline weft_recording_state state_of(const weft_recording *r) {
     if (r->forks != weft_load_relaxed(&forks)) {
         return WEFT_RECORDING_FORKED;
     }
@@ -124,18 +133,19 @@ static void wait_for_room(weft_recording *r) {
     weft_mutex_lock(&r->lock);
     weft_fetch_add_relaxed(&r->sleepers, 1);
     weft_cond_signal(&r->work);
-    weft_cond_wait(&r->room, &r->lock, NAP_NS);
+    weft_cond_wait(&r->room, &r->lock, WAIT_NS);
     weft_fetch_add_relaxed(&r->sleepers, (uint32_t)-1);
     weft_mutex_unlock(&r->lock);
 }
 
-static void put(weft_recording *r, const weft_ring_item *item) {
+/* There was no room. */
+static WEFT_COLD void put_anyhow(weft_recording *r, const weft_ring_item *item) {
     bool waited = false;
+    if (!r->exact) {
+        weft_fetch_add_relaxed(&r->dropped, 1);
+        return;
+    }
     while (!weft_ring_put(&r->ring, item)) {
-        if (!r->exact) {
-            weft_fetch_add_relaxed(&r->dropped, 1);
-            return;
-        }
         if (state_of(r) != WEFT_RECORDING_RUNNING) {
             return;
         }
@@ -147,24 +157,32 @@ static void put(weft_recording *r, const weft_ring_item *item) {
     }
 }
 
+static WEFT_NOINLINE void refuse_key(weft_recording *r) {
+    refuse(r, "a key of no byte or of more than 65535 bytes, which a trace cannot hold");
+}
+
 void weft_recording_note(weft_recording_filter *filter, weft_trace_op op, const weft_key *key,
                          uint32_t value_size) {
     weft_recording *r = recording_of(filter);
-    if (state_of(r) != WEFT_RECORDING_RUNNING) {
+    weft_ring_item item;
+    if (WEFT_UNLIKELY(state_of(r) != WEFT_RECORDING_RUNNING)) {
         return;
     }
-    weft_ring_item item = {.code = (uint8_t)op, .value_size = value_size};
-    if (r->map->shape == WEFT_SHAPE_U64) {
+    item.code = (uint8_t)op;
+    item.value_size = value_size;
+    if (r->numbers) {
         item.key = &key->number;
         item.key_size = sizeof key->number;
-    } else if (key->bytes.size == 0 || key->bytes.size > WEFT_RING_KEY_MAX) {
-        refuse(r, "a key of no byte or of more than 65535 bytes, which a trace cannot hold");
+    } else if (WEFT_UNLIKELY(key->bytes.size - 1 >= WEFT_RING_KEY_MAX)) {
+        refuse_key(r);
         return;
     } else {
         item.key = key->bytes.data;
         item.key_size = (uint32_t)key->bytes.size;
     }
-    put(r, &item);
+    if (WEFT_UNLIKELY(!weft_ring_put(&r->ring, &item))) {
+        put_anyhow(r, &item);
+    }
 }
 
 /* What a write amounts to, so that a replay leaves the same keys. */
@@ -200,16 +218,31 @@ static void count_value(weft_recording *r, uint32_t size) {
     }
 }
 
-/* Write what is there, at most a batch; the number of items, or a negated errno. */
-static int write_batch(weft_recording *r) {
+/* Items of any kind, at most a batch: adds to the count; 0 or a negated errno. */
+static int write_items(weft_recording *r, int *count) {
     weft_ring_item item;
-    int count = 0;
     int error = 0;
-    while (error == 0 && count < BATCH_ITEMS && weft_ring_take(&r->ring, &item)) {
+    while (error == 0 && *count < BATCH_ITEMS && weft_ring_take(&r->ring, &item)) {
         error = weft_trace_append(r->writer, (weft_trace_op)item.code, item.key, item.key_size);
         count_value(r, item.value_size);
-        count++;
+        ++*count;
     }
+    return error;
+}
+
+/* The same for a map of numbers, whose values have one size. */
+static int write_numbers(weft_recording *r, int *count) {
+    uint8_t codes[BATCH_ITEMS];
+    uint64_t keys[BATCH_ITEMS];
+    size_t taken = weft_ring_take_numbers(&r->ring, codes, keys, BATCH_ITEMS);
+    *count = (int)taken;
+    return weft_trace_append_numbers(r->writer, codes, keys, taken);
+}
+
+/* Write what is there, at most a batch; the number of items, or a negated errno. */
+static int write_batch(weft_recording *r) {
+    int count = 0;
+    int error = r->numbers ? write_numbers(r, &count) : write_items(r, &count);
     weft_store_relaxed(&r->recorded, r->recorded + (uint64_t)count);
     weft_store_relaxed(&r->bytes, weft_trace_bytes(r->writer));
     weft_ring_release(&r->ring);
@@ -219,17 +252,25 @@ static int write_batch(weft_recording *r) {
     return error != 0 ? error : count;
 }
 
-static void await_work(weft_recording *r) {
+/* Each awakening takes a processor from the operations: as few as keep most of the buffer free. The
+ * length of the next sleep. */
+static uint64_t await_work(weft_recording *r, uint64_t nap_ns) {
     weft_mutex_lock(&r->lock);
     if (weft_load_relaxed(&r->ending) == 0) {
-        weft_cond_wait(&r->work, &r->lock, POLL_NS);
+        weft_cond_wait(&r->work, &r->lock, nap_ns);
     }
     weft_mutex_unlock(&r->lock);
+    uint64_t used = weft_ring_used(&r->ring);
+    if (used < r->ring.capacity / 16) {
+        return nap_ns < NAP_MAX_NS ? nap_ns * 2 : nap_ns;
+    }
+    return used > r->ring.capacity / 8 && nap_ns > NAP_MIN_NS ? nap_ns / 2 : nap_ns;
 }
 
 /* Ends when all is written that was put in before `ending` was set, or with a failure. */
 static void *write_operations(void *ctx) {
     weft_recording *r = ctx;
+    uint64_t nap_ns = NAP_FIRST_NS;
     while (state_of(r) == WEFT_RECORDING_RUNNING) {
         bool last = weft_load_acquire(&r->ending) != 0; /* pairs with end_writing */
         int count = write_batch(r);
@@ -238,7 +279,7 @@ static void *write_operations(void *ctx) {
         } else if (count == 0 && last) {
             break;
         } else if (count == 0) {
-            await_work(r);
+            nap_ns = await_work(r, nap_ns);
         }
     }
     return NULL;
@@ -314,10 +355,29 @@ static int take_entries(weft_recording *r) {
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
+/* So many of the bits that may tell, drawn by the seed. */
+static uint64_t draw_bits(unsigned count, uint64_t seed) {
+    uint64_t bits = 0;
+    unsigned left = BITS_THAT_TELL;
+    for (unsigned i = 0; i < BITS_THAT_TELL; i++, left--) {
+        uint64_t drawn = weft_mix_u64(i + 1, seed) % left < count;
+        bits |= drawn << (FIRST_THAT_TELLS + i);
+        count -= (unsigned)drawn;
+    }
+    return bits;
+}
+
+/* Each bit halves what is recorded; what is missing to 1 key in `sample` the product does. */
 weft_recording_filter weft_recording_filter_of(uint64_t sample, uint64_t seed) {
+    unsigned bits = 0;
+    while (bits < BITS_THAT_TELL_MOST && sample >> bits >= 2) {
+        bits++;
+    }
+    uint64_t share = UINT64_MAX / (sample == 0 ? 1 : sample) + 1; /* of 2^64; 2^64 itself is 0 */
     return (weft_recording_filter){
         .multiplier = weft_mix_u64(seed, 0) | 1,
-        .limit = UINT64_MAX / (sample == 0 ? 1 : sample),
+        .limit = (share << bits) - 1,
+        .unrecorded = draw_bits(bits, seed),
     };
 }
 
@@ -388,6 +448,7 @@ static weft_recording *make_recording(weft_map_impl *map, const weft_recording_o
     uint64_t wanted = o->buffer_bytes == 0 ? BUFFER_DEFAULT : o->buffer_bytes;
     r->filter = weft_recording_filter_of(o->sample, o->seed);
     r->exact = o->sample <= 1;
+    r->numbers = map->shape == WEFT_SHAPE_U64;
     r->forks = weft_load_relaxed(&forks);
     r->map = map;
     if (!weft_ring_open(&r->ring, UINT64_C(1) << weft_bits_for(wanted))) {
@@ -435,11 +496,17 @@ static int create_file(weft_recording *r, weft_recording_options *o) {
 static bool attach(weft_recording *r) {
     weft_recording_filter *none = NULL;
     /* Release: the fields. Pairs with weft_recording_for. */
-    return weft_cas_seq_cst(&r->map->recording, &none, &r->filter);
+    bool attached = weft_cas_seq_cst(&r->map->recording, &none, &r->filter);
+    if (attached) {
+        /* Before the walk: a write that does not see it is seen by the walk. */
+        weft_store_seq_cst(&r->map->unrecorded, r->filter.unrecorded);
+    }
+    return attached;
 }
 
 /* From its return on no operation uses the recording. This thread is not inside a guard. */
 static void detach(weft_recording *r) {
+    weft_store_seq_cst(&r->map->unrecorded, UINT64_MAX); /* first: what is next may be attached */
     weft_store_seq_cst(&r->map->recording, NULL);
     bool waited = weft_epoch_synchronize();
     WEFT_ASSERT(waited);
@@ -507,6 +574,7 @@ void weft_recording_end(weft_map_impl *map) {
     }
     weft_recording *r = recording_of(filter);
     map->recording = NULL;
+    map->unrecorded = UINT64_MAX;
     if (state_of(r) != WEFT_RECORDING_FORKED) {
         end_writing(r);
         uint32_t running = WEFT_RECORDING_RUNNING;

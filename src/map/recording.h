@@ -7,40 +7,41 @@
 #include "map/core.h"
 #include <weft/record.h>
 
-/* Which keys are recorded: those of which `hash * multiplier` is not above `limit`. Written once,
- * the first member of a recording: all that an operation on another key reads. */
+/* Which keys are recorded: those whose hash has none of the bits `unrecorded`, and of which
+ * `hash * multiplier` is not above `limit`. Written once, the first member of a recording. */
 typedef struct weft_recording_filter {
     uint64_t multiplier; /* odd, so that the product is a bijection */
     uint64_t limit;
+    uint64_t unrecorded; /* the map has a copy, all that an operation on most keys reads */
 } weft_recording_filter;
 
 static inline bool weft_recording_chooses(const weft_recording_filter *filter, uint64_t hash) {
-    return hash * filter->multiplier <= filter->limit;
+    return (hash & filter->unrecorded) == 0 && hash * filter->multiplier <= filter->limit;
 }
 
 /* The filter of a recording of 1 key in `sample`. */
 weft_recording_filter weft_recording_filter_of(uint64_t sample, uint64_t seed);
 
-/* Take an operation down. The caller is inside the guard under which it found the recording. */
-WEFT_COLD void weft_recording_note(weft_recording_filter *recording, weft_trace_op op,
-                                   const weft_key *key, uint32_t value_size);
+/* Take an operation down. The caller is inside the guard under which it found the recording. Not
+ * cold: what it costs is what a sample costs. */
+WEFT_NOINLINE void weft_recording_note(weft_recording_filter *recording, weft_trace_op op,
+                                       const weft_key *key, uint32_t value_size);
 
-/* Is an operation on a key of this hash to be recorded? The caller is inside a guard. */
-static inline bool weft_recording_wants(const weft_map_impl *map, uint64_t hash) {
-    /* Acquire: the recording's fields. Pairs with attach in recording.c. */
-    const weft_recording_filter *recording = weft_load_acquire(&map->recording);
-    return WEFT_UNLIKELY(recording != NULL) && weft_recording_chooses(recording, hash);
+/* False: an operation on a key of this hash is not recorded. True: weft_recording_for tells. */
+static inline bool weft_recording_may_want(const weft_map_impl *map, uint64_t hash) {
+    /* Seq_cst: after a write's own CAS. Pairs with attach in recording.c, before its walk. */
+    return WEFT_UNLIKELY((hash & weft_load_seq_cst(&map->unrecorded)) == 0);
 }
 
 /* The recording that is to have an operation on this key, or NULL. The caller is inside a guard,
  * and uses it no longer than that. */
 static inline weft_recording_filter *weft_recording_for(weft_map_impl *map, const weft_key *key) {
-    /* Acquire: the recording's fields. Pairs with attach in recording.c. */
-    weft_recording_filter *recording = weft_load_acquire(&map->recording);
-    if (WEFT_LIKELY(recording == NULL) || !weft_recording_chooses(recording, key->hash)) {
+    if (!weft_recording_may_want(map, key->hash)) {
         return NULL;
     }
-    return recording;
+    /* Acquire: the recording's fields. Pairs with attach in recording.c. */
+    weft_recording_filter *recording = weft_load_acquire(&map->recording);
+    return recording != NULL && weft_recording_chooses(recording, key->hash) ? recording : NULL;
 }
 
 static inline void weft_recording_note_get(weft_map_impl *map, const weft_key *key) {

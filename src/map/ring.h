@@ -34,6 +34,8 @@ bool weft_ring_put(weft_ring *ring, const weft_ring_item *item);
 
 /* The one taker. False if the next item is not there yet. */
 bool weft_ring_take(weft_ring *ring, weft_ring_item *item);
+/* The same for up to `most` numbers, keys of 8 bytes; returns how many. 0: weft_ring_take tells. */
+size_t weft_ring_take_numbers(weft_ring *ring, uint8_t *codes, uint64_t *keys, size_t most);
 /* The room of what was taken may be used again. */
 void weft_ring_release(weft_ring *ring);
 

@@ -39,15 +39,17 @@ static void look_anyhow(weft_map_impl *impl, weft_core *core, const weft_key *ke
     found->status = there ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
-/* Lockfree, nothing recorded. */
+/* Lockfree. What may have to be recorded is put off as well. */
 static WEFT_ALWAYS_INLINE void get_plainly(weft_map_impl *impl, weft_core *core, ahead *a,
                                            weft_u64found *found) {
     put_off off;
+    uint64_t unrecorded = weft_load_relaxed(&impl->unrecorded); /* as weft_recording_may_want */
     off.count = 0;
     while (a->done < a->count) {
         size_t to = ahead_go(a);
         for (size_t i = a->done; i < to; i++) {
-            if (WEFT_UNLIKELY(!look_into(a->buckets[i], a->hashes[i], &found[i]))) {
+            if (WEFT_UNLIKELY((a->hashes[i] & unrecorded) == 0) ||
+                WEFT_UNLIKELY(!look_into(a->buckets[i], a->hashes[i], &found[i]))) {
                 overflow_prefetch(a->buckets[i]);
                 off.places[off.count++] = (uint8_t)i;
             }
@@ -69,8 +71,7 @@ static size_t get_some(weft_map_impl *impl, const uint64_t *keys, size_t count,
     weft_epoch_enter(&guard);
     weft_core *core = weft_map_core(impl);
     ahead_begin(&a, core, keys, count);
-    if (WEFT_LIKELY(a.door != NULL) && WEFT_LIKELY(plain_record() != NULL) &&
-        WEFT_LIKELY(weft_load_relaxed(&impl->recording) == NULL)) {
+    if (WEFT_LIKELY(a.door != NULL) && WEFT_LIKELY(plain_record() != NULL)) {
         get_plainly(impl, core, &a, found);
     } else {
         for (; a.done < a.count; a.done++) {

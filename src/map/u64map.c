@@ -29,31 +29,24 @@ static weft_map_impl *existing(weft_u64map *map) {
 
 /* ---- reads ----------------------------------------------------------------------------------- */
 
-/* Inside a guard that an inlined lookup had no part in, as the caller was inside of one. */
-static inline bool get_nested(weft_map_impl *impl, uint64_t number, uint64_t *value, int *status) {
-#ifndef WEFT_CALLS_ONLY
-    const weft_core *core = weft_map_core(impl);
-    /* pairs with the CAS of the root */
-    const struct weft_inline_generation *root = weft_load_acquire(&core->root);
-    uint64_t hash = weft_mix_with(&core->mixer, number);
-    return root != NULL && weft_inline_thread != NULL && !weft_recording_wants(impl, hash) &&
-           weft_inline_look(root, hash, value, status);
-#else
-    (void)impl;
-    (void)number;
-    (void)value;
-    (void)status;
-    return false;
-#endif
+/* Inside a guard. */
+static inline int get_by_engine(weft_core *core, const weft_key *key, uint64_t *value) {
+    *value = 0;
+    return core->engine->look[WEFT_SHAPE_U64](core, key, value) ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
-/* Inside a guard. */
-static inline int get_guarded(weft_map_impl *impl, uint64_t number, uint64_t *value) {
-    weft_core *core = weft_map_core(impl);
-    weft_key key = weft_key_of_u64(core, number);
-    weft_recording_note_get(impl, &key);
-    *value = 0;
-    return core->engine->look[WEFT_SHAPE_U64](core, &key, value) ? WEFT_OK : WEFT_NOT_FOUND;
+/* Inside a guard: the plain case first, for those who have not tried it. */
+static inline int get_plainly(weft_core *core, const weft_key *key, uint64_t *value) {
+#ifndef WEFT_CALLS_ONLY
+    int status;
+    /* pairs with the CAS of the root */
+    const struct weft_inline_generation *root = weft_load_acquire(&core->root);
+    if (root != NULL && weft_inline_thread != NULL &&
+        weft_inline_look(root, key->hash, value, &status)) {
+        return status;
+    }
+#endif
+    return get_by_engine(core, key, value);
 }
 
 int weft_u64map_get_slow(weft_u64map *map, uint64_t key, uint64_t *value) {
@@ -63,12 +56,12 @@ int weft_u64map_get_slow(weft_u64map *map, uint64_t key, uint64_t *value) {
         return WEFT_NOT_FOUND;
     }
     weft_guard guard;
-    int status;
-    bool nested = weft_epoch_inside();
+    bool nested = weft_epoch_inside(); /* then an inlined lookup has not tried */
     weft_epoch_enter(&guard);
-    if (!nested || !get_nested(impl, key, value, &status)) {
-        status = get_guarded(impl, key, value);
-    }
+    weft_core *core = weft_map_core(impl);
+    weft_key wanted = weft_key_of_u64(core, key);
+    weft_recording_note_get(impl, &wanted);
+    int status = nested ? get_plainly(core, &wanted, value) : get_by_engine(core, &wanted, value);
     weft_epoch_leave(&guard);
     return status;
 }
@@ -83,11 +76,22 @@ WEFT_HOT int weft_u64map_get_shown(weft_u64map *map, uint64_t key, uint64_t *val
     weft_map_impl *impl = existing(map);
     weft_core *core = weft_map_core(impl);
     uint64_t hash = weft_mix_with(&core->mixer, key);
-    if (core->engine->glance != NULL && !weft_recording_wants(impl, hash)) {
+    if (core->engine->glance != NULL && !weft_recording_may_want(impl, hash)) {
         return core->engine->glance(core, hash, value, record);
     }
     weft_epoch_end_show(record);
     return weft_u64map_get_slow(map, key, value);
+}
+
+WEFT_HOT int weft_u64map_get_noted(weft_u64map *map, uint64_t key, uint64_t *value, uint64_t hash) {
+    weft_record *record = weft_inline_thread;
+    weft_key noted = {.hash = hash, .number = key};
+    weft_epoch_keep_shown(record);
+    weft_map_impl *impl = existing(map);
+    weft_recording_note_get(impl, &noted);
+    int status = get_plainly(weft_map_core(impl), &noted, value);
+    weft_epoch_leave_record(record);
+    return status;
 }
 
 #undef weft_u64map_get
@@ -97,8 +101,8 @@ WEFT_HOT int weft_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
 }
 
 _Static_assert(offsetof(weft_map_impl, era) == offsetof(struct weft_inline_map, era) &&
-                   offsetof(weft_map_impl, recording) ==
-                       offsetof(struct weft_inline_map, recording) &&
+                   offsetof(weft_map_impl, unrecorded) ==
+                       offsetof(struct weft_inline_map, unrecorded) &&
                    offsetof(weft_era, core) == 0 && offsetof(weft_core, root) == 0 &&
                    offsetof(weft_core, mixer) == offsetof(struct weft_inline_era, mix) &&
                    offsetof(weft_core, open) == offsetof(struct weft_inline_era, open) &&
@@ -240,6 +244,16 @@ static WEFT_ALWAYS_INLINE int run(weft_u64map *map, uint64_t number, weft_u64com
 
 /* ---- plain cases of insert and remove -------------------------------------------------------- */
 
+/* What was done quickly is to be recorded, perhaps. A write is asked for after it is done: if a
+ * recording that begins meanwhile does not get it, its walk sees it. Inside the guard. */
+static WEFT_COLD void note_quick(weft_map_impl *impl, uint64_t hash, weft_trace_op op) {
+    weft_key key = {.hash = hash, .number = weft_core_unhash_u64(weft_map_core(impl), hash)};
+    weft_recording_filter *recording = weft_recording_for(impl, &key);
+    if (recording != NULL) {
+        weft_recording_note(recording, op, &key, 0);
+    }
+}
+
 /* Insert, or remove: which one is known to the compiler. Inside a guard. NOT_PLAIN or
  * WEFT_MISMATCH: nothing was done, and another attempt must not announce an insert. */
 static WEFT_ALWAYS_INLINE int quickly_guarded(weft_map_impl *impl, weft_record *record, bool insert,
@@ -263,6 +277,9 @@ static WEFT_ALWAYS_INLINE int quickly_guarded(weft_map_impl *impl, weft_record *
         weft_lockfree_consider_shrink(core);
     }
     weft_map_bury(impl);
+    if (weft_recording_may_want(impl, what->hash) && status != WEFT_MISMATCH) {
+        note_quick(impl, what->hash, insert ? WEFT_TRACE_INSERT : WEFT_TRACE_REMOVE);
+    }
     return status;
 }
 
@@ -275,9 +292,7 @@ static WEFT_ALWAYS_INLINE int quickly(weft_u64map *map, uint64_t number, bool in
     }
     weft_epoch_enter_record(record);
     cell what = {weft_mix_with(&weft_map_core(impl)->mixer, number), *value};
-    int status = WEFT_UNLIKELY(weft_recording_wants(impl, what.hash))
-                     ? NOT_PLAIN
-                     : quickly_guarded(impl, record, insert, &what);
+    int status = quickly_guarded(impl, record, insert, &what);
     weft_epoch_leave_record(record);
     *value = what.value;
     return status;
@@ -631,13 +646,12 @@ static size_t remove_some(weft_u64map *map, const uint64_t *keys, size_t count, 
     weft_map_impl *impl = existing(map);
     weft_epoch_enter(&guard);
     weft_record *record = plain_record();
-    bool plain = record != NULL && weft_load_relaxed(&impl->recording) == NULL;
     ahead_begin(&a, weft_map_core(impl), keys, count);
     while (a.done < a.count) {
         size_t to = ahead_go(&a);
         for (; a.done < to; a.done++) {
             cell what = {a.hashes[a.done], 0};
-            int status = plain ? quickly_guarded(impl, record, false, &what) : NOT_PLAIN;
+            int status = record != NULL ? quickly_guarded(impl, record, false, &what) : NOT_PLAIN;
             if (WEFT_UNLIKELY(status == NOT_PLAIN || status == WEFT_MISMATCH)) {
                 status = remove_anyhow(map, keys[a.done], &what.value);
             }

@@ -130,6 +130,12 @@ static inline void weft_epoch_end_show(weft_record *record) {
     weft_store_release(&record->pinned, 0);
 }
 
+/* The same record, made a guard that weft_epoch_leave_record leaves. */
+static inline void weft_epoch_keep_shown(weft_record *record) {
+    WEFT_ASSERT(record->nest == 0 && weft_load_relaxed(&record->pinned) != 0);
+    record->nest = 1;
+}
+
 /* weft_guard_enter. */
 static inline void weft_epoch_enter(weft_guard *guard) {
     weft_record *record = *weft_thread_slot();

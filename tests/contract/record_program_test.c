@@ -277,6 +277,24 @@ static void program_on_numbers_is_recorded_exactly(void **state) {
 
 /* ---- samples --------------------------------------------------------------------------------- */
 
+static weft_trace_op sampled_step(weft_u64map *map, uint64_t key, unsigned kind) {
+    uint64_t value;
+    switch (kind) {
+    case 0:
+        weft_u64map_get(map, key, &value);
+        return WEFT_TRACE_GET;
+    case 1:
+        weft_u64map_insert(map, key, 2);
+        return WEFT_TRACE_INSERT;
+    case 2:
+        weft_u64map_remove(map, key);
+        return WEFT_TRACE_REMOVE;
+    default:
+        assert_ok(weft_u64map_put(map, key, 1));
+        return WEFT_TRACE_PUT;
+    }
+}
+
 static void sample_holds_all_of_the_chosen_keys_and_nothing_else(void **state) {
     enum { SAMPLE = 8, MANY_KEYS = 4000 };
     weft_u64map map = contract_open_u64(state);
@@ -299,11 +317,9 @@ static void sample_holds_all_of_the_chosen_keys_and_nothing_else(void **state) {
     expected.count = 0;
     for (int i = 0; i < STEPS; i++) {
         uint64_t key = weft_prng_below(&prng, MANY_KEYS);
-        uint64_t value;
-        bool get = weft_prng_below(&prng, 2) == 0;
-        (void)(get ? weft_u64map_get(&map, key, &value) : weft_u64map_put(&map, key, 1));
+        weft_trace_op op = sampled_step(&map, key, weft_prng_below(&prng, 4));
         if (is_chosen(&map, &filter, key)) {
-            expect_step(get ? WEFT_TRACE_GET : WEFT_TRACE_PUT, key);
+            expect_step(op, key);
         }
     }
     assert_ok(weft_recording_stop(recording, NULL));
@@ -315,27 +331,117 @@ static void sample_holds_all_of_the_chosen_keys_and_nothing_else(void **state) {
     contract_close_u64(&map);
 }
 
-static void other_seeds_choose_other_keys(void **state) {
-    weft_recording_filter one = weft_recording_filter_of(4, 1);
-    weft_recording_filter two = weft_recording_filter_of(4, 2);
-    weft_prng prng = weft_prng_of(10);
-    int both = 0;
-    int first = 0;
-    (void)state;
-    for (int i = 0; i < STEPS; i++) {
-        uint64_t hash = weft_prng_next(&prng);
-        first += weft_recording_chooses(&one, hash);
-        both += weft_recording_chooses(&one, hash) && weft_recording_chooses(&two, hash);
+enum { AT_ONCE = 300, OF_A_SAMPLE = 5 };
+
+static void expect_chosen(weft_u64map *map, const uint64_t *keys, weft_trace_op op) {
+    weft_recording_filter filter = weft_recording_filter_of(OF_A_SAMPLE, 3);
+    for (unsigned i = 0; i < AT_ONCE; i++) {
+        if (is_chosen(map, &filter, keys[i])) {
+            expect_step(op, keys[i]);
+        }
     }
-    assert_in_range(first, STEPS / 4 * 9 / 10, STEPS / 4 * 11 / 10);
-    assert_in_range(both, STEPS / 16 * 7 / 10, STEPS / 16 * 13 / 10);
+}
+
+/* What goes the plain way, and what is recorded, are told apart key by key. */
+static void sample_of_several_keys_at_once_is_in_their_order(void **state) {
+    weft_u64map map = contract_open_u64(state);
+    weft_u64found found[AT_ONCE];
+    uint64_t keys[AT_ONCE];
+    uint64_t values[AT_ONCE];
+    size_t removed;
+    char path[64];
+    tape t;
+    tape_path(path);
+    weft_recording_options options = options_for(path);
+    options.sample = OF_A_SAMPLE;
+    options.seed = 3;
+    weft_recording *recording = start_u64(&map, &options);
+    for (unsigned i = 0; i < AT_ONCE; i++) {
+        keys[i] = (uint64_t)i * 1000;
+        values[i] = i;
+    }
+    expected.count = 0;
+    assert_ok(weft_u64map_put_many(&map, keys, values, AT_ONCE));
+    expect_chosen(&map, keys, WEFT_TRACE_PUT);
+    assert_in_range(expected.count, AT_ONCE / OF_A_SAMPLE / 2, AT_ONCE / OF_A_SAMPLE * 2);
+    assert_ok(weft_u64map_get_many(&map, keys, AT_ONCE, found));
+    expect_chosen(&map, keys, WEFT_TRACE_GET);
+    assert_ok(weft_u64map_remove_many(&map, keys, AT_ONCE, &removed));
+    expect_chosen(&map, keys, WEFT_TRACE_REMOVE);
+    assert_ok(weft_recording_stop(recording, NULL));
+    for (unsigned i = 0; i < AT_ONCE; i++) {
+        assert_int_equal(found[i].status, WEFT_OK);
+        assert_int_equal(found[i].value, i);
+    }
+    assert_int_equal(removed, AT_ONCE);
+    read_and_unlink(&t, path);
+    require_expected(&t);
+    tape_free(&t);
+    contract_close_u64(&map);
+}
+
+static uint64_t count_chosen(uint64_t sample, uint64_t seed) {
+    weft_recording_filter filter = weft_recording_filter_of(sample, seed);
+    weft_prng prng = weft_prng_of(10);
+    uint64_t chosen = 0;
+    for (int i = 0; i < 20 * STEPS; i++) {
+        chosen += weft_recording_chooses(&filter, weft_prng_next(&prng));
+    }
+    return chosen;
+}
+
+static void sample_is_as_large_as_it_says(void **state) {
+    static const uint64_t samples[] = {2, 3, 7, 8, 100, 128, 1000, 4096, 10000};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(samples); i++) {
+        uint64_t wanted = 20 * STEPS / samples[i];
+        uint64_t off =
+            wanted < 10000 ? wanted * 4 / 10 : wanted / 20; /* five times what chance does */
+        assert_in_range(count_chosen(samples[i], i), wanted - off, wanted + off);
+    }
+    for (uint64_t sample = 0; sample < 2; sample++) {
+        assert_int_equal(count_chosen(sample, 1), 20 * STEPS);
+    }
+    assert_int_equal(count_chosen(UINT64_MAX, 1), 0);
+}
+
+static void other_seeds_choose_other_keys(void **state) {
+    enum { SAMPLE = 64, SEEDS = 20 };
+    weft_prng prng = weft_prng_of(10);
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        weft_recording_filter one = weft_recording_filter_of(SAMPLE, seed);
+        weft_recording_filter two = weft_recording_filter_of(SAMPLE, seed + 1);
+        int both = 0;
+        int first = 0;
+        for (int i = 0; i < STEPS; i++) {
+            uint64_t hash = weft_prng_next(&prng);
+            first += weft_recording_chooses(&one, hash);
+            both += weft_recording_chooses(&one, hash) && weft_recording_chooses(&two, hash);
+        }
+        assert_in_range(first, STEPS / SAMPLE * 7 / 10, STEPS / SAMPLE * 13 / 10);
+        assert_true(both < first * 3 / 4);
+    }
+}
+
+/* Of the bits that choose buckets in any engine, and those that tags are, chosen keys have all: a
+ * sample is not one of a part of the buckets. */
+static void samples_spread_over_buckets_and_tags(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        weft_recording_filter filter = weft_recording_filter_of(UINT64_C(1) << 20, seed);
+        assert_true((filter.unrecorded & ~UINT64_C(0x0000ffff00000000)) == 0);
+    }
 }
 
 static const contract_test tests[] = {
     CONTRACT(program_of_one_thread_is_recorded_exactly),
     CONTRACT(program_on_numbers_is_recorded_exactly),
     CONTRACT(sample_holds_all_of_the_chosen_keys_and_nothing_else),
+    CONTRACT(sample_of_several_keys_at_once_is_in_their_order),
+    CONTRACT(sample_is_as_large_as_it_says),
     CONTRACT(other_seeds_choose_other_keys),
+    CONTRACT(samples_spread_over_buckets_and_tags),
 };
 
 int main(void) {
