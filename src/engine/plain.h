@@ -87,7 +87,7 @@ typedef struct weft_plain {
 #ifndef WEFT_CALLS_ONLY
 _Static_assert(offsetof(weft_plain, now.lines) == offsetof(struct weft_inline_plain, lines) &&
                    offsetof(weft_plain, now.mask) == offsetof(struct weft_inline_plain, mask) &&
-                   offsetof(weft_plain, old.lines) == offsetof(struct weft_inline_plain, moving) &&
+                   offsetof(weft_plain, old_lines) == offsetof(struct weft_inline_plain, moving) &&
                    sizeof(weft_plain_slot) == sizeof(struct weft_inline_pair) &&
                    WEFT_PLAIN_SLOTS == WEFT_INLINE_SLOTS + 1 &&
                    WEFT_PLAIN_LINK == WEFT_INLINE_PLAIN_LINK &&
@@ -297,7 +297,7 @@ static WEFT_ALWAYS_INLINE int weft_plain_peek(const weft_plain *table, const wef
     seen->slot = NULL;
     seen->cell = 0;
     while (WEFT_LIKELY(line != NULL)) {
-        unsigned set = weft_plain_peek_slots(line, key->hash | WEFT_PLAIN_USED, false);
+        unsigned set = weft_plain_peek_slots(line, weft_plain_word(key->hash), false);
         for (; set != 0; set &= set - 1) {
             const weft_plain_slot *slot = &line->slots[__builtin_ctz(set)];
             uint64_t cell = weft_plain_peek_word(&slot->cell);
@@ -329,7 +329,7 @@ static WEFT_ALWAYS_INLINE int weft_plain_peek_glance(const weft_plain *table, ui
     if (WEFT_UNLIKELY(line == NULL)) {
         return WEFT_E_BUSY;
     }
-    uint64_t word = hash | WEFT_PLAIN_USED;
+    uint64_t word = weft_plain_word(hash);
     unsigned at = weft_plain_peek_slots(line, word, true);
     uint64_t absent = (uint64_t)0 - (uint64_t)(weft_plain_peek_word(&line->slots[at].word) != word);
     WEFT_HIDE(absent);
