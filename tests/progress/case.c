@@ -4,6 +4,7 @@
 #include "progress/flag.h"
 #include "progress/memory.h"
 #include "progress/observers.h"
+#include "reclaim/epoch.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,6 +210,7 @@ void progress_case_run(const progress_case *wanted, progress_result *result) {
     }
     progress_end(&fixture);
     int closed = weft_subject_close(&fixture.subject);
+    weft_spares_empty(weft_epoch_spares()); /* as the observers */
     progress_memory_divert(false);
     if (fault == NULL && closed != WEFT_OK) {
         fault = "the map could not be closed";

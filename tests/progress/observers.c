@@ -2,6 +2,7 @@
 #include "progress/observers.h"
 
 #include "progress/flag.h"
+#include "reclaim/epoch.h"
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -231,6 +232,7 @@ static void *run(void *ctx) {
     for (uint32_t turn = 0;; turn++) {
         (void)progress_flag_await(&o->turn, turn, UINT64_MAX / 2);
         work(o);
+        weft_spares_empty(weft_epoch_spares()); /* their memory may be another case's soon */
         weft_store_seq_cst(&o->through, 1);
         if (!o->fixture->together && o->number + 1 < PROGRESS_OBSERVERS) {
             observer *next = o + 1;
