@@ -45,6 +45,38 @@ static WEFT_ALWAYS_INLINE uint64_t match_words(bucket *at, uint64_t hash) {
     return match;
 }
 
+/* The key's slot and word in the line, or WORDS if it is not there. False: the bucket changed
+ * meanwhile, or the key may be elsewhere. */
+static WEFT_ALWAYS_INLINE bool search_line(bucket *at, uint64_t state, const weft_key *key,
+                                           uint64_t *slot, uint64_t *found) {
+    for (uint64_t match = match_words(at, key->hash) & valid_slots(state); match != 0;
+         match &= match - 1) {
+        uint64_t i = (uint64_t)__builtin_ctzll(match);
+        /* Acquire: the entry. Pairs with the CAS of its writer. */
+        uint64_t word = weft_load_acquire(&at->words[i]);
+        if (((word ^ key->hash) & WORD_TAG) != 0 || (word & WORD_GONE) != 0) {
+            continue;
+        }
+#if WEFT_MUTANT != 20 /* looks at entries that were never in the map */
+        /* Before the entry is looked at, as in find_in_word; if the key is there, it was the
+         * moment. Pairs with the CAS of head. */
+        if (WEFT_UNLIKELY(weft_load_acquire(&at->head.first) != state)) {
+            *slot = WORDS;
+            return false;
+        }
+#endif
+        if (weft_entry_has_key(word_entry(word), key->bytes)) {
+            *slot = i;
+            *found = word;
+            return true;
+        }
+    }
+    *slot = WORDS;
+    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
+    return WEFT_LIKELY((state & filter_bit(key->hash)) == 0 &&
+                       weft_load_acquire(&at->head.first) == state);
+}
+
 /* The entry's address, or 0 if the key is absent. False: this is not a plain case, or the bucket
  * changed meanwhile. */
 static WEFT_ALWAYS_INLINE bool plain_look(const weft_core *core, const weft_key *key,
@@ -59,29 +91,11 @@ static WEFT_ALWAYS_INLINE bool plain_look(const weft_core *core, const weft_key 
     if (WEFT_UNLIKELY(is_frozen(state))) { /* its entries may have been freed where they moved to */
         return false;
     }
-    for (uint64_t match = match_words(at, key->hash) & valid_slots(state); match != 0;
-         match &= match - 1) {
-        /* Acquire: the entry. Pairs with the CAS of its writer. */
-        uint64_t word = weft_load_acquire(&at->words[__builtin_ctzll(match)]);
-        if (((word ^ key->hash) & WORD_TAG) != 0 || (word & WORD_GONE) != 0) {
-            continue;
-        }
-#if WEFT_MUTANT != 20 /* looks at entries that were never in the map */
-        /* Before the entry is looked at, as in find_in_word; if the key is there, it was the
-         * moment. Pairs with the CAS of head. */
-        if (WEFT_UNLIKELY(weft_load_acquire(&at->head.first) != state)) {
-            return false;
-        }
-#endif
-        if (weft_entry_has_key(word_entry(word), key->bytes)) {
-            *out = (uintptr_t)word_entry(word);
-            return true;
-        }
-    }
-    *out = 0;
-    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
-    return WEFT_LIKELY((state & filter_bit(key->hash)) == 0 &&
-                       weft_load_acquire(&at->head.first) == state);
+    uint64_t slot;
+    uint64_t word = 0;
+    bool sure = search_line(at, state, key, &slot, &word);
+    *out = (uintptr_t)word_entry(word);
+    return sure;
 }
 
 /* find, of a write; false if this is not a plain case, or the bucket changed meanwhile. Plain:
@@ -97,35 +111,17 @@ static WEFT_ALWAYS_INLINE bool plain_find_word(const weft_core *core, const weft
     bucket *at = &door->buckets[key->hash & door->mask];
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
+    uint64_t slot;
+    uint64_t word = 0;
+    bool sure = search_line(at, state, key, &slot, &word);
+    position->present = slot != WORDS;
+    position->cell = (uintptr_t)word_entry(word);
     position->words[AT_BUCKET] = (uintptr_t)at;
     position->words[AT_STATE] = state;
     position->words[AT_LINK] = link;
-    position->words[AT_SLOT] = SLOT_NONE;
-    position->present = false;
-    for (uint64_t match = match_words(at, key->hash) & valid_slots(state); match != 0;
-         match &= match - 1) {
-        uint64_t i = (uint64_t)__builtin_ctzll(match);
-        uint64_t word = weft_load_acquire(&at->words[i]); /* pairs with the CAS of its writer */
-        if (((word ^ key->hash) & WORD_TAG) != 0 || (word & WORD_GONE) != 0) {
-            continue;
-        }
-#if WEFT_MUTANT != 20 /* looks at entries that were never in the map */
-        /* Before the entry is looked at, as in find_in_word. Pairs with the CAS of head. */
-        if (WEFT_UNLIKELY(weft_load_acquire(&at->head.first) != state)) {
-            return false;
-        }
-#endif
-        if (weft_entry_has_key(word_entry(word), key->bytes)) {
-            position->present = true;
-            position->cell = (uintptr_t)word_entry(word);
-            position->words[AT_SLOT] = i;
-            position->words[AT_WORD] = word;
-            return (word & WORD_FIXED) == 0;
-        }
-    }
-    /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
-    return WEFT_LIKELY((state & filter_bit(key->hash)) == 0 &&
-                       weft_load_acquire(&at->head.first) == state);
+    position->words[AT_SLOT] = position->present ? slot : SLOT_NONE;
+    position->words[AT_WORD] = word;
+    return sure && (word & WORD_FIXED) == 0;
 }
 
 /* swing to `entry`, after a plain find of the key: as slot_swing does it. */
