@@ -45,10 +45,16 @@ static WEFT_ALWAYS_INLINE uint64_t match_words(bucket *at, uint64_t hash) {
     return match;
 }
 
-/* The key's slot and word in the line, or WORDS if it is not there. False: the bucket changed
+typedef struct word_place {
+    uint64_t slot; /* SLOT_NONE: not in the line */
+    uint64_t word; /* then 0 */
+} word_place;
+
+/* The key's place in the line. False: the bucket changed
  * meanwhile, or the key may be elsewhere. */
 static WEFT_ALWAYS_INLINE bool search_line(bucket *at, uint64_t state, const weft_key *key,
-                                           uint64_t *slot, uint64_t *found) {
+                                           word_place *found) {
+    *found = (word_place){SLOT_NONE, 0};
     for (uint64_t match = match_words(at, key->hash) & valid_slots(state); match != 0;
          match &= match - 1) {
         uint64_t i = (uint64_t)__builtin_ctzll(match);
@@ -61,17 +67,14 @@ static WEFT_ALWAYS_INLINE bool search_line(bucket *at, uint64_t state, const wef
         /* Before the entry is looked at, as in find_in_word; if the key is there, it was the
          * moment. Pairs with the CAS of head. */
         if (WEFT_UNLIKELY(weft_load_acquire(&at->head.first) != state)) {
-            *slot = WORDS;
             return false;
         }
 #endif
         if (weft_entry_has_key(word_entry(word), key->bytes)) {
-            *slot = i;
-            *found = word;
+            *found = (word_place){i, word};
             return true;
         }
     }
-    *slot = WORDS;
     /* The loads above are acquires, so this one comes after them. Pairs with the CAS of head. */
     return WEFT_LIKELY((state & filter_bit(key->hash)) == 0 &&
                        weft_load_acquire(&at->head.first) == state);
@@ -91,10 +94,9 @@ static WEFT_ALWAYS_INLINE bool plain_look(const weft_core *core, const weft_key 
     if (WEFT_UNLIKELY(is_frozen(state))) { /* its entries may have been freed where they moved to */
         return false;
     }
-    uint64_t slot;
-    uint64_t word = 0;
-    bool sure = search_line(at, state, key, &slot, &word);
-    *out = (uintptr_t)word_entry(word);
+    word_place place;
+    bool sure = search_line(at, state, key, &place);
+    *out = (uintptr_t)word_entry(place.word);
     return sure;
 }
 
@@ -111,17 +113,16 @@ static WEFT_ALWAYS_INLINE bool plain_find_word(const weft_core *core, const weft
     bucket *at = &door->buckets[key->hash & door->mask];
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     uint64_t link = weft_load_acquire(&at->head.second); /* likewise */
-    uint64_t slot;
-    uint64_t word = 0;
-    bool sure = search_line(at, state, key, &slot, &word);
-    position->present = slot != WORDS;
-    position->cell = (uintptr_t)word_entry(word);
+    word_place place;
+    bool sure = search_line(at, state, key, &place);
+    position->present = place.slot != SLOT_NONE;
+    position->cell = (uintptr_t)word_entry(place.word);
     position->words[AT_BUCKET] = (uintptr_t)at;
     position->words[AT_STATE] = state;
     position->words[AT_LINK] = link;
-    position->words[AT_SLOT] = position->present ? slot : SLOT_NONE;
-    position->words[AT_WORD] = word;
-    return sure && (word & WORD_FIXED) == 0;
+    position->words[AT_SLOT] = place.slot;
+    position->words[AT_WORD] = place.word;
+    return sure && (place.word & WORD_FIXED) == 0;
 }
 
 /* swing to `entry`, after a plain find of the key: as slot_swing does it. */
