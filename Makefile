@@ -30,11 +30,14 @@ model:
 	@scripts/packages.sh install build test
 	@python3 tests/model/model_test.py --deep
 
-bench: all
+bench:
 	@scripts/packages.sh install build bench
+	@$(MAKE) --no-print-directory all
 	@bench/run.sh $(BUILD)
 
-peers: all
+peers:
+	@scripts/packages.sh install build
+	@$(MAKE) --no-print-directory all
 	@scripts/peers.sh $(BUILD)/peers
 
 tidy:

@@ -166,6 +166,8 @@ static double children_seconds(void) {
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+#define WAIT_SECONDS 2.0 /* for a quiet moment, before an experiment */
+
 /* False if the end was asked for meanwhile: what an experiment then says is worth nothing. */
 static bool settle(run *r, const experiment *one) {
     weft_claim claim = {.id = one->id,
@@ -176,6 +178,7 @@ static bool settle(run *r, const experiment *one) {
                         .figures = json_array()};
     weft_bench_progress("%s", one->id);
     uint64_t began = weft_clock_monotonic_ns();
+    weft_noise_await(&r->noise, WAIT_SECONDS);
     weft_noise_mark before = weft_noise_before(&r->noise);
     double children = children_seconds();
     one->run(&claim);

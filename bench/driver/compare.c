@@ -300,14 +300,16 @@ static double median_read_ns(const json_t *result, const char *which) {
     return json_number_value(json_object_get(json_object_get(reads, which), "median"));
 }
 
-static void print_memory_speeds(const comparison *c) {
-    static const char *const which[] = {"cache", "memory"};
-    static const char *const names[] = {"the shared cache", "memory"};
+static void print_machine_speeds(const comparison *c) {
+    static const char *const which[] = {"cache", "memory", "handover", "step"};
+    static const char *const names[] = {"a read of the shared cache", "a read of memory",
+                                        "a line's way from one processor to another",
+                                        "a step of a loop on two processors at once"};
     for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
         double a = median_read_ns(c->results[0], which[i]);
         double b = median_read_ns(c->results[1], which[i]);
         if (a > 0 && b > 0 && fmax(a, b) > SPEEDS_APART * fmin(a, b)) {
-            printf("note: a read of %s took %.0f ns in A, %.0f ns in B: the machine was not the "
+            printf("note: %s took %.0f ns in A, %.0f ns in B: the machine was not the "
                    "same; ratios suffer less than figures, but make both again for a verdict\n",
                    names[i], a, b);
         }
@@ -333,7 +335,7 @@ static void print_warnings(const comparison *c) {
             printf("note: %c is marked as partial\n", "AB"[i]);
         }
     }
-    print_memory_speeds(c);
+    print_machine_speeds(c);
     size_t i;
     const json_t *peer;
     json_array_foreach(json_object_get(c->results[0], "peers"), i, peer) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FIRST_PROBES = 8 };
@@ -14,6 +15,7 @@ static const double share_allowed = 0.05;
 static const double blur = 0.02;
 /* What follows on a sample within this time needs no probe of its own. */
 static const uint64_t fresh_ns = 2000000;
+static const long nap_ns = 10000000;
 
 static double load_now(void) {
     double load[1];
@@ -41,33 +43,41 @@ static bool make_room(void **array, size_t count, size_t *room, size_t size) {
     return true;
 }
 
-void weft_noise_note_probe(weft_noise *noise, weft_memory_speed speed) {
+void weft_noise_note_probe(weft_noise *noise, weft_noise_probe probe) {
     void *array = noise->probes;
-    noise->best = weft_memory_speed_best(noise->best, speed);
-    if (speed.cache > 0 &&
-        make_room(&array, noise->probe_count, &noise->probe_room, sizeof speed)) {
+    noise->best.speed = weft_memory_speed_best(noise->best.speed, probe.speed);
+    noise->best.placement = weft_placement_best(noise->best.placement, probe.placement);
+    if (probe.speed.cache > 0 &&
+        make_room(&array, noise->probe_count, &noise->probe_room, sizeof probe)) {
         noise->probes = array;
-        noise->probes[noise->probe_count++] = speed;
+        noise->probes[noise->probe_count++] = probe;
     }
 }
 
-static weft_memory_speed probe(weft_noise *noise) {
-    weft_memory_speed speed = weft_memory_probe_take(&noise->probe);
-    weft_noise_note_probe(noise, speed);
+static weft_noise_probe take_probe(weft_noise *noise) {
+    weft_noise_probe probe = {.placement = weft_placement_take()};
+    probe.speed = weft_memory_probe_take(&noise->memory);
+    weft_noise_note_probe(noise, probe);
     noise->probed_at = weft_clock_monotonic_ns();
-    return speed;
+    return probe;
+}
+
+/* The last probe if it is of this moment, or a new one. */
+static weft_noise_probe fresh_probe(weft_noise *noise) {
+    bool fresh = noise->probe_count != 0 && weft_clock_monotonic_ns() - noise->probed_at < fresh_ns;
+    return fresh ? noise->probes[noise->probe_count - 1] : take_probe(noise);
 }
 
 void weft_noise_begin(weft_noise *noise) {
     *noise = (weft_noise){.load_before = load_now()};
-    weft_memory_probe_open(&noise->probe);
+    weft_memory_probe_open(&noise->memory);
     for (int i = 0; i < FIRST_PROBES; i++) {
-        probe(noise);
+        take_probe(noise);
     }
 }
 
 void weft_noise_end(weft_noise *noise) {
-    weft_memory_probe_close(&noise->probe);
+    weft_memory_probe_close(&noise->memory);
     free(noise->probes);
     free(noise->kept);
     *noise = (weft_noise){0};
@@ -94,10 +104,9 @@ static weft_noise_mark read_accounts(void) {
 }
 
 weft_noise_mark weft_noise_before(weft_noise *noise) {
-    bool fresh = noise->probe_count != 0 && weft_clock_monotonic_ns() - noise->probed_at < fresh_ns;
-    weft_memory_speed speed = fresh ? noise->probes[noise->probe_count - 1] : probe(noise);
+    weft_noise_probe probe = fresh_probe(noise);
     weft_noise_mark mark = read_accounts();
-    mark.speed = speed;
+    mark.probe = probe;
     return mark;
 }
 
@@ -110,16 +119,33 @@ weft_noise_sample weft_noise_after(weft_noise *noise, const weft_noise_mark *bef
     noise->total += total;
     noise->foreign += foreign;
     noise->steal += steal;
-    /* What lasts shorter than the sample averages out in it; what it suffered from throughout was
-     * there at both ends. */
-    return (weft_noise_sample){.speed = weft_memory_speed_best(before->speed, probe(noise)),
+    /* A burst in cache or memory that lasts shorter than the sample averages out in it; what it
+     * suffered from throughout was there at both ends. Processors are moved once in some seconds:
+     * what one end shows was so for a good part of it. */
+    weft_noise_probe probe = take_probe(noise);
+    return (weft_noise_sample){.speed = weft_memory_speed_best(before->probe.speed, probe.speed),
+                               .placement =
+                                   weft_placement_worst(before->probe.placement, probe.placement),
                                .foreign = foreign + steal > share_allowed * total + blur};
 }
 
 unsigned weft_noise_judge(const weft_noise *noise, const weft_noise_sample *sample) {
     return (sample->foreign ? WEFT_NOISE_FOREIGN : 0U) |
-           (weft_memory_cache_is_slow(sample->speed, noise->best) ? WEFT_NOISE_CACHE : 0U) |
-           (weft_memory_is_slow(sample->speed, noise->best) ? WEFT_NOISE_MEMORY : 0U);
+           (weft_memory_cache_is_slow(sample->speed, noise->best.speed) ? WEFT_NOISE_CACHE : 0U) |
+           (weft_memory_is_slow(sample->speed, noise->best.speed) ? WEFT_NOISE_MEMORY : 0U) |
+           (weft_placement_is_moved(sample->placement, noise->best.placement) ? WEFT_NOISE_MOVED
+                                                                              : 0U);
+}
+
+void weft_noise_await(weft_noise *noise, double seconds) {
+    uint64_t until = weft_clock_monotonic_ns() + (uint64_t)(seconds * 1e9);
+    weft_noise_probe probe = fresh_probe(noise);
+    weft_noise_sample moment = {probe.speed, probe.placement, false};
+    while (weft_noise_judge(noise, &moment) != 0 && weft_clock_monotonic_ns() < until) {
+        nanosleep(&(struct timespec){.tv_nsec = nap_ns}, NULL);
+        probe = take_probe(noise);
+        moment = (weft_noise_sample){probe.speed, probe.placement, false};
+    }
 }
 
 void weft_noise_keep(weft_noise *noise, const weft_noise_sample *sample) {
@@ -138,6 +164,7 @@ weft_noise_counts weft_noise_count(const weft_noise *noise) {
         counts.foreign += (found & WEFT_NOISE_FOREIGN) != 0;
         counts.cache += (found & WEFT_NOISE_CACHE) != 0;
         counts.memory += (found & WEFT_NOISE_MEMORY) != 0;
+        counts.moved += (found & WEFT_NOISE_MOVED) != 0;
     }
     return counts;
 }
@@ -156,8 +183,9 @@ void weft_noise_describe(const weft_noise *noise, char *text, size_t size) {
     weft_noise_counts counts = weft_noise_count(noise);
     snprintf(text, size,
              "%zu of %zu samples were disturbed (others on the processors: %zu, in the shared "
-             "cache: %zu, at the memory: %zu)",
-             counts.noisy, counts.samples, counts.foreign, counts.cache, counts.memory);
+             "cache: %zu, at the memory: %zu; processors moved: %zu)",
+             counts.noisy, counts.samples, counts.foreign, counts.cache, counts.memory,
+             counts.moved);
 }
 
 /* Best, median and worst of one figure of all probes. */
@@ -189,12 +217,15 @@ json_t *weft_noise_json(const weft_noise *noise, bool noisy) {
                   noise->foreign / total, "samples", (json_int_t)counts.samples, "noisy_samples",
                   (json_int_t)counts.noisy, "noisy", noisy);
     json_object_set_new(object, "disturbed",
-                        json_pack("{s:I,s:I,s:I}", "processors", (json_int_t)counts.foreign,
+                        json_pack("{s:I,s:I,s:I,s:I}", "processors", (json_int_t)counts.foreign,
                                   "cache", (json_int_t)counts.cache, "memory",
-                                  (json_int_t)counts.memory));
-    json_object_set_new(object, "read_ns",
-                        json_pack("{s:o,s:o}", "cache",
-                                  figure_json(noise, offsetof(weft_memory_speed, cache)), "memory",
-                                  figure_json(noise, offsetof(weft_memory_speed, memory))));
+                                  (json_int_t)counts.memory, "moved", (json_int_t)counts.moved));
+    json_object_set_new(
+        object, "read_ns",
+        json_pack("{s:o,s:o,s:o,s:o}", "cache",
+                  figure_json(noise, offsetof(weft_noise_probe, speed.cache)), "memory",
+                  figure_json(noise, offsetof(weft_noise_probe, speed.memory)), "handover",
+                  figure_json(noise, offsetof(weft_noise_probe, placement.handover)), "step",
+                  figure_json(noise, offsetof(weft_noise_probe, placement.step))));
     return object;
 }

@@ -19,8 +19,9 @@
 enum { REPEATS = 3 };
 
 #define CEILING_SECONDS 0.05
-#define REPEAT_SHARE 0.12   /* of the budget, kept back for samples that are taken again */
-#define PROBE_SECONDS 0.006 /* of memory, after each sample, where neighbours are at work */
+#define REPEAT_SHARE 0.2    /* of the budget, for quiet moments and samples that are taken again */
+#define WAIT_SECONDS 1.0    /* for a quiet moment, before a sample */
+#define PROBE_SECONDS 0.007 /* after each sample, where neighbours are at work */
 
 /* A workload at work. */
 typedef struct stage {
@@ -118,17 +119,18 @@ static int make_reference(stage *s, uint64_t *checksum, uint64_t *entries) {
     0.06 /* seconds: of the verdict, where more samples tell more than longer ones */
 
 enum {
-    ROUNDS_AT_LEAST = 3,
+    ROUNDS_AT_LEAST = 5,
     VERDICT_ROUNDS = 40, /* at most */
-    ONCE_SHARE = 2,      /* a piece of work takes as long as it takes, and differs more */
     FAR_BEHIND = 3,      /* times slower than the best: what the verdict leaves out, */
     ENOUGH = 2,          /* after so many cells of a shape */
 };
 
+#define ONCE_SHARE 1.3 /* a piece of work takes as long as it takes, and differs more */
+
 /* How far behind the best, by the rounds so far, a peer is left at what it has shown: the verdict's
  * time is for those who can be the best. */
 static double hopeless(uint32_t round) {
-    return round >= ROUNDS_AT_LEAST ? 1.3 : 2;
+    return round >= 6 ? 1.15 : round >= 3 ? 1.3 : round >= 2 ? 2 : 3;
 }
 
 /* Every peer that is not out already, on a trace. */
@@ -221,7 +223,7 @@ static void prefill_all(stage *s, uint32_t threads) {
     }
 }
 
-/* Whether there is time to take a disturbed sample again. Where the time of the run is limited, a
+/* Whether there is time to wait for a quiet moment, or to take a disturbed sample again. Where the time of the run is limited, a
  * part of it is for that: no cell goes without samples because another one was disturbed. */
 static bool may_repeat(const weft_run *run, int repeats) {
     bool late =
@@ -230,7 +232,7 @@ static bool may_repeat(const weft_run *run, int repeats) {
     return repeats < REPEATS && !run->once && !quick && !weft_bench_stopped() && !late;
 }
 
-/* One sample, repeated while others disturb it. */
+/* One sample, taken in a quiet moment, and repeated while others disturb it. */
 static bool take_sample(stage *s, weft_session *session, const weft_stint *stint,
                         weft_sample *sample) {
     weft_run *run = s->run;
@@ -239,6 +241,9 @@ static bool take_sample(stage *s, weft_session *session, const weft_stint *stint
         if (stint->seconds == 0 && !weft_session_prefill(session, 1)) {
             return false; /* a piece of work begins with a fresh map */
         }
+        double waits = weft_run_elapsed(run);
+        weft_noise_await(&run->noise, may_repeat(run, repeat) ? WAIT_SECONDS : 0);
+        run->repeat_seconds += repeat == 0 ? weft_run_elapsed(run) - waits : 0;
         weft_noise_mark before = weft_noise_before(&run->noise);
         double cpu = weft_process_cpu(&session->process);
         if (!weft_session_run(session, stint, sample)) {
@@ -246,6 +251,7 @@ static bool take_sample(stage *s, weft_session *session, const weft_stint *stint
         }
         double used = weft_process_cpu(&session->process) - cpu;
         weft_noise_sample found = weft_noise_after(&run->noise, &before, used);
+        found.placement = stint->threads > 1 ? found.placement : (weft_placement){0, 0};
         run->repeat_seconds += repeat > 0 ? weft_run_elapsed(run) - began : 0;
         if (weft_noise_judge(&run->noise, &found) == 0 || !may_repeat(run, repeat)) {
             weft_noise_keep(&run->noise, &found);
@@ -260,8 +266,15 @@ static bool take_sample(stage *s, weft_session *session, const weft_stint *stint
 typedef struct pace {
     uint32_t rounds;
     double seconds; /* of a sample */
-    double until;   /* of the run: no round begins later, beyond those that must be; 0: no limit */
+    double until;   /* undisturbed_seconds of the run: no round begins later, beyond those that must
+                     * be; 0: no limit */
 } pace;
+
+/* Without the time that went on waiting and repeating: a cell that was disturbed has as many rounds
+ * as another one. */
+static double undisturbed_seconds(const weft_run *run) {
+    return weft_run_elapsed(run) - run->repeat_seconds;
+}
 
 /* The rest of the budget is shared by the cells left. */
 static pace plan(const stage *s) {
@@ -274,13 +287,15 @@ static pace plan(const stage *s) {
     if (run->budget == 0 || peers == 0 || run->cells_left == 0) {
         return p;
     }
-    double left = run->budget * (1 - REPEAT_SHARE) + run->repeat_seconds - weft_run_elapsed(run);
+    double reserve = run->budget * REPEAT_SHARE - run->repeat_seconds;
+    reserve = reserve > 0 ? reserve * run->cells_left / (run->cells_left + 1) : 0;
+    double left = run->budget - reserve - weft_run_elapsed(run);
     double share = left / run->cells_left * (s->workload.once ? ONCE_SHARE : 1);
     double setup = s->run->cells_left > 1 ? 0.35 : 0.05; /* of the cells that follow */
     double most = share * (1 - setup) / (double)peers / ROUNDS_AT_LEAST - PROBE_SECONDS;
     p.seconds = most > SHORT_SAMPLE ? SHORT_SAMPLE : most < 0.04 ? 0.04 : most;
     p.rounds = VERDICT_ROUNDS;
-    p.until = weft_run_elapsed(run) + share * (1 - setup);
+    p.until = undisturbed_seconds(run) + share * (1 - setup);
     return p;
 }
 
@@ -289,7 +304,7 @@ static void take_rounds(stage *s, weft_cell *cell, const pace *p) {
     weft_run *run = s->run;
     for (uint32_t round = 0; round < p->rounds && weft_run_goes_on(run); round++) {
         bool tight = p->until > 0 && round >= 1;
-        if (tight && round >= ROUNDS_AT_LEAST && weft_run_elapsed(run) > p->until) {
+        if (tight && round >= ROUNDS_AT_LEAST && undisturbed_seconds(run) > p->until) {
             break;
         }
         for (size_t i = 0; i < s->count && weft_run_goes_on(run); i++) {

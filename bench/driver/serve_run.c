@@ -11,6 +11,8 @@
 
 enum { LOAD_PIPELINE = 64, LOAD_CONNECTIONS = 4, LOAD_BYTES_MOST = 1 << 20, ATTEMPTS = 3 };
 
+#define WAIT_SECONDS 1.0 /* for a quiet moment, before a sample */
+
 static const double probe_seconds = 0.4; /* how a rate is found that all can hold */
 
 /* Cells that share their data: same keys, same size of values. */
@@ -246,6 +248,7 @@ static bool measure_quietly(dataset *set, size_t which, const weft_serve_load *l
         if (attempt != 0 && !may_repeat(set->bench)) {
             break;
         }
+        weft_noise_await(noise, may_repeat(set->bench) ? WAIT_SECONDS : 0);
         weft_noise_mark before = weft_noise_before(noise);
         double cpu = weft_serve_server_cpu(server);
         if (!measure(set, which, load, sample)) {

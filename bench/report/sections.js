@@ -273,18 +273,31 @@ const MACHINE_WORDS = {
 };
 const MACHINE_UNITS = {processors: "count", memory_bytes: "B"};
 
-/** What neighbours on the same host leave of its cache and its memory. */
-function memoryReadings(noise) {
-    const names = {cache: "the shared cache (4 MiB)", memory: "memory (64 MiB)"};
-    return Object.entries(names).flatMap(([key, name]) => {
+/** What neighbours on the same host leave of its cache and its memory, and where it puts processors. */
+function machineReadings(noise) {
+    const once = "a read that waits for the one before, around each sample";
+    const kinds = {
+        cache: ["a read of the shared cache (4 MiB)", once],
+        memory: ["a read of memory (64 MiB)", once],
+        handover: [
+            "a line's way between two processors",
+            "two threads give a line to each other in turns, around each sample; " +
+                "several times as long where the host has moved virtual processors apart",
+        ],
+        step: [
+            "a step of a loop on two processors at once",
+            "around each sample; twice as long where the host runs both on one core",
+        ],
+    };
+    return Object.entries(kinds).flatMap(([key, [name, means]]) => {
         const reading = (noise.read_ns || {})[key];
         return reading
             ? [
                   {
-                      name: `a read of ${name}`,
+                      name,
                       value: html`${figure(reading, "median", "ns")}, at best
 ${figure(reading, "best", "ns")}, at worst ${figure(reading, "worst", "ns")}`,
-                      means: "a read that waits for the one before, around each sample",
+                      means,
                   },
               ]
             : [];
@@ -330,7 +343,7 @@ function machine(result) {
             "those in which steal and other programs took more than 5 % of the machine, or " +
                 "memory was much slower than at its best, three attempts in a row",
         ),
-        ...memoryReadings(noise),
+        ...machineReadings(noise),
     ];
     return html`<section id="machine"><h2>Machine and noise</h2>
 <p>Figures hold for this machine alone. ${noiseSentence(result)} A run in which more than a tenth

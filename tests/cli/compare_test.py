@@ -180,7 +180,8 @@ class Compare(unittest.TestCase):
     def test_memory_speed(self):
         """Told if one of the two runs had a much slower memory, whatever the ratios are."""
         full = os.path.join(DATA, "full.json")
-        for which, factor, told in (("cache", 2, True), ("memory", 2, True), ("cache", 1.2, False)):
+        for which, factor, told in (("cache", 2, True), ("memory", 2, True), ("handover", 2, True),
+                                    ("cache", 1.2, False)):
             second = data("full.json")
             second["noise"]["read_ns"][which]["median"] *= factor
             done = self.compare(full, self.write("b.json", second))
