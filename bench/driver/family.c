@@ -296,7 +296,7 @@ void weft_single_alone(const weft_single *how) {
 /* ---- the check for misuse -------------------------------------------------------------------- */
 
 enum { CHECKED, UNCHECKED, VARIANTS };
-enum { CHECK_ENTRIES = 300, STEPPED = 100 };
+enum { CHECK_ENTRIES = 300, STEPPED = 25 };
 
 /* Instructions of a child from one stop to the next; 0: it cannot be traced. */
 static uint64_t steps_to_stop(pid_t child) {

@@ -67,8 +67,8 @@ typedef struct weft_noise_mark {
 void weft_noise_begin(weft_noise *noise);
 void weft_noise_end(weft_noise *noise);
 
-/* Sleeps and probes until nothing disturbs, `seconds` at most: what would be measured meanwhile would
- * only have to be measured again. */
+/* Sleeps and probes until nothing disturbs, `seconds` at most: what would be measured meanwhile
+ * would only have to be measured again. */
 void weft_noise_await(weft_noise *noise, double seconds);
 
 /* Around a sample, of which `used` seconds of processor time were the peer's. */

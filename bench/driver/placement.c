@@ -17,8 +17,8 @@ enum {
     STEPS = 20000
 };
 
-/* Of the probes of some hours on a two-core virtual machine (Zen 4): cores that share a cache hand a
- * line over in 25 to 48 ns, cores that do not in 155 to 200; two threads of one core need exactly
+/* Of the probes of some hours on a two-core virtual machine (Zen 4): cores that share a cache hand
+ * a line over in 25 to 48 ns, cores that do not in 155 to 200; two threads of one core need exactly
  * twice as long for a step, and threads whose cores somebody else's machine uses too, 1.1 to 1.6
  * times as long. */
 static const double apart_factor = 2.5;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the processors are, as far as it can be felt. A virtual machine's processors are moved about
- * by its host: two that shared a cache a second ago are two threads of one core now, or on different
+/* Where the processors are, as far as it can be felt. A virtual machine's host moves its processors
+ * about: two that shared a cache a second ago are two threads of one core now, or on different
  * sides of the chip, and all that two threads do to one line, or at once, takes several times as
  * long, or half. */
 #ifndef WEFT_BENCH_DRIVER_PLACEMENT_H

@@ -223,8 +223,9 @@ static void prefill_all(stage *s, uint32_t threads) {
     }
 }
 
-/* Whether there is time to wait for a quiet moment, or to take a disturbed sample again. Where the time of the run is limited, a
- * part of it is for that: no cell goes without samples because another one was disturbed. */
+/* Whether there is time to wait for a quiet moment, or to take a disturbed sample again. Where the
+ * time of the run is limited, a part of it is for that: no cell goes without samples because
+ * another one was disturbed. */
 static bool may_repeat(const weft_run *run, int repeats) {
     bool late =
         run->budget > 0 && (run->options.noisy || run->repeat_seconds > REPEAT_SHARE * run->budget);
@@ -242,7 +243,8 @@ static bool take_sample(stage *s, weft_session *session, const weft_stint *stint
             return false; /* a piece of work begins with a fresh map */
         }
         double waits = weft_run_elapsed(run);
-        weft_noise_await(&run->noise, may_repeat(run, repeat) ? WAIT_SECONDS : 0);
+        bool patient = may_repeat(run, repeat) && !run->options.noisy;
+        weft_noise_await(&run->noise, patient ? WAIT_SECONDS : 0);
         run->repeat_seconds += repeat == 0 ? weft_run_elapsed(run) - waits : 0;
         weft_noise_mark before = weft_noise_before(&run->noise);
         double cpu = weft_process_cpu(&session->process);

@@ -273,7 +273,7 @@ const MACHINE_WORDS = {
 };
 const MACHINE_UNITS = {processors: "count", memory_bytes: "B"};
 
-/** What neighbours on the same host leave of its cache and its memory, and where it puts processors. */
+/** What neighbours on the same host leave of its cache and memory; where it puts processors. */
 function machineReadings(noise) {
     const once = "a read that waits for the one before, around each sample";
     const kinds = {
