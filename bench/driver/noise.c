@@ -55,7 +55,7 @@ void weft_noise_note_probe(weft_noise *noise, weft_noise_probe probe) {
 }
 
 static weft_noise_probe take_probe(weft_noise *noise) {
-    weft_noise_probe probe = {.placement = weft_placement_take()};
+    weft_noise_probe probe = {.placement = weft_placement_probe_take(&noise->placement)};
     probe.speed = weft_memory_probe_take(&noise->memory);
     weft_noise_note_probe(noise, probe);
     noise->probed_at = weft_clock_monotonic_ns();
@@ -71,6 +71,7 @@ static weft_noise_probe fresh_probe(weft_noise *noise) {
 void weft_noise_begin(weft_noise *noise) {
     *noise = (weft_noise){.load_before = load_now()};
     weft_memory_probe_open(&noise->memory);
+    weft_placement_probe_open(&noise->placement);
     for (int i = 0; i < FIRST_PROBES; i++) {
         take_probe(noise);
     }
@@ -78,6 +79,7 @@ void weft_noise_begin(weft_noise *noise) {
 
 void weft_noise_end(weft_noise *noise) {
     weft_memory_probe_close(&noise->memory);
+    weft_placement_probe_close(&noise->placement);
     free(noise->probes);
     free(noise->kept);
     *noise = (weft_noise){0};

@@ -49,6 +49,7 @@ typedef struct weft_noise {
     weft_noise_sample *kept;
     size_t kept_count, kept_room;
     weft_memory_probe memory;
+    weft_placement_probe placement;
     /* the last of them is at most some milliseconds old if nothing ran since then */
     weft_noise_probe *probes;
     size_t probe_count, probe_room;
