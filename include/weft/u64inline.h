@@ -132,7 +132,7 @@ struct weft_inline_record {
 
 WEFT_BEGIN_DECLS
 /* The thread's epoch record, if lookups may be compiled into the caller: the barrier is asymmetric,
- * and the processor has the instructions. */
+ * and the processor has the instructions. Otherwise that of nobody, which always looks taken. */
 extern WEFT_API __thread void *weft_inline_thread __attribute__((tls_model("initial-exec")));
 WEFT_END_DECLS
 
@@ -192,17 +192,20 @@ WEFT_INLINE uint64_t weft_inline_match(const struct weft_inline_pair *line, uint
 #endif
 }
 
-/* `value`, or 0 if nothing was found. Hidden: compilers make a branch of it, or two more
- * instructions. */
-WEFT_INLINE uint64_t weft_inline_if(uint64_t found, uint64_t value) {
-#if defined(__x86_64__)
-    __asm__("testq %[found], %[found]\n\tcmoveq %[found], %[value]"
-            : [value] "+r"(value)
-            : [found] "r"(found)
-            : "cc");
-    return value;
+/* Into *value `here`, or 0 if nothing was found, and which one it was. Hidden: compilers make a
+ * branch of it, or two more instructions. */
+WEFT_INLINE int weft_inline_choose(uint64_t match, uint64_t here, uint64_t *value) {
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
+    bool absent;
+    __asm__("testq %[match], %[match]\n\tcmoveq %[match], %[here]"
+            : [here] "+r"(here), "=@ccz"(absent)
+            : [match] "r"(match));
+    *value = here;
+    _Static_assert(WEFT_OK == 0 && WEFT_NOT_FOUND == 1, "what a comparison gives");
+    return absent;
 #else
-    return value & ((uint64_t)(found == 0) - 1);
+    *value = here & ((uint64_t)(match == 0) - 1);
+    return match == 0 ? WEFT_NOT_FOUND : WEFT_OK;
 #endif
 }
 
@@ -239,8 +242,7 @@ WEFT_INLINE bool weft_inline_look_into(const struct weft_inline_bucket *at, uint
     /* Of state and link if there is no match. The value is read after its key: pairs with the CAS
      * of its writer. */
     uint64_t here = __atomic_load_n(&line[match].second, __ATOMIC_ACQUIRE);
-    *value = weft_inline_if(match, here);
-    *status = match == 0 ? WEFT_NOT_FOUND : WEFT_OK;
+    *status = weft_inline_choose(match, here, value);
     return __builtin_expect(!weft_inline_unsure(at, state, hash), 1);
 }
 
@@ -279,8 +281,7 @@ WEFT_INLINE bool weft_inline_look_plain(const struct weft_inline_plain *table, u
     uint64_t first = line[0].first == wanted;
     __asm__("" : "+r"(first)); /* no branch */
     match |= first;
-    *value = weft_inline_if(match, here);
-    *status = match == 0 ? WEFT_NOT_FOUND : WEFT_OK;
+    *status = weft_inline_choose(match, here, value);
     bool linked = (line[3].first & WEFT_INLINE_PLAIN_LINK) > match; /* and it may be there */
     return __builtin_expect(!linked, 1) && __builtin_expect(table->moving == NULL, 1);
 }
@@ -291,7 +292,7 @@ WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t 
     struct weft_inline_record *record = (struct weft_inline_record *)weft_inline_thread;
     int status = WEFT_OK;
     uint64_t here = 0;
-    if (__builtin_expect(impl == NULL, 0) || __builtin_expect(record == NULL, 0) ||
+    if (__builtin_expect(impl == NULL, 0) ||
         __builtin_expect(__atomic_load_n(&record->pinned, __ATOMIC_RELAXED) != 0, 0)) {
         return weft_u64map_get_slow(map, key, value);
     }

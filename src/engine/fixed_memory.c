@@ -7,9 +7,12 @@
 #include "base/memory.h"
 #include <weft/fixed.h>
 
-enum { ENTRIES_DEFAULT = 1024, BUCKET_BITS_MAX = 40 };
+enum { ENTRIES_DEFAULT = 1024, BUCKET_BITS_MAX = 40, ROOMY_ENTRIES = 128 };
 
+/* Twice as many as entries while that is half of a first-level cache: then hardly any lookup has to
+ * leave its bucket's line. */
 static uint64_t buckets_for(uint64_t entries) {
+    entries = entries <= ROOMY_ENTRIES ? 2 * entries : entries;
     unsigned bits = weft_bits_for(entries < BUCKETS_MIN ? BUCKETS_MIN : entries);
     return (uint64_t)1 << (bits < BUCKET_BITS_MAX ? bits : BUCKET_BITS_MAX);
 }

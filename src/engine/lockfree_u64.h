@@ -134,7 +134,8 @@ static WEFT_ALWAYS_INLINE weft_record *plain_record(void) {
 #ifdef WEFT_CALLS_ONLY
     return *weft_thread_slot();
 #else
-    return weft_inline_thread;
+    weft_record *record = weft_inline_thread;
+    return WEFT_LIKELY(record != &weft_epoch_nobody) ? record : NULL;
 #endif
 }
 

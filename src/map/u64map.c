@@ -41,7 +41,7 @@ static inline int get_plainly(weft_core *core, const weft_key *key, uint64_t *va
     int status;
     /* pairs with the CAS of the root */
     const struct weft_inline_generation *root = weft_load_acquire(&core->root);
-    if (root != NULL && weft_inline_thread != NULL &&
+    if (root != NULL && plain_record() != NULL &&
         weft_inline_look(root, key->hash, value, &status)) {
         return status;
     }

@@ -136,12 +136,14 @@ static void after_fork_in_child(void) {
     }
 }
 
-__thread void *weft_inline_thread WEFT_TLS_MODEL __attribute__((visibility("default")));
+weft_record weft_epoch_nobody = {.pinned = 1};
+__thread void *weft_inline_thread WEFT_TLS_MODEL __attribute__((visibility("default"))) =
+    &weft_epoch_nobody;
 static bool may_inline;
 
 static void hand_over_record(void *opaque) {
     weft_record *record = opaque;
-    weft_inline_thread = NULL;
+    weft_inline_thread = &weft_epoch_nobody;
     weft_spares_empty(&record->spares);
     record_release(record);
 }
@@ -197,7 +199,7 @@ static WEFT_COLD weft_record *my_record_slow(void) {
     weft_record *record = record_take();
     if (record != NULL) {
         weft_thread_set_slot(record);
-        weft_inline_thread = may_inline ? record : NULL;
+        weft_inline_thread = may_inline ? record : &weft_epoch_nobody;
     }
     return record;
 }

@@ -87,6 +87,9 @@ typedef struct weft_record {
     weft_spares spares; /* the owner's, which empties them when it ends */
 } WEFT_LINE_ALIGNED weft_record;
 
+/* What threads without a record have for inlined lookups: it seems to be inside a guard. */
+extern weft_record weft_epoch_nobody;
+
 static inline void weft_epoch_pin(weft_record *record) {
     WEFT_ASSERT(record->nest == 1 && weft_load_relaxed(&record->pinned) == 0);
     /* Acquire: keeps the caller's reads behind the epoch that stands for them. Pairs with
