@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "bench/driver/noise.h"
+#include <signal.h>
 #include <string.h>
 
 static const weft_noise_probe quiet = {{16, 190}, {28, 0.9}};
@@ -139,6 +140,25 @@ static void the_probe_reads(void **state) {
     weft_noise_end(&noise);
 }
 
+/* Then the probe of placement knows nothing, now and later, and nobody waits for it. */
+static void a_partner_that_ended_is_not_waited_for(void **state) {
+    (void)state;
+    weft_placement_probe probe;
+    weft_placement_probe_open(&probe);
+    if (probe.partner > 0) {
+        assert_true(weft_placement_probe_take(&probe).handover > 0);
+        assert_true(weft_placement_probe_take(&probe).step > 0);
+        assert_int_equal(kill(probe.partner, SIGKILL), 0);
+        for (int i = 0; i < 2; i++) {
+            weft_placement none = weft_placement_probe_take(&probe);
+            assert_true(none.handover == 0 && none.step == 0);
+        }
+        assert_int_equal(probe.partner, 0);
+    }
+    weft_placement_probe_close(&probe);
+    weft_placement_probe_close(&probe); /* again: nothing is left */
+}
+
 /* What can be waited for has a limit: a best that nothing reaches again. */
 static void waiting_ends(void **state) {
     (void)state;
@@ -167,6 +187,7 @@ int main(void) {
         cmocka_unit_test(a_probe_that_knows_nothing_judges_nothing),
         cmocka_unit_test(the_result_holds_the_figures),
         cmocka_unit_test(the_probe_reads),
+        cmocka_unit_test(a_partner_that_ended_is_not_waited_for),
         cmocka_unit_test(waiting_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
