@@ -20,7 +20,6 @@ typedef struct asked {
     const char *peers; /* all, none, or a list */
     const char *json;
     const char *report;
-    bool noisy;
     bool quick;
     unsigned rounds; /* 0: not said */
     double seconds;  /* 0: not said */
@@ -127,7 +126,7 @@ static const weft_argument table[] = {
      INTO(json)},
     {"report", "FILE", "write a page", "a file", WEFT_ARGUMENT_TEXT, INTO(report)},
     {"noisy", NULL, "give figures even if others used the machine", NULL, WEFT_ARGUMENT_FLAG,
-     INTO(noisy)},
+     INTO(bench.noisy)},
     {"quick", NULL, "fewer and shorter samples", NULL, WEFT_ARGUMENT_FLAG, INTO(quick)},
 };
 
@@ -337,7 +336,7 @@ static int judge(const asked *from) {
             code = WEFT_EXIT_FINDING;
         }
     }
-    if (code == 0 && weft_noise_is_refused(&from->bench.noise) && !from->noisy) {
+    if (code == 0 && weft_noise_is_refused(&from->bench.noise) && !from->bench.noisy) {
         char disturbed[200];
         weft_noise_describe(&from->bench.noise, disturbed, sizeof disturbed);
         fprintf(stderr, "weft bench serve: %s; the figures mean little (--noisy accepts them)\n",

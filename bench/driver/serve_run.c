@@ -248,7 +248,8 @@ static bool measure_quietly(dataset *set, size_t which, const weft_serve_load *l
         if (attempt != 0 && !may_repeat(set->bench)) {
             break;
         }
-        weft_noise_await(noise, may_repeat(set->bench) ? WAIT_SECONDS : 0);
+        bool patient = may_repeat(set->bench) && !set->bench->noisy;
+        weft_noise_await(noise, patient ? WAIT_SECONDS : 0);
         weft_noise_mark before = weft_noise_before(noise);
         double cpu = weft_serve_server_cpu(server);
         if (!measure(set, which, load, sample)) {

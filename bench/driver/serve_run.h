@@ -52,6 +52,7 @@ typedef struct weft_serve_bench {
     uint64_t begin; /* of the run */
     uint64_t seed;
     const char *parent; /* where the servers' folders are made */
+    bool noisy;         /* samples are taken whoever disturbs them */
     bool partial;       /* it was stopped */
     weft_noise noise;
 } weft_serve_bench;
