@@ -23,6 +23,19 @@ function(weft_mutant number file engine shape)
     weft_mutant_of(${number} ${file} map_schedule_test _${shape} ${engine} ${shape} ${from} 1500000)
 endfunction()
 
+# weft_mutant_of_unit(number file test): a fault that takes no second thread; the test must fail.
+function(weft_mutant_of_unit number file test)
+    get_filename_component(unit "${file}" NAME_WE)
+    set(name mutant_${number}_${unit})
+    weft_test_program(unit ${name} "${CMAKE_SOURCE_DIR}/tests/unit/${test}.c" weft-harness
+                      weft_static)
+    target_sources(unit_${name} PRIVATE "${CMAKE_SOURCE_DIR}/${file}")
+    target_compile_definitions(unit_${name} PRIVATE WEFT_MUTANT=${number})
+    weft_register(unit ${name} unit_${name})
+    set_tests_properties(unit/${name} PROPERTIES WILL_FAIL TRUE)
+endfunction()
+
+weft_mutant_of_unit(62 src/engine/plain.c plain_test) # shrinks what has just grown
 weft_mutant(1 src/engine/lockfree.c LOCKFREE bytes) # loses updates
 weft_mutant(1 src/map/write.c LOCKFREE bytes)       # loses updates
 weft_mutant(1 src/engine/rwlock.c RWLOCK u64)       # loses updates

@@ -129,9 +129,13 @@ static weft_map bytes_map = WEFT_MAP_INIT;
 static weft_u64map number_map = WEFT_U64MAP_INIT;
 static bool by_number;
 
+/* Of a size that stays: a reader in a table that the writer frees could crash before it is caught. */
 static void open_maps(const weft_allocator *allocator) {
-    weft_map_options options = {
-        .size = sizeof options, .engine = WEFT_ENGINE_OWNER, .allocator = allocator};
+    weft_map_options options = {.size = sizeof options,
+                                .engine = WEFT_ENGINE_OWNER,
+                                .allocator = allocator,
+                                .expected_entries = 2 * KEYS,
+                                .grow_only = true};
     REQUIRE(weft_map_open(&bytes_map, &options) == WEFT_OK);
     REQUIRE(weft_u64map_open(&number_map, &options) == WEFT_OK);
 }
