@@ -129,7 +129,8 @@ static weft_map bytes_map = WEFT_MAP_INIT;
 static weft_u64map number_map = WEFT_U64MAP_INIT;
 static bool by_number;
 
-/* Of a size that stays: a reader in a table that the writer frees could crash before it is caught. */
+/* Of a size that stays: in a table that the writer frees a reader might crash
+ * before it is caught. */
 static void open_maps(const weft_allocator *allocator) {
     weft_map_options options = {.size = sizeof options,
                                 .engine = WEFT_ENGINE_OWNER,

@@ -215,8 +215,8 @@ static void reserves_and_shrinks(void **state) {
     subject_free(s);
 }
 
-/* A table that has just grown does not shrink at the next removal: around no size do writes in turns
- * move it to and fro. */
+/* A table that has just grown does not shrink at the next removal: around no size do writes in
+ * turns move it to and fro. */
 static void a_steady_size_keeps_its_table(void **state) {
     (void)state;
     enum { SIZES = 2000, TURNS = 50 };
