@@ -7,8 +7,9 @@ enum {
     BUCKET_BITS_MAX = 52, /* more never fit into memory; sizes must not overflow */
     GROW_NUMERATOR = 5,   /* grow at 5/2 entries a bucket: one in nine is outside its line then */
     GROW_DENOMINATOR = 2,
-    SMALL = 256, /* up to so many buckets at a quarter of that: hardly a table has one outside */
-    SHRINK_DIVISOR = 2, /* halve if half the table would be no more than half full */
+    TINY = 32,   /* up to so many buckets at a quarter of that: hardly a table has one outside */
+    SMALL = 128, /* and up to so many at half */
+    SHRINK_DIVISOR = 2, /* halve below half an entry a bucket, */
     STEP = 2,           /* buckets that an insert or removal moves */
     HALVING_LINES = 2,  /* two buckets made one need so many lines more at the most */
     CHUNK_LINES = 15,
@@ -317,7 +318,7 @@ static void free_old(weft_core *core, weft_plain *table) {
 /* Entries for which there is room in so many buckets. */
 static uint64_t fits(uint64_t buckets) {
     uint64_t most = buckets / GROW_DENOMINATOR * GROW_NUMERATOR;
-    return buckets <= SMALL ? most / 4 : most;
+    return buckets <= TINY ? most / 4 : buckets <= SMALL ? most / 2 : most;
 }
 
 static uint64_t buckets_for(uint64_t entries) {
@@ -334,11 +335,13 @@ static void set_limits(weft_plain *table) {
     bool moving = weft_plain_is_moving(table);
     bool shrinks = !table->grow_only && buckets > max_u64(BUCKETS_MIN, table->floor);
     table->grow_at = moving || is_empty(table) ? 0 : fits(buckets);
-    uint64_t half = fits(buckets / 2);
-#if WEFT_MUTANT == 62 /* shrinks what has just grown */
-    half = buckets;
+    uint64_t sparse = buckets / SHRINK_DIVISOR;
+    uint64_t fitting = fits(buckets / 2) / 4 * 3; /* and if they leave room in half of the table */
+#if WEFT_MUTANT == 62                             /* shrinks what has just grown */
+    fitting = sparse;
 #endif
-    table->shrink_at = moving ? UINT64_MAX : shrinks ? half / SHRINK_DIVISOR : 0;
+    uint64_t few = sparse < fitting ? sparse : fitting;
+    table->shrink_at = moving ? UINT64_MAX : shrinks ? few : 0;
 }
 
 static void move_bucket(weft_core *core, weft_plain *table, uint64_t index) {

@@ -211,7 +211,7 @@ static void reserves_and_shrinks(void **state) {
         require_sound(s);
     }
     assert_int_equal(status, WEFT_UNCHANGED);
-    assert_true(s->table.now.mask + 1 <= 256);
+    assert_true(s->table.now.mask + 1 <= 128);
     subject_free(s);
 }
 
