@@ -466,14 +466,14 @@ static double median_of_three(double a, double b, double c) {
     return fmax(fmin(a, b), fmin(fmax(a, b), c));
 }
 
-/* A recording of 1 key in 128 against none. Both are measured in turns: what counts is the median
+/* A recording of 1 key in 256 against none. Both are measured in turns: what counts is the median
  * of the quotients. */
 static void add_recording(const weft_single *how, const cell_text *text, bool bytes) {
     figure own = {.peer = WEFT_PEER_OWN, .count = FIGURE_SAMPLES};
     figure other = {.peer = "no-recording", .count = FIGURE_SAMPLES};
     figure ratios = {.count = FIGURE_SAMPLES};
     weft_record_cost cost = {
-        .bytes = bytes, .sample = 128, .rounds = RECORD_ROUNDS, .seconds = how->quick ? 0.02 : 0.1};
+        .bytes = bytes, .sample = 256, .rounds = RECORD_ROUNDS, .seconds = how->quick ? 0.02 : 0.1};
     if (weft_record_cost_measure(&cost) != WEFT_OK) {
         return; /* without the cell the gate is not reached */
     }
@@ -493,7 +493,7 @@ static void add_recording(const weft_single *how, const cell_text *text, bool by
 
 void weft_single_recording(const weft_single *how) {
     static const cell_text text = {
-        "recording/2", "while 1 key in 128 is recorded, against no recording",
+        "recording/2", "while 1 key in 256 is recorded, against no recording",
         "u64",         "operations",
         "1/s",         "more",
         10000};
@@ -502,7 +502,7 @@ void weft_single_recording(const weft_single *how) {
 
 void weft_single_recording_of_bytes(const weft_single *how) {
     static const cell_text text = {"recording-bytes/2",
-                                   "while 1 key in 128 is recorded, against no recording",
+                                   "while 1 key in 256 is recorded, against no recording",
                                    "bytes",
                                    "operations",
                                    "1/s",
