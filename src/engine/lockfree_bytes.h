@@ -50,8 +50,7 @@ typedef struct word_place {
     uint64_t word; /* then 0 */
 } word_place;
 
-/* The key's place in the line. False: the bucket changed
- * meanwhile, or the key may be elsewhere. */
+/* The key's place in the line. False: the bucket changed meanwhile, or the key may be elsewhere. */
 static WEFT_ALWAYS_INLINE bool search_line(bucket *at, uint64_t state, const weft_key *key,
                                            word_place *found) {
     *found = (word_place){SLOT_NONE, 0};

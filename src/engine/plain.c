@@ -9,7 +9,7 @@ enum {
     GROW_DENOMINATOR = 2,
     TINY = 32,   /* up to so many buckets at a quarter of that: hardly a table has one outside */
     SMALL = 128, /* and up to so many at half */
-    SHRINK_DIVISOR = 2, /* halve below half an entry a bucket, */
+    SHRINK_DIVISOR = 2, /* halve below half an entry a bucket */
     STEP = 2,           /* buckets that an insert or removal moves */
     HALVING_LINES = 2,  /* two buckets made one need so many lines more at the most */
     CHUNK_LINES = 15,
@@ -336,8 +336,9 @@ static void set_limits(weft_plain *table) {
     bool shrinks = !table->grow_only && buckets > max_u64(BUCKETS_MIN, table->floor);
     table->grow_at = moving || is_empty(table) ? 0 : fits(buckets);
     uint64_t sparse = buckets / SHRINK_DIVISOR;
-    uint64_t fitting = fits(buckets / 2) / 4 * 3; /* and if they leave room in half of the table */
-#if WEFT_MUTANT == 62                             /* shrinks what has just grown */
+    /* And only if half of the table has room: else the next insert would double it again. */
+    uint64_t fitting = fits(buckets / 2) / 4 * 3;
+#if WEFT_MUTANT == 62 /* shrinks what has just grown */
     fitting = sparse;
 #endif
     uint64_t few = sparse < fitting ? sparse : fitting;
