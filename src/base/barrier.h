@@ -41,6 +41,11 @@ static inline void weft_barrier_light(void) {
 #endif
 }
 
+/* The same, where it is known to cost nothing. */
+static inline void weft_barrier_light_free(void) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* The rare side. False, which only a filter of system calls that was installed later can cause:
  * other threads were not made to fence; the caller must not rely on having seen their light side.
  */

@@ -28,6 +28,8 @@
 #define WEFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
 /* The compiler knows nothing about x from here on: no branch becomes of arithmetic with it. */
 #define WEFT_HIDE(x) __asm__("" : "+r"(x))
+/* True, and the compiler may rely on it. */
+#define WEFT_KNOWN(x) ((x) ? (void)0 : __builtin_unreachable())
 #define WEFT_NOINLINE __attribute__((noinline))
 #define WEFT_LINE_ALIGNED __attribute__((aligned(WEFT_CACHE_LINE)))
 #define WEFT_HOT __attribute__((hot))

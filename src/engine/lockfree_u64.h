@@ -111,49 +111,136 @@ static WEFT_ALWAYS_INLINE slot_sets look_at_slots(bucket *at, uint64_t wanted) {
     return sets;
 }
 
-/* The slots in which an insert may be announced. None, if there is a slot that another insert has
- * announced itself for, or claimed: a claim has the other toggle, so that it looks announced. */
-static WEFT_ALWAYS_INLINE uint64_t open_slots(uint64_t state, slot_sets sets) {
-    uint64_t open = ~sets.settled & (((uint64_t)1 << PAIRS) - 1);
-    uint64_t pending = (sets.toggles ^ valid_slots(state) >> TOGGLE_SHIFT) & open;
+/* Which pair holds the key: 1, 2, 3, or 0 for none. As inlined lookups look; the builds that have
+ * calls only see each access. */
+static WEFT_ALWAYS_INLINE uint64_t look_for_key(bucket *at, uint64_t wanted) {
+#ifndef WEFT_CALLS_ONLY
+    return weft_inline_match((const struct weft_inline_pair *)at, wanted);
+#else
+    uint64_t keys[PAIRS];
+    load_keys(at, keys);
+    uint64_t match = 0;
+    for (uint64_t i = 0; i < PAIRS; i++) {
+        match += keys[i] == wanted ? i + 1 : 0; /* one at the most */
+    }
+    return match;
+#endif
+}
+
+/* The pair that look_for_key means; the head, if the key is nowhere. */
+static WEFT_ALWAYS_INLINE weft_pair *pair_found(bucket *at, uint64_t found) {
+    return (weft_pair *)at + found;
+}
+
+/* Looks into the overflow block for a key that is not in the line, if the filter does not exclude
+ * it. *pair: where it is; NULL: nowhere, if the state is the same later still. False where more has
+ * to be looked at. */
+static WEFT_NOINLINE bool look_into_block(bucket *at, uint64_t state, uint64_t wanted,
+                                          weft_pair **pair) {
+    uint64_t link = weft_load_acquire(&at->head.second); /* pairs with the CAS of head: the block */
+    overflow *block = overflow_of(link);
+    *pair = NULL;
+#if WEFT_MUTANT == 63 /* takes what is not in the line for absent */
+    return !is_frozen(state);
+#endif
+    /* The block belongs to the state only if that has not changed. Pairs with the CAS of head. */
+    if (is_frozen(state) || weft_load_acquire(&at->head.first) != state || block == NULL ||
+        block->capacity > LINK_SLOTS) {
+        return false;
+    }
+    for (uint64_t i = 0; i < block->capacity; i++) {
+        uint64_t first = weft_load_acquire(&block->pairs[i].first); /* pairs with its writer */
+        if ((first & ~PAIR_FLAGS_OF_MOMENT) == wanted) {
+            *pair = &block->pairs[i];
+            return first == wanted;
+        }
+    }
+    return true;
+}
+
+/* True: a key that is not in the line is nowhere else, if the state is the same later still. */
+static WEFT_NOINLINE bool is_absent_beyond(bucket *at, uint64_t state, uint64_t wanted) {
+    weft_pair *pair;
+    return look_into_block(at, state, wanted, &pair) && pair == NULL;
+}
+
+/* Slots without a key. */
+static WEFT_ALWAYS_INLINE uint64_t open_slots(slot_sets sets) {
+    return ~sets.settled & (((uint64_t)1 << PAIRS) - 1);
+}
+
+/* Those of them that another insert has announced itself for, or claimed: a claim has the other
+ * toggle, so that it looks announced. If there is one, no further insert may be announced. */
+static WEFT_ALWAYS_INLINE uint64_t pending_slots(uint64_t state, slot_sets sets) {
+    uint64_t pending = (sets.toggles ^ valid_slots(state) >> TOGGLE_SHIFT) & open_slots(sets);
 #if WEFT_MUTANT == 8 /* inserts beside one that was announced */
     pending = 0;
 #endif
-    return open & ((uint64_t)(pending != 0) - 1);
+    return pending;
 }
 
-/* One of `yes` and `no`, without a branch, whatever the compiler knows. */
-static WEFT_ALWAYS_INLINE uint64_t choose(bool which, uint64_t yes, uint64_t no) {
-    uint64_t mask = (uint64_t)0 - (uint64_t)which;
-    WEFT_HIDE(mask);
-    return no ^ ((yes ^ no) & mask);
+/* Where an insert is announced; any slot if none is open. */
+static WEFT_ALWAYS_INLINE uint64_t first_open(slot_sets sets) {
+    return (uint64_t)__builtin_ctzll(open_slots(sets) | (uint64_t)1 << (PAIRS - 1));
 }
 
-/* This thread's record, if it may try the plain cases; NULL otherwise. */
-static WEFT_ALWAYS_INLINE weft_record *plain_record(void) {
-#ifdef WEFT_CALLS_ONLY
-    return *weft_thread_slot();
-#else
-    weft_record *record = weft_inline_thread;
-    return WEFT_LIKELY(record != &weft_epoch_nobody) ? record : NULL;
+/* In the place of PAIR_TOGGLE the toggle of slot i of the line; other bits mean nothing. */
+static WEFT_ALWAYS_INLINE uint64_t slot_toggle(uint64_t state, uint64_t i) {
+    _Static_assert(PAIR_TOGGLE == 1 << 4, "that is where it is brought");
+    return state >> (VALID_SHIFT + TOGGLE_SHIFT - 4) >> i;
+}
+
+/* Not 0: slot i is not as an insert that is announced by a state after this one must find it:
+ * empty, and agreeing with the slot's toggle. (Who stops inserts that an earlier state announced
+ * may have put that state's toggle there since.) */
+static WEFT_ALWAYS_INLINE uint64_t is_closed(uint64_t state, uint64_t i, uint64_t first) {
+    _Static_assert(PAIR_USED == 1 && PAIR_GONE == 4, "gone pairs are used, too");
+    uint64_t closed = (first ^ first >> 2) & PAIR_USED;
+    uint64_t differs = (slot_toggle(state, i) ^ first) & PAIR_TOGGLE;
+#if WEFT_MUTANT == 14 /* announces an insert on a pair that does not agree with the state */
+    differs = 0;
 #endif
+    return closed | differs;
 }
 
-/* Did a CAS fail that mattered? One at the scratch line does not. */
-static WEFT_ALWAYS_INLINE bool failed(bool swapped, bool mattered) {
-    uint64_t failure = !swapped;
+/* All bits if the set is empty, otherwise none; no branch, whatever the compiler knows. */
+static WEFT_ALWAYS_INLINE uint64_t mask_if_empty(uint64_t set) {
+#if defined(__x86_64__)
+    uint64_t mask;
+    __asm__("cmpq $1, %[set]\n\tsbbq %[mask], %[mask]" : [mask] "=r"(mask) : [set] "r"(set) : "cc");
+#else
+    uint64_t mask = (uint64_t)0 - (uint64_t)(set == 0);
+    WEFT_HIDE(mask);
+#endif
+    return mask;
+}
+
+/* The bucket, or, where the mask is 0, a line of this thread's that looks like one: to swing at
+ * when there is nothing to change. */
+static WEFT_ALWAYS_INLINE bucket *bucket_or_scratch(uint64_t mask, bucket *at,
+                                                    weft_record *record) {
+    _Static_assert(sizeof record->scratch == sizeof(bucket), "they have one shape");
+    uintptr_t scratch = (uintptr_t)record->scratch;
+    return (bucket *)(scratch ^ ((scratch ^ (uintptr_t)at) & mask));
+}
+
+/* Did a CAS fail that mattered? One at the scratch line, where the mask is 0, does not. */
+static WEFT_ALWAYS_INLINE bool failed(bool swapped, uint64_t mask) {
+    unsigned char failure = !swapped;
     WEFT_HIDE(failure);
-    return (failure & (uint64_t)mattered) != 0;
+    return (failure & (unsigned char)mask) != 0;
 }
 
 /* The bucket, if nothing is on the move; NULL otherwise. */
 static WEFT_ALWAYS_INLINE bucket *plain_bucket(weft_core *core, uint64_t hash) {
-    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && weft_epoch_inside());
+    WEFT_ASSERT(core->shape == WEFT_SHAPE_U64 && weft_epoch_shown());
     generation *root = root_of(core);
     if (WEFT_UNLIKELY(root == NULL) || WEFT_UNLIKELY(weft_load_relaxed(&root->next) != NULL)) {
         return NULL;
     }
-    return bucket_at(root, hash);
+    bucket *at = bucket_at(root, hash);
+    WEFT_KNOWN(at != NULL);
+    return at;
 }
 
 /* False if this is not a plain case, or the bucket changed meanwhile. */
@@ -177,8 +264,8 @@ static WEFT_ALWAYS_INLINE bool plain_find(weft_core *core, uint64_t hash, weft_p
     position->words[AT_SLOT] = position->present ? i : SLOT_NONE;
     position->words[AT_WORD] = wanted;
     position->words[AT_VALUE] = second;
-    position->words[AT_OPEN] = open_slots(state, sets);
-    return (state & filter_bit(hash)) == 0 &&
+    position->words[AT_OPEN] = pending_slots(state, sets) == 0 ? open_slots(sets) : 0;
+    return (position->present || (state & filter_bit(hash)) == 0) &&
            weft_load_acquire(&at->head.first) == state; /* pairs with the CAS of head */
 }
 
@@ -192,16 +279,24 @@ static WEFT_ALWAYS_INLINE int plain_update(const weft_position *position, uint64
                : WEFT_MISMATCH;
 }
 
-/* The state that announces an insert into slot i. */
+/* The state that announces an insert into slot i; of a bucket that is not frozen. */
 static WEFT_ALWAYS_INLINE uint64_t announcing(uint64_t state, uint64_t i) {
-    uint64_t valid = valid_slots(state) | (uint64_t)1 << i;
-    return next_state(state, valid ^ (uint64_t)1 << (TOGGLE_SHIFT + i), 0);
+    uint64_t valid = (uint64_t)1 << VALID_SHIFT << i;
+    return ((state ^ valid << TOGGLE_SHIFT) | valid | LIVE) + ((uint64_t)1 << VERSION_SHIFT);
 }
 
-/* What a removal from slot i leaves, the like of which was never in a slot before. */
-static WEFT_ALWAYS_INLINE uint64_t gone_first(weft_record *record, uint64_t state, uint64_t i) {
-    return weft_epoch_stamp_of(record) << 6 | PAIR_USED | PAIR_GONE | toggle_flag(state, i);
+/* What a removal leaves, the like of which was never in a slot before; `toggle` as slot_toggle. */
+static WEFT_ALWAYS_INLINE uint64_t gone_first(weft_record *record, uint64_t toggle) {
+    return weft_epoch_stamp_of(record) << 6 | PAIR_USED | PAIR_GONE | (toggle & PAIR_TOGGLE);
 }
+
+/* A write of this thread. */
+typedef struct plain_change {
+    weft_record *record;
+    uint64_t hash;
+    uint64_t value; /* to be stored; out: of insert and remove, what the key has, or had */
+    uint64_t done;  /* out, all bits: there is one key more, or fewer; none: as many */
+} plain_change;
 
 /* The plain cases of insert and remove decide nothing by a branch on whether the key is there:
  * where it has nothing to change, an operation swings at this thread's own scratch line. A
@@ -212,81 +307,131 @@ static WEFT_ALWAYS_INLINE uint64_t gone_first(weft_record *record, uint64_t stat
 /* Announce, then fill: two compare and swaps. docs/design/update.md has the argument; in short: the
  * announcement fails if any other insert was announced or made since the look, a fill fails if
  * anybody stopped it, and who inserts stops those that are pending.
- * WEFT_OK · WEFT_EXISTS, *value is then what the key has · WEFT_MISMATCH · NOT_PLAIN */
-static WEFT_ALWAYS_INLINE int plain_insert(weft_core *core, uint64_t hash, weft_record *record,
-                                           uint64_t *value) {
-    bucket *at = plain_bucket(core, hash);
-    if (WEFT_UNLIKELY(at == NULL)) {
-        return NOT_PLAIN;
-    }
-    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-    slot_sets sets = look_at_slots(at, wanted_pair(hash));
-    bool absent = sets.match == 0;
+ * False: nothing was done; this is not a plain case, or others were faster. */
+static WEFT_ALWAYS_INLINE bool plain_insert_at(bucket *at, uint64_t state, slot_sets sets,
+                                               plain_change *c) {
+    uint64_t absent = mask_if_empty(sets.match);
     uint64_t old =
         weft_load_acquire(&at->pairs[sets.match >> 1].second); /* pairs with its writer */
-    uint64_t open = open_slots(state, sets);
-    uint64_t i = (uint64_t)__builtin_ctzll(open | (uint64_t)1 << (PAIRS - 1));
+    uint64_t i = first_open(sets);
     weft_pair was = {weft_load_acquire(&at->pairs[i].first),   /* pairs with its writer */
                      weft_load_acquire(&at->pairs[i].second)}; /* pairs with it too */
-    uint64_t closed = (uint64_t)(open == 0) | (uint64_t)!pair_is_empty(was.first);
-    /* Who stops inserts that an earlier state announced may have put its toggle there since. */
-    closed |= (uint64_t)((was.first & PAIR_TOGGLE) != toggle_flag(state, i));
-#if WEFT_MUTANT == 14 /* announces an insert on a pair that does not agree with the state */
-    closed = (uint64_t)(open == 0) | (uint64_t)!pair_is_empty(was.first);
-#endif
-    closed &= (uint64_t)absent;
-    WEFT_HIDE(closed);
+    uint64_t closed = (pending_slots(state, sets) | is_closed(state, i, was.first)) & absent;
     /* The state is the same still, so `old` is the key's. Pairs with the CAS of head. */
     uint64_t changed = state ^ weft_load_acquire(&at->head.first);
 #if WEFT_MUTANT == 9 /* tells the value of a slot that another key has taken meanwhile */
     changed = 0;
 #endif
-    if (WEFT_UNLIKELY(((state & filter_bit(hash)) | closed | changed) != 0)) {
-        return NOT_PLAIN;
+    uint64_t refused = closed | changed;
+    if (WEFT_UNLIKELY(((state & filter_bit(c->hash)) | refused) != 0)) {
+        WEFT_HIDE(refused); /* what follows is decided here, not before */
+        if (refused != 0 ||
+            (sets.match == 0 && !is_absent_beyond(at, state, wanted_pair(c->hash)))) {
+            return false;
+        }
     }
-    uint64_t *head = (uint64_t *)(uintptr_t)choose(absent, (uintptr_t)&at->head.first,
-                                                   (uintptr_t)&record->scratch.state);
-    weft_pair *pair = (weft_pair *)(uintptr_t)choose(absent, (uintptr_t)&at->pairs[i],
-                                                     (uintptr_t)&record->scratch.pair);
+    bucket *into = bucket_or_scratch(absent, at, c->record);
     /* Pairs with the loads and other CASes of head. */
-    if (WEFT_UNLIKELY(failed(weft_cas_value_seq_cst(head, state, announcing(state, i)), absent))) {
-        return WEFT_MISMATCH;
+    if (WEFT_UNLIKELY(failed(weft_cas_value_seq_cst(&into->head.first, state, announcing(state, i)),
+                             absent))) {
+        return false;
     }
-    weft_pair filled = {wanted_pair(hash), *value};
-    if (WEFT_UNLIKELY(failed(weft_cas_pair_seq_cst(pair, was, filled), absent))) {
-        return WEFT_MISMATCH;
-    }
-    *value = choose(absent, *value, old);
-    return (int)choose(absent, WEFT_OK, (uint64_t)WEFT_EXISTS);
+    weft_pair filled = {wanted_pair(c->hash), c->value};
+    c->value = c->value ^ ((c->value ^ old) & ~absent);
+    c->done = absent;
+    return !failed(weft_cas_pair_seq_cst(&into->pairs[i], was, filled), absent);
 }
 
-/* The slot stays valid: an insert takes it as it is.
- * WEFT_OK, *old then has the value · WEFT_NOT_FOUND · WEFT_MISMATCH · NOT_PLAIN */
-static WEFT_ALWAYS_INLINE int plain_remove(weft_core *core, uint64_t hash, weft_record *record,
-                                           uint64_t *old) {
-    bucket *at = plain_bucket(core, hash);
+static WEFT_ALWAYS_INLINE bool plain_insert(weft_core *core, plain_change *c) {
+    bucket *at = plain_bucket(core, c->hash);
     if (WEFT_UNLIKELY(at == NULL)) {
-        return NOT_PLAIN;
+        return false;
     }
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-    slot_sets sets = look_at_slots(at, wanted_pair(hash));
-    bool present = sets.match != 0;
-    uint64_t i = sets.match >> 1;
-    weft_pair was = {wanted_pair(hash),
-                     weft_load_acquire(&at->pairs[i].second)}; /* pairs with its writer */
-    *old = was.second;
-    if (WEFT_UNLIKELY((state & filter_bit(hash)) != 0) ||
-        WEFT_UNLIKELY(weft_load_acquire(&at->head.first) !=
-                      state)) { /* pairs with the CAS of head */
-        return NOT_PLAIN;
+    return plain_insert_at(at, state, look_at_slots(at, wanted_pair(c->hash)), c);
+}
+
+/* Where the key is there, the state does not matter: a pair without flags but USED is in a valid
+ * slot, and the key is there as long as it stands. False: as above. */
+static WEFT_ALWAYS_INLINE bool plain_store(weft_core *core, plain_change *c) {
+    bucket *at = plain_bucket(core, c->hash);
+    if (WEFT_UNLIKELY(at == NULL)) {
+        return false;
     }
-    weft_pair *pair = (weft_pair *)(uintptr_t)choose(present, (uintptr_t)&at->pairs[i],
-                                                     (uintptr_t)&record->scratch.pair);
-    weft_pair gone = {gone_first(record, state, i), was.second};
-    if (WEFT_UNLIKELY(failed(weft_cas_pair_seq_cst(pair, was, gone), present))) {
-        return WEFT_MISMATCH;
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    slot_sets sets = look_at_slots(at, wanted_pair(c->hash));
+    if (sets.match == 0) {
+        return plain_insert_at(at, state, sets, c);
     }
-    return (int)choose(present, WEFT_OK, (uint64_t)WEFT_NOT_FOUND);
+    weft_pair *pair = &at->pairs[sets.match >> 1];
+    weft_pair was = {wanted_pair(c->hash), weft_load_acquire(&pair->second)}; /* with its writer */
+    weft_pair becomes = {was.first, c->value};
+    c->done = 0;
+    return weft_cas_pair_seq_cst(pair, was, becomes);
+}
+
+/* Where the key is: NULL if it is not there, or this is not a plain case. */
+static WEFT_ALWAYS_INLINE weft_pair *plain_present(weft_core *core, uint64_t hash) {
+    bucket *at = plain_bucket(core, hash);
+    if (WEFT_UNLIKELY(at == NULL)) {
+        return NULL;
+    }
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    uint64_t found = look_for_key(at, wanted_pair(hash));
+    weft_pair *pair;
+    if (WEFT_LIKELY(found != 0)) {
+        return pair_found(at, found);
+    }
+    return look_into_block(at, state, wanted_pair(hash), &pair) ? pair : NULL;
+}
+
+/* What a lookup sees that the line did not tell enough. False: not a plain case. */
+static WEFT_ALWAYS_INLINE bool plain_get(weft_core *core, uint64_t hash, uint64_t *value,
+                                         int *status) {
+    bucket *at = plain_bucket(core, hash);
+    if (WEFT_UNLIKELY(at == NULL)) {
+        return false;
+    }
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    uint64_t found = look_for_key(at, wanted_pair(hash));
+    weft_pair *pair = found == 0 ? NULL : pair_found(at, found);
+    if (found == 0 && (state & filter_bit(hash)) != 0 &&
+        !look_into_block(at, state, wanted_pair(hash), &pair)) {
+        return false;
+    }
+    *value = pair == NULL ? 0 : weft_load_acquire(&pair->second); /* pairs with its writer */
+    *status = pair == NULL ? WEFT_NOT_FOUND : WEFT_OK;
+#if WEFT_MUTANT == 64 /* believes a look at a bucket that changed meanwhile */
+    return true;
+#endif
+    return weft_load_acquire(&at->head.first) == state; /* pairs with the CAS of head */
+}
+
+/* The slot stays valid: an insert takes it as it is. False: as above. */
+static WEFT_ALWAYS_INLINE bool plain_remove(weft_core *core, plain_change *c) {
+    bucket *at = plain_bucket(core, c->hash);
+    if (WEFT_UNLIKELY(at == NULL)) {
+        return false;
+    }
+    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    uint64_t found = look_for_key(at, wanted_pair(c->hash));
+    uint64_t present = ~mask_if_empty(found);
+    weft_pair was = {wanted_pair(c->hash),
+                     weft_load_acquire(&pair_found(at, found)->second)}; /* pairs with its writer */
+    if (WEFT_UNLIKELY((state & filter_bit(c->hash)) != 0) && found == 0 &&
+        !is_absent_beyond(at, state, wanted_pair(c->hash))) {
+        return false;
+    }
+    /* pairs with the CAS of head */
+    if (WEFT_UNLIKELY(weft_load_acquire(&at->head.first) != state)) {
+        return false;
+    }
+    bucket *from = bucket_or_scratch(present, at, c->record);
+    weft_pair gone = {gone_first(c->record, slot_toggle(state << 1, found)), was.second};
+    c->value = was.second;
+    c->done = present;
+    bool lost = failed(weft_cas_pair_seq_cst(pair_found(from, found), was, gone), present);
+    return !lost;
 }
 
 /* swing to nothing, after a plain find of the key. */
@@ -294,7 +439,8 @@ static WEFT_ALWAYS_INLINE int plain_take(const weft_position *position) {
     bucket *at = (bucket *)(uintptr_t)position->words[AT_BUCKET];
     uint64_t i = position->words[AT_SLOT];
     weft_pair was = {position->words[AT_WORD], position->words[AT_VALUE]};
-    weft_pair gone = {gone_first(*weft_thread_slot(), position->words[AT_STATE], i), was.second};
+    weft_pair gone = {gone_first(*weft_thread_slot(), slot_toggle(position->words[AT_STATE], i)),
+                      was.second};
     return weft_cas_pair_seq_cst(&at->pairs[i], was, gone) ? WEFT_OK : WEFT_MISMATCH;
 }
 
@@ -309,8 +455,7 @@ static WEFT_ALWAYS_INLINE int plain_put(const weft_position *position, uint64_t 
     uint64_t i = (uint64_t)__builtin_ctzll(open | (uint64_t)1 << (PAIRS - 1));
     weft_pair was = {weft_load_acquire(&at->pairs[i].first),   /* pairs with its writer */
                      weft_load_acquire(&at->pairs[i].second)}; /* pairs with it too */
-    if (WEFT_UNLIKELY(open == 0 || !pair_is_empty(was.first) ||
-                      pair_is_pending(state, i, was.first))) {
+    if (WEFT_UNLIKELY(open == 0 || is_closed(state, i, was.first) != 0)) {
         return NOT_PLAIN;
     }
     /* Acquire, release: pairs with the loads and other CASes of head. */

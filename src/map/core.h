@@ -8,6 +8,8 @@
 #include "engine/engine.h"
 #include "map/records.h"
 
+#include <weft/u64map.h>
+
 struct weft_map_impl;
 
 /* One era: what the engine sees, and what clear needs to replace it. One allocation with its
@@ -176,6 +178,36 @@ static inline weft_key weft_key_of_hashed(weft_map_impl *map, const weft_hashed 
         return weft_key_of_bytes(weft_map_core(map), hashed->key);
     }
     return (weft_key){.hash = hashed->hash, .bytes = hashed->key};
+}
+
+/* This thread's record, if it may try the plain cases; NULL otherwise. */
+static WEFT_ALWAYS_INLINE weft_record *weft_map_plain_record(void) {
+#ifdef WEFT_CALLS_ONLY
+    return *weft_thread_slot();
+#else
+    weft_record *record = weft_inline_thread;
+    return WEFT_LIKELY(record != &weft_epoch_nobody) ? record : NULL;
+#endif
+}
+
+/* This thread's record, which shows the epoch from now on, as in an inlined lookup; NULL if that
+ * cannot be: inside a guard, or where the thread has none yet. */
+static WEFT_ALWAYS_INLINE weft_record *weft_map_show(void) {
+#ifdef WEFT_CALLS_ONLY
+    weft_record *record = *weft_thread_slot();
+    if (record == NULL || record->nest != 0) {
+        return NULL;
+    }
+    weft_epoch_show(record);
+#else
+    weft_record *record = weft_inline_thread;
+    if (WEFT_UNLIKELY(weft_load_relaxed(&record->pinned) != 0)) {
+        return NULL;
+    }
+    weft_epoch_show_cheaply(record);
+#endif
+    WEFT_KNOWN(record != NULL);
+    return record;
 }
 
 /* Of weft_map_part. */

@@ -80,14 +80,6 @@ static int get_guarded(weft_map *map, weft_bytes key, weft_buffer *out) {
     return find_entry(map, key, &view) != NULL ? copy_out(&view, out) : WEFT_NOT_FOUND;
 }
 
-static WEFT_NOINLINE int get_anyhow(weft_map *map, weft_bytes key, weft_buffer *out) {
-    weft_guard guard;
-    weft_epoch_enter(&guard);
-    int status = get_guarded(map, key, out);
-    weft_epoch_leave(&guard);
-    return status;
-}
-
 /* No status of the library: for the general way. */
 enum { NOT_PLAIN = INT32_MIN };
 
@@ -114,17 +106,30 @@ static WEFT_ALWAYS_INLINE int get_plain(weft_map_impl *impl, weft_bytes bytes, w
     return copy_value(entry->bytes + word, entry->value_size, out);
 }
 
+/* `shown`: NULL, or this thread's record, which shows the epoch: then the plain case was tried. */
+static WEFT_NOINLINE int get_anyhow(weft_map *map, weft_bytes key, weft_buffer *out,
+                                    weft_record *shown) {
+    weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
+    bool try = shown == NULL && impl != NULL && key.size <= WEFT_KEY_SIZE_MAX;
+    weft_guard guard;
+    weft_epoch_enter_shown(&guard, shown);
+    int status = try ? get_plain(impl, key, out) : NOT_PLAIN;
+    if (status == NOT_PLAIN) {
+        status = get_guarded(map, key, out);
+    }
+    weft_epoch_leave(&guard);
+    return status;
+}
+
 WEFT_HOT int weft_map_get(weft_map *map, weft_bytes key, weft_buffer *out) {
     weft_map_impl *impl = weft_load_acquire(&map->impl); /* pairs with open_by_first_use */
-    weft_record *record = *weft_thread_slot();
-    if (WEFT_UNLIKELY(impl == NULL) || WEFT_UNLIKELY(record == NULL) ||
-        WEFT_UNLIKELY(key.size > WEFT_KEY_SIZE_MAX)) {
-        return get_anyhow(map, key, out);
+    weft_record *record = impl != NULL && key.size <= WEFT_KEY_SIZE_MAX ? weft_map_show() : NULL;
+    int status = WEFT_LIKELY(record != NULL) ? get_plain(impl, key, out) : NOT_PLAIN;
+    if (WEFT_UNLIKELY(status == NOT_PLAIN)) {
+        return get_anyhow(map, key, out, record);
     }
-    weft_epoch_enter_record(record);
-    int status = get_plain(impl, key, out);
-    weft_epoch_leave_record(record);
-    return WEFT_LIKELY(status != NOT_PLAIN) ? status : get_anyhow(map, key, out);
+    weft_epoch_end_show(record);
+    return status;
 }
 
 int weft_map_get_hashed(weft_map *map, const weft_hashed *key, weft_buffer *out) {

@@ -22,10 +22,10 @@ static WEFT_ALWAYS_INLINE bool look_into(bucket *at, uint64_t hash, weft_u64foun
                                  &found->status);
 #else
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-    uint64_t match = look_at_slots(at, wanted_pair(hash)).match;
+    uint64_t pair = look_for_key(at, wanted_pair(hash));
     /* The value is read after its key: pairs with the CAS of its writer. */
-    uint64_t value = weft_load_acquire(&at->pairs[match >> 1].second);
-    *found = (weft_u64found){match != 0 ? value : 0, match != 0 ? WEFT_OK : WEFT_NOT_FOUND};
+    uint64_t value = weft_load_acquire(&pair_found(at, pair)->second);
+    *found = (weft_u64found){pair != 0 ? value : 0, pair != 0 ? WEFT_OK : WEFT_NOT_FOUND};
     return (state & filter_bit(hash)) == 0 &&
            weft_load_acquire(&at->head.first) == state; /* pairs with the CAS of head */
 #endif
@@ -71,7 +71,7 @@ static size_t get_some(weft_map_impl *impl, const uint64_t *keys, size_t count,
     weft_epoch_enter(&guard);
     weft_core *core = weft_map_core(impl);
     ahead_begin(&a, core, keys, count);
-    if (WEFT_LIKELY(a.door != NULL) && WEFT_LIKELY(plain_record() != NULL)) {
+    if (WEFT_LIKELY(a.door != NULL) && WEFT_LIKELY(weft_map_plain_record() != NULL)) {
         get_plainly(impl, core, &a, found);
     } else {
         for (; a.done < a.count; a.done++) {

@@ -35,17 +35,12 @@ static inline int get_by_engine(weft_core *core, const weft_key *key, uint64_t *
     return core->engine->look[WEFT_SHAPE_U64](core, key, value) ? WEFT_OK : WEFT_NOT_FOUND;
 }
 
-/* Inside a guard: the plain case first, for those who have not tried it. */
+/* Inside a guard: the plain case first. */
 static inline int get_plainly(weft_core *core, const weft_key *key, uint64_t *value) {
-#ifndef WEFT_CALLS_ONLY
     int status;
-    /* pairs with the CAS of the root */
-    const struct weft_inline_generation *root = weft_load_acquire(&core->root);
-    if (root != NULL && plain_record() != NULL &&
-        weft_inline_look(root, key->hash, value, &status)) {
+    if (weft_map_plain_record() != NULL && plain_get(core, key->hash, value, &status)) {
         return status;
     }
-#endif
     return get_by_engine(core, key, value);
 }
 
@@ -56,12 +51,11 @@ int weft_u64map_get_slow(weft_u64map *map, uint64_t key, uint64_t *value) {
         return WEFT_NOT_FOUND;
     }
     weft_guard guard;
-    bool nested = weft_epoch_inside(); /* then an inlined lookup has not tried */
     weft_epoch_enter(&guard);
     weft_core *core = weft_map_core(impl);
     weft_key wanted = weft_key_of_u64(core, key);
     weft_recording_note_get(impl, &wanted);
-    int status = nested ? get_plainly(core, &wanted, value) : get_by_engine(core, &wanted, value);
+    int status = get_plainly(core, &wanted, value);
     weft_epoch_leave(&guard);
     return status;
 }
@@ -142,8 +136,9 @@ typedef struct change {
     uint64_t fresh; /* the value stored, if one was */
     weft_verdict verdict;
     uint64_t era;
-    bool plain;     /* the attempt is one at the plain case */
-    bool announced; /* the attempt at the plain case was made */
+    bool plain;         /* the attempt is one at the plain case */
+    bool announced;     /* the attempt at the plain case was made, which may have announced it */
+    weft_record *shown; /* NULL, or this thread's, which shows the epoch */
 } change;
 
 /* c->plain is known to the compiler: the attempt is inlined, or goes through the engine. */
@@ -190,7 +185,7 @@ static WEFT_ALWAYS_INLINE int attempt(weft_core *core, const weft_key *key,
 /* An operation announces at most one insert: that keeps it lock-free (docs/design/update.md). */
 static WEFT_ALWAYS_INLINE int attempt_first(weft_core *core, const weft_key *key,
                                             weft_u64compute_fn decide, change *c) {
-    if (c->announced || plain_record() == NULL) {
+    if (c->announced || weft_map_plain_record() == NULL) {
         return NOT_PLAIN;
     }
     c->plain = true;
@@ -235,67 +230,96 @@ static WEFT_ALWAYS_INLINE int run(weft_u64map *map, uint64_t number, weft_u64com
         }
     }
     weft_guard guard;
-    weft_epoch_enter(&guard);
+    weft_epoch_enter_shown(&guard, c->shown);
     weft_key key = weft_key_of_u64(weft_map_core(impl), number);
     int status = run_guarded(impl, &key, decide, c);
     weft_epoch_leave(&guard);
     return status;
 }
 
-/* ---- plain cases of insert and remove -------------------------------------------------------- */
+/* ---- plain cases of insert, remove, put, fetch ----------------------------------------------- */
 
-/* What was done quickly is to be recorded, perhaps. A write is asked for after it is done: if a
- * recording that begins meanwhile does not get it, its walk sees it. Inside the guard. */
-static WEFT_COLD void note_quick(weft_map_impl *impl, uint64_t hash, weft_trace_op op) {
-    weft_key key = {.hash = hash, .number = weft_core_unhash_u64(weft_map_core(impl), hash)};
-    weft_recording_filter *recording = weft_recording_for(impl, &key);
-    if (recording != NULL) {
-        weft_recording_note(recording, op, &key, 0);
-    }
-}
+/* What comes after a plain write, now and then. */
+typedef struct aside {
+    weft_core *core; /* that was written to: the map may have been cleared since */
+    weft_record *record;
+    uint64_t hash;
+    weft_trace_op op;
+    bool shrink; /* perhaps, the table */
+} aside;
 
-/* Insert, or remove: which one is known to the compiler. Inside a guard. NOT_PLAIN or
- * WEFT_MISMATCH: nothing was done, and another attempt must not announce an insert. */
-static WEFT_ALWAYS_INLINE int quickly_guarded(weft_map_impl *impl, weft_record *record, bool insert,
-                                              cell *what) {
-    weft_core *core = weft_map_core(impl);
-    int status = insert ? plain_insert(core, what->hash, record, &what->value)
-                        : plain_remove(core, what->hash, record, &what->value);
-    if (WEFT_UNLIKELY(status == NOT_PLAIN)) {
-        return NOT_PLAIN;
-    }
-    int64_t changed = status == WEFT_OK;
-    bool own;
-    weft_core_stripe *stripe = weft_core_stripe_of(core, record->number, &own);
-    int64_t before = weft_load_relaxed(&stripe->entries);
-    if (WEFT_LIKELY(own)) {
-        weft_store_relaxed(&stripe->entries, before + (insert ? changed : -changed));
-    } else if (changed != 0) {
-        weft_fetch_add_relaxed(&stripe->entries, insert ? 1 : -1);
-    }
-    if (!insert && WEFT_UNLIKELY(((before & SHRINK_ASK_MASK) | (changed ^ 1)) == 0)) {
-        weft_lockfree_consider_shrink(core);
+/* A write is recorded after it is done: if a recording that begins meanwhile does not get it, its
+ * walk sees it. */
+static WEFT_NOINLINE void attend(weft_map_impl *impl, const aside *a) {
+    bool shown = a->record->nest == 0; /* no guard: what is called here enters some */
+    a->record->nest += shown;
+    if (a->shrink) {
+        weft_lockfree_consider_shrink(a->core);
     }
     weft_map_bury(impl);
-    if (weft_recording_may_want(impl, what->hash) && status != WEFT_MISMATCH) {
-        note_quick(impl, what->hash, insert ? WEFT_TRACE_INSERT : WEFT_TRACE_REMOVE);
+    weft_key key = {.hash = a->hash, .number = weft_core_unhash_u64(a->core, a->hash)};
+    weft_recording_filter *recording = weft_recording_for(impl, &key);
+    if (recording != NULL) {
+        bool stored = a->op != WEFT_TRACE_REMOVE;
+        weft_recording_note(recording, a->op, &key, stored ? sizeof(uint64_t) : 0);
     }
-    return status;
+    a->record->nest -= shown;
 }
 
-static WEFT_ALWAYS_INLINE int quickly(weft_u64map *map, uint64_t number, bool insert,
-                                      uint64_t *value) {
-    weft_map_impl *impl = existing(map);
-    weft_record *record = plain_record();
-    if (WEFT_UNLIKELY(impl == NULL) || WEFT_UNLIKELY(record == NULL)) {
-        return NOT_PLAIN;
+/* After a write, while the epoch is shown or inside a guard. */
+static WEFT_ALWAYS_INLINE void written(weft_map_impl *impl, weft_core *core, const plain_change *c,
+                                       weft_trace_op op) {
+    bool shrink = false;
+    if (op != WEFT_TRACE_ADD && op != WEFT_TRACE_RMW) {
+        int64_t more = op == WEFT_TRACE_REMOVE ? (int64_t)c->done : -(int64_t)c->done;
+        bool own;
+        weft_core_stripe *stripe = weft_core_stripe_of(core, c->record->number, &own);
+        int64_t before = weft_load_relaxed(&stripe->entries);
+        if (WEFT_LIKELY(own)) {
+            weft_store_relaxed(&stripe->entries, before + more);
+        } else if (more != 0) {
+            weft_fetch_add_relaxed(&stripe->entries, more);
+        }
+        shrink =
+            op == WEFT_TRACE_REMOVE && (((uint64_t)before & SHRINK_ASK_MASK) | (c->done + 1)) == 0;
     }
-    weft_epoch_enter_record(record);
-    cell what = {weft_mix_with(&weft_map_core(impl)->mixer, number), *value};
-    int status = quickly_guarded(impl, record, insert, &what);
-    weft_epoch_leave_record(record);
-    *value = what.value;
-    return status;
+    bool waiting = weft_load_relaxed(&impl->waiting) != 0;
+    if (WEFT_UNLIKELY(shrink || waiting || weft_recording_may_want(impl, c->hash))) {
+        aside a = {core, c->record, c->hash, op, shrink};
+        attend(impl, &a);
+    }
+}
+
+/* Insert, remove or put: which one is known to the compiler. While the epoch is shown, or inside a
+ * guard. False: nothing was done, and another attempt must not announce an insert. */
+static WEFT_ALWAYS_INLINE bool quickly_guarded(weft_map_impl *impl, weft_core *core,
+                                               weft_trace_op op, plain_change *c) {
+    bool done = op == WEFT_TRACE_INSERT   ? plain_insert(core, c)
+                : op == WEFT_TRACE_REMOVE ? plain_remove(core, c)
+                                          : plain_store(core, c);
+    if (WEFT_UNLIKELY(!done)) {
+        return false;
+    }
+    written(impl, core, c, op);
+    return true;
+}
+
+/* False: nothing was done; another attempt goes on where the epoch is shown already, if c->record
+ * is not NULL. */
+static WEFT_ALWAYS_INLINE bool quickly(weft_u64map *map, uint64_t number, weft_trace_op op,
+                                       plain_change *c) {
+    weft_map_impl *impl = existing(map);
+    c->record = impl == NULL ? NULL : weft_map_show();
+    if (WEFT_UNLIKELY(c->record == NULL)) {
+        return false;
+    }
+    weft_core *core = weft_map_core(impl);
+    c->hash = weft_mix_with(&core->mixer, number);
+    if (WEFT_UNLIKELY(!quickly_guarded(impl, core, op, c))) {
+        return false;
+    }
+    weft_epoch_end_show(c->record);
+    return true;
 }
 
 /* ---- decisions ------------------------------------------------------------------------------- */
@@ -355,10 +379,18 @@ static WEFT_ALWAYS_INLINE int run_given(weft_u64map *map, uint64_t key, weft_u64
 
 /* ---- the operations -------------------------------------------------------------------------- */
 
+static WEFT_NOINLINE int put_anyhow(weft_u64map *map, weft_u64pair pair, weft_record *shown) {
+    given g = {.value = pair.value};
+    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_PUT, .shown = shown};
+    c.announced = shown != NULL;
+    return run_given(map, pair.key, decide_put, &c);
+}
+
 WEFT_HOT int weft_u64map_put(weft_u64map *map, uint64_t key, uint64_t value) {
-    given g = {.value = value};
-    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_PUT};
-    return run_given(map, key, decide_put, &c);
+    plain_change c = {.value = value};
+    return WEFT_LIKELY(quickly(map, key, WEFT_TRACE_PUT, &c))
+               ? WEFT_OK
+               : put_anyhow(map, (weft_u64pair){key, value}, c.record);
 }
 
 int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *old) {
@@ -371,11 +403,12 @@ int weft_u64map_swap(weft_u64map *map, uint64_t key, uint64_t value, uint64_t *o
     return status == WEFT_OK && !c.existed ? WEFT_NOT_FOUND : status;
 }
 
-static WEFT_NOINLINE int insert_anyhow(weft_u64map *map, uint64_t key, uint64_t value,
+static WEFT_NOINLINE int insert_anyhow(weft_u64map *map, weft_u64pair pair, weft_record *shown,
                                        uint64_t *old) {
-    given g = {.value = value};
-    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_INSERT, .announced = true};
-    int status = run_given(map, key, decide_insert, &c);
+    given g = {.value = pair.value};
+    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_INSERT, .shown = shown};
+    c.announced = shown != NULL;
+    int status = run_given(map, pair.key, decide_insert, &c);
     *old = c.old;
     return status;
 }
@@ -383,11 +416,13 @@ static WEFT_NOINLINE int insert_anyhow(weft_u64map *map, uint64_t key, uint64_t 
 /* WEFT_OK · WEFT_EXISTS, then *old is the value · as put */
 static WEFT_ALWAYS_INLINE int insert(weft_u64map *map, uint64_t key, uint64_t value,
                                      uint64_t *old) {
-    *old = value;
-    int status = quickly(map, key, true, old);
-    return WEFT_LIKELY(status >= 0) && WEFT_LIKELY(status != WEFT_MISMATCH)
-               ? status
-               : insert_anyhow(map, key, value, old);
+    plain_change c = {.value = value};
+    if (WEFT_UNLIKELY(!quickly(map, key, WEFT_TRACE_INSERT, &c))) {
+        return insert_anyhow(map, (weft_u64pair){key, value}, c.record, old);
+    }
+    *old = c.value;
+    _Static_assert(WEFT_OK == 0, "all other bits are those of WEFT_EXISTS");
+    return (int)(~c.done & (uint64_t)WEFT_EXISTS);
 }
 
 WEFT_HOT int weft_u64map_insert(weft_u64map *map, uint64_t key, uint64_t value) {
@@ -416,10 +451,11 @@ int weft_u64map_cas(weft_u64map *map, uint64_t key, uint64_t expected, uint64_t 
     return run_given(map, key, decide_cas, &c);
 }
 
-static WEFT_NOINLINE int remove_anyhow(weft_u64map *map, uint64_t key, uint64_t *old) {
+static WEFT_NOINLINE int remove_anyhow(weft_u64map *map, uint64_t key, weft_record *shown,
+                                       uint64_t *old) {
     given g = {.refusal = WEFT_OK};
-    change c = {
-        .ctx = &g, .hold = true, .op = WEFT_TRACE_REMOVE, .removes = true, .announced = true};
+    change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_REMOVE, .removes = true, .shown = shown};
+    c.announced = shown != NULL;
     int status = run_given(map, key, decide_remove, &c);
     *old = c.old;
     return status;
@@ -427,10 +463,12 @@ static WEFT_NOINLINE int remove_anyhow(weft_u64map *map, uint64_t key, uint64_t 
 
 /* WEFT_OK, then *old is the value · WEFT_NOT_FOUND */
 static WEFT_ALWAYS_INLINE int remove_key(weft_u64map *map, uint64_t key, uint64_t *old) {
-    int status = quickly(map, key, false, old);
-    return WEFT_LIKELY(status >= 0) && WEFT_LIKELY(status != WEFT_MISMATCH)
-               ? status
-               : remove_anyhow(map, key, old);
+    plain_change c;
+    if (WEFT_UNLIKELY(!quickly(map, key, WEFT_TRACE_REMOVE, &c))) {
+        return remove_anyhow(map, key, c.record, old);
+    }
+    *old = c.value;
+    return (int)(~c.done & (uint64_t)WEFT_NOT_FOUND);
 }
 
 WEFT_HOT int weft_u64map_remove(weft_u64map *map, uint64_t key) {
@@ -482,21 +520,65 @@ static weft_verdict decide_fetch(void *ctx, const uint64_t *old, uint64_t *fresh
     return WEFT_SET;
 }
 
-int weft_u64map_fetch(weft_u64map *map, uint64_t key, weft_fetch fetch, int64_t *old) {
-    if ((unsigned)fetch.op > WEFT_FETCH_OR) {
-        return WEFT_E_INVALID;
+static WEFT_NOINLINE int fetch_anyhow(weft_u64map *map, uint64_t key, const weft_fetch *fetch,
+                                      change *c) {
+    c->ctx = (void *)(uintptr_t)fetch;
+    c->hold = true;
+    c->op = fetch->op == WEFT_FETCH_ADD ? WEFT_TRACE_ADD : WEFT_TRACE_RMW;
+    return run(map, key, decide_fetch, c);
+}
+
+/* Where the key is there, one compare and swap in its slot; c->value is then what it was. False: as
+ * quickly, but nothing was announced. */
+static WEFT_ALWAYS_INLINE bool fetch_quickly(weft_u64map *map, uint64_t key, weft_fetch fetch,
+                                             plain_change *c) {
+    weft_map_impl *impl = existing(map);
+    c->record = impl == NULL ? NULL : weft_map_show();
+    if (WEFT_UNLIKELY(c->record == NULL)) {
+        return false;
     }
-    weft_trace_op op = fetch.op == WEFT_FETCH_ADD ? WEFT_TRACE_ADD : WEFT_TRACE_RMW;
-    change c = {.ctx = &fetch, .hold = true, .op = op};
-    int status = run(map, key, decide_fetch, &c);
+    weft_core *core = weft_map_core(impl);
+    c->hash = weft_mix_with(&core->mixer, key);
+    weft_pair *pair = plain_present(core, c->hash);
+    if (WEFT_UNLIKELY(pair == NULL)) {
+        return false;
+    }
+    /* pairs with its writer */
+    weft_pair was = {wanted_pair(c->hash), weft_load_acquire(&pair->second)};
+    weft_pair becomes = {was.first, (uint64_t)weft_fetch_combine(fetch, (int64_t)was.second)};
+    if (WEFT_UNLIKELY(!weft_cas_pair_seq_cst(pair, was, becomes))) {
+        return false;
+    }
+    c->value = was.second;
+    written(impl, core, c, fetch.op == WEFT_FETCH_ADD ? WEFT_TRACE_ADD : WEFT_TRACE_RMW);
+    weft_epoch_end_show(c->record);
+    return true;
+}
+
+static WEFT_ALWAYS_INLINE int fetch_known(weft_u64map *map, uint64_t key, weft_fetch fetch,
+                                          int64_t *old) {
+    plain_change quick;
+    int status = WEFT_OK;
+    if (WEFT_UNLIKELY(!fetch_quickly(map, key, fetch, &quick))) {
+        change c = {.shown = quick.record};
+        status = fetch_anyhow(map, key, &fetch, &c);
+        quick.value = c.old;
+    }
     if (status == WEFT_OK && old != NULL) {
-        *old = (int64_t)c.old;
+        *old = (int64_t)quick.value;
     }
     return status;
 }
 
+int weft_u64map_fetch(weft_u64map *map, uint64_t key, weft_fetch fetch, int64_t *old) {
+    if ((unsigned)fetch.op > WEFT_FETCH_OR) {
+        return WEFT_E_INVALID;
+    }
+    return fetch_known(map, key, fetch, old);
+}
+
 int weft_u64map_fetch_add(weft_u64map *map, uint64_t key, int64_t delta, int64_t *old) {
-    return weft_u64map_fetch(map, key, (weft_fetch){WEFT_FETCH_ADD, delta}, old);
+    return fetch_known(map, key, (weft_fetch){WEFT_FETCH_ADD, delta}, old);
 }
 
 typedef struct merging {
@@ -609,13 +691,21 @@ int weft_u64map_get_or_build(weft_u64map *map, uint64_t key, const weft_u64build
 /* ---- several keys ---------------------------------------------------------------------------- */
 
 /* As long as there is memory. Inside a guard. */
-static int put_guarded(weft_map_impl *impl, ahead *a, const uint64_t *values) {
+static int put_guarded(weft_map_impl *impl, weft_core *core, ahead *a, const uint64_t *values) {
+    plain_change quick = {.record = weft_map_plain_record()};
     int status = WEFT_OK;
     while (a->done < a->count && status == WEFT_OK) {
         size_t to = ahead_go(a);
         for (; a->done < to && status == WEFT_OK; a->done += status == WEFT_OK) {
+            quick.hash = a->hashes[a->done];
+            quick.value = values[a->done];
+            if (WEFT_LIKELY(quick.record != NULL) &&
+                WEFT_LIKELY(quickly_guarded(impl, core, WEFT_TRACE_PUT, &quick))) {
+                continue;
+            }
             given g = {.value = values[a->done]};
             change c = {.ctx = &g, .hold = true, .op = WEFT_TRACE_PUT};
+            c.announced = quick.record != NULL;
             weft_key key = ahead_key(a, a->done);
             status = run_guarded(impl, &key, decide_put, &c);
         }
@@ -631,8 +721,9 @@ WEFT_HOT int weft_u64map_put_many(weft_u64map *map, const uint64_t *keys, const 
         ahead a;
         weft_guard guard;
         weft_epoch_enter(&guard);
-        ahead_begin(&a, weft_map_core(impl), keys + at, count - at);
-        status = put_guarded(impl, &a, values + at);
+        weft_core *core = weft_map_core(impl);
+        ahead_begin(&a, core, keys + at, count - at);
+        status = put_guarded(impl, core, &a, values + at);
         weft_epoch_leave(&guard);
         at += a.done;
     }
@@ -645,16 +736,20 @@ static size_t remove_some(weft_u64map *map, const uint64_t *keys, size_t count, 
     weft_guard guard;
     weft_map_impl *impl = existing(map);
     weft_epoch_enter(&guard);
-    weft_record *record = plain_record();
-    ahead_begin(&a, weft_map_core(impl), keys, count);
+    plain_change c = {.record = weft_map_plain_record()};
+    weft_core *core = weft_map_core(impl);
+    ahead_begin(&a, core, keys, count);
     while (a.done < a.count) {
         size_t to = ahead_go(&a);
         for (; a.done < to; a.done++) {
-            cell what = {a.hashes[a.done], 0};
-            int status = record != NULL ? quickly_guarded(impl, record, false, &what) : NOT_PLAIN;
-            if (WEFT_UNLIKELY(status == NOT_PLAIN || status == WEFT_MISMATCH)) {
-                status = remove_anyhow(map, keys[a.done], &what.value);
+            c.hash = a.hashes[a.done];
+            if (WEFT_LIKELY(c.record != NULL) &&
+                WEFT_LIKELY(quickly_guarded(impl, core, WEFT_TRACE_REMOVE, &c))) {
+                *gone += c.done & 1;
+                continue;
             }
+            uint64_t old;
+            int status = remove_anyhow(map, keys[a.done], NULL, &old);
             *gone += status == WEFT_OK;
         }
     }

@@ -92,6 +92,11 @@ static bool each_record(bool (*fn)(weft_record *record, void *ctx), void *ctx) {
     return true;
 }
 
+static void set_number(weft_record *record, uint32_t number) {
+    record->number = number;
+    record->stamp = number > WEFT_STAMP_THREADS ? 0 : number;
+}
+
 static bool take_if_free(weft_record *record, void *ctx) {
     uint32_t free = 0;
     if (weft_load_relaxed(&record->taken) != 0) {
@@ -102,7 +107,7 @@ static bool take_if_free(weft_record *record, void *ctx) {
         return true;
     }
     if (record->number == 0) { /* in the static block; the owner writes it once */
-        record->number = (uint32_t)(record - global.first) + 1;
+        set_number(record, (uint32_t)(record - global.first) + 1);
     }
     *(weft_record **)ctx = record;
     return false;
@@ -174,7 +179,7 @@ static bool add_chunk(void) {
     memset(chunk, 0, sizeof *chunk);
     uint32_t base = STATIC_RECORDS + weft_fetch_add_relaxed(&global.records, CHUNK_RECORDS);
     for (uint32_t i = 0; i < CHUNK_RECORDS; i++) {
-        chunk->records[i].number = base + i + 1;
+        set_number(&chunk->records[i], base + i + 1);
     }
     chunk->next = weft_load_relaxed(&global.chunks);
     /* Release: pairs with the acquire in each_record. */
@@ -247,7 +252,7 @@ WEFT_COLD void weft_epoch_enter_slow(weft_guard *guard) {
     if (record == NULL) {
         guard->record = shared_enter();
     } else if (record->nest++ == 0) {
-        weft_epoch_pin(record);
+        weft_epoch_show(record);
     }
 }
 
@@ -263,7 +268,7 @@ void weft_guard_enter_movable(weft_guard *guard) {
     }
     guard->record = record;
     record->nest = 1;
-    weft_epoch_pin(record);
+    weft_epoch_show(record);
 }
 
 void weft_guard_leave(weft_guard *guard) {
@@ -562,7 +567,7 @@ static bool forget_record(weft_record *record, void *ctx) {
     uint32_t number = record->number;
     weft_spares_empty(&record->spares);
     memset(record, 0, sizeof *record);
-    record->number = number;
+    set_number(record, number);
     return true;
 }
 

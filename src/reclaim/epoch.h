@@ -66,12 +66,6 @@ bool weft_epoch_synchronize(void);
 
 /* ---- guards, for callers within the library -------------------------------------------------- */
 
-/* Words of a thread's own, for swinging at when there is nothing to change: no branch then. */
-typedef struct weft_scratch {
-    weft_pair pair;
-    uint64_t state;
-} weft_scratch;
-
 typedef struct weft_record {
     uint64_t pinned; /* 0: outside; else the epoch seen on entry */
     uint32_t nest;   /* guards entered and not left; the owner's */
@@ -82,16 +76,20 @@ typedef struct weft_record {
     uint64_t retired_bytes;
     uint64_t freed_objects;
     uint64_t freed_bytes;
-    uint64_t stamps; /* given out; goes on when the record gets another owner */
-    weft_scratch scratch;
+    uint64_t stamp; /* last given out, the number in its low bits; 0: beyond numbering. Goes on when
+                     * the record gets another owner */
+    /* For swinging at when there is nothing to change: no branch then. */
+    uint64_t scratch[WEFT_CACHE_LINE / sizeof(uint64_t)] WEFT_LINE_ALIGNED;
     weft_spares spares; /* the owner's, which empties them when it ends */
 } WEFT_LINE_ALIGNED weft_record;
 
 /* What threads without a record have for inlined lookups: it seems to be inside a guard. */
 extern weft_record weft_epoch_nobody;
 
-static inline void weft_epoch_pin(weft_record *record) {
-    WEFT_ASSERT(record->nest == 1 && weft_load_relaxed(&record->pinned) == 0);
+/* Until weft_epoch_end_show: the record shows the epoch, but is in no guard. What enters one
+ * meanwhile would end it (weft_epoch_keep_shown prevents that). */
+static inline void weft_epoch_show(weft_record *record) {
+    WEFT_ASSERT(weft_load_relaxed(&record->pinned) == 0);
     /* Acquire: keeps the caller's reads behind the epoch that stands for them. Pairs with
      * advance. */
     uint64_t epoch = weft_load_acquire(&weft_guard_clock.epoch);
@@ -101,6 +99,14 @@ static inline void weft_epoch_pin(weft_record *record) {
 #else
     weft_store_seq_cst(&record->pinned, epoch);
 #endif
+}
+
+/* The same, of a thread whose record inlined lookups may use: the barrier is asymmetric. */
+static inline void weft_epoch_show_cheaply(weft_record *record) {
+    WEFT_ASSERT(record->nest == 0 && weft_load_relaxed(&record->pinned) == 0);
+    /* Acquire: as above. Pairs with advance. */
+    weft_store_relaxed(&record->pinned, weft_load_acquire(&weft_guard_clock.epoch));
+    weft_barrier_light_free(); /* pairs with weft_barrier_heavy in advance */
 }
 
 /* A thread's first guard, or one without memory for a record. */
@@ -113,7 +119,7 @@ uint64_t weft_epoch_stamp_shared(void);
 static inline void weft_epoch_enter_record(weft_record *record) {
     WEFT_ASSERT(record == *weft_thread_slot());
     if (record->nest++ == 0) {
-        weft_epoch_pin(record);
+        weft_epoch_show(record);
     }
 }
 
@@ -126,7 +132,7 @@ static inline void weft_epoch_leave_record(weft_record *record) {
     }
 }
 
-/* The end of what an inlined lookup began: the record shows the epoch, and is in no guard. */
+/* The end of weft_epoch_show, or of what an inlined lookup began. */
 static inline void weft_epoch_end_show(weft_record *record) {
     WEFT_ASSERT(record->nest == 0 && weft_load_relaxed(&record->pinned) != 0);
     /* Release: the reads come before the freeing. Pairs with the acquire in scan_record. */
@@ -150,6 +156,16 @@ static inline void weft_epoch_enter(weft_guard *guard) {
     weft_epoch_enter_record(record);
 }
 
+/* The same. `shown`: NULL, or this thread's record, which shows the epoch already. */
+static inline void weft_epoch_enter_shown(weft_guard *guard, weft_record *shown) {
+    if (shown == NULL) {
+        weft_epoch_enter(guard);
+        return;
+    }
+    guard->record = shown;
+    weft_epoch_keep_shown(shown);
+}
+
 /* weft_guard_leave, for a guard that is not movable. */
 static inline void weft_epoch_leave(weft_guard *guard) {
     weft_record *record = guard->record;
@@ -170,10 +186,11 @@ static inline uint32_t weft_epoch_thread_number(void) {
 /* A number that is given out once, by any thread; below 2^58. The record: this thread's, or
  * NULL. */
 static inline uint64_t weft_epoch_stamp_of(weft_record *record) {
-    if (WEFT_UNLIKELY(record == NULL) || WEFT_UNLIKELY(record->number > WEFT_STAMP_THREADS)) {
+    if (WEFT_UNLIKELY(record == NULL) || WEFT_UNLIKELY(record->stamp == 0)) {
         return weft_epoch_stamp_shared();
     }
-    return (++record->stamps << 16 | record->number) & (UINT64_MAX >> 6);
+    record->stamp += WEFT_STAMP_THREADS + 1;
+    return record->stamp & (UINT64_MAX >> 6);
 }
 
 static inline uint64_t weft_epoch_stamp(void) {
@@ -184,6 +201,12 @@ static inline uint64_t weft_epoch_stamp(void) {
 static inline weft_spares *weft_epoch_spares(void) {
     weft_record *record = *weft_thread_slot();
     return WEFT_LIKELY(record != NULL) ? &record->spares : NULL;
+}
+
+/* Does the calling thread show the epoch, inside a guard or not? */
+static inline bool weft_epoch_shown(void) {
+    weft_record *record = *weft_thread_slot();
+    return record != NULL && weft_load_relaxed(&record->pinned) != 0;
 }
 
 /* Is the calling thread inside a guard? */
