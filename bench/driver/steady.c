@@ -82,8 +82,14 @@ static double resident(void) {
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-/* Run `measure` in a child, on memory that both share. False if it did not come to its end. */
-static bool run_apart(void (*measure)(void *ctx), void *ctx, size_t size) {
+/* What is done apart from this process, and what this one does meanwhile, again and again. */
+typedef struct task {
+    void (*measure)(void *ctx);
+    void (*meanwhile)(void *ctx); /* NULL: nothing */
+} task;
+
+/* Do it in a child, on memory that both share. False if it did not come to its end. */
+static bool run_apart(const task *what, void *ctx, size_t size) {
     void *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int outcome = 1;
     if (shared == MAP_FAILED) {
@@ -93,14 +99,17 @@ static bool run_apart(void (*measure)(void *ctx), void *ctx, size_t size) {
     pid_t child = fork();
     if (child == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        measure(shared);
+        what->measure(shared);
         _exit(weft_bench_stopped() ? 1 : 0);
     }
     while (child > 0 && waitpid(child, &outcome, WNOHANG) == 0) {
         if (weft_bench_stopped()) {
             (void)kill(child, SIGTERM); /* it ends with the slice */
         }
-        weft_sleep_ns(10000000);
+        if (what->meanwhile != NULL) {
+            what->meanwhile(shared);
+        }
+        weft_sleep_ns(1000000);
     }
     memcpy(ctx, shared, size);
     (void)munmap(shared, size);
@@ -115,12 +124,19 @@ enum { THREADS = 2, WINDOW = 1 << 16, SLICES = 100, TENTH = SLICES / 10 };
  * side. */
 enum { WARM = 4 * WINDOW };
 
+/* A new map beside the old one, now and then, in a process of its own: how fast that is at this
+ * moment says what others do with the machine. */
+enum { NEW_EVERY = 5 /* slices */, NEW_PART = 4 /* of a slice's pairs */ };
+
 typedef struct churn {
     bool bytes;
     uint64_t pairs; /* of an insert and a removal, a thread and slice */
     double seconds[THREADS][SLICES];
     double resident[SLICES];
     double table[SLICES];
+    double new_rate[SLICES / NEW_EVERY]; /* of the new maps */
+    uint64_t done;                       /* slices, of all threads together */
+    uint64_t released;                   /* slices that may be begun */
     uint64_t refused; /* inserts of keys that were there, removals of keys that were not */
 } churn;
 
@@ -128,6 +144,7 @@ typedef struct churner {
     churn *churn;
     either *map;
     uint64_t index;
+    uint64_t slices;
     double base; /* resident before the map was made */
     weft_thread thread;
 } churner;
@@ -149,6 +166,14 @@ static uint64_t churn_slice(either *map, uint64_t from, uint64_t pairs) {
     return refused;
 }
 
+/* All threads begin a slice when it is released. */
+static void await_release(const churn *shared, uint64_t slice) {
+    /* Acquire, pairs with the release in measure_new_map: nothing of this slice comes before it. */
+    while (weft_load_acquire(&shared->released) <= slice && !weft_bench_stopped()) {
+        weft_sleep_ns(100000);
+    }
+}
+
 static void *run_churner(void *ctx) {
     churner *c = ctx;
     churn *shared = c->churn;
@@ -159,23 +184,23 @@ static void *run_churner(void *ctx) {
     }
     refused += churn_slice(c->map, first, WARM);
     first += WARM;
-    for (uint64_t slice = 0; slice < SLICES && !weft_bench_stopped(); slice++) {
+    for (uint64_t slice = 0; slice < c->slices && !weft_bench_stopped(); slice++) {
+        await_release(shared, slice);
         double began = processor_seconds();
         refused += churn_slice(c->map, first + slice * shared->pairs, shared->pairs);
         shared->seconds[c->index][slice] = processor_seconds() - began;
         if (c->index == 0) {
             shared->resident[slice] = resident() - c->base;
             shared->table[slice] = table_bytes(c->map);
-            weft_bench_progress("churn, %s: %llu %%", c->map->bytes ? "bytes" : "u64",
-                                (unsigned long long)(slice + 1) * 100 / SLICES);
         }
+        weft_fetch_add_acq_rel(&shared->done, 1); /* pairs with the load in measure_new_map */
     }
     weft_fetch_add_relaxed(&shared->refused, refused);
+    await_release(shared, c->slices); /* until the last new map was measured */
     return NULL;
 }
 
-static void measure_churn(void *ctx) {
-    churn *shared = ctx;
+static void run_churners(churn *shared, uint64_t slices) {
     churner churners[THREADS];
     double base = resident();
     either map;
@@ -183,7 +208,8 @@ static void measure_churn(void *ctx) {
         _exit(1);
     }
     for (uint64_t t = 0; t < THREADS; t++) {
-        churners[t] = (churner){.churn = shared, .map = &map, .index = t, .base = base};
+        churners[t] =
+            (churner){.churn = shared, .map = &map, .index = t, .slices = slices, .base = base};
         if (!weft_thread_start(&churners[t].thread, run_churner, &churners[t])) {
             _exit(1);
         }
@@ -194,12 +220,38 @@ static void measure_churn(void *ctx) {
     either_close(&map);
 }
 
-static double churn_rate(const churn *c, int slice) {
+static void churn_once(void *ctx) {
+    run_churners(ctx, 1);
+}
+
+static void churn_on(void *ctx) {
+    run_churners(ctx, SLICES);
+}
+
+static double churn_rate(const churn *c, uint64_t slice) {
     double rate = 0;
     for (int t = 0; t < THREADS; t++) {
         rate += 2 * (double)c->pairs / c->seconds[t][slice];
     }
     return rate;
+}
+
+/* Where the old map's threads wait: they have done some slices. */
+static void measure_new_map(void *ctx) {
+    static const task once = {churn_once, NULL};
+    churn *shared = ctx;
+    /* Acquire: the slices' figures. Pairs with the addition in run_churner. */
+    if (weft_load_acquire(&shared->done) != shared->released * THREADS ||
+        shared->released == SLICES + NEW_EVERY) {
+        return;
+    }
+    churn new = {.bytes = shared->bytes, .pairs = shared->pairs / NEW_PART, .released = 2};
+    bool right = run_apart(&once, &new, sizeof new) && new.refused == 0;
+    shared->new_rate[shared->released / NEW_EVERY - 1] = right ? churn_rate(&new, 0) : 0;
+    shared->refused += !right;
+    weft_bench_progress("churn, %s: %llu %%", shared->bytes ? "bytes" : "u64",
+                        (unsigned long long)shared->released * 100 / SLICES);
+    weft_store_release(&shared->released, shared->released + NEW_EVERY); /* with await_release */
 }
 
 /* The last tenth of the slices against the first. */
@@ -221,25 +273,32 @@ static void add_tenths(const weft_single *how, const cell_text *text, const doub
 static void churn_shape(const weft_single *how, bool bytes) {
     const char *shape = bytes ? "bytes" : "u64";
     uint64_t operations = how->quick ? 2000000 : 1000000000;
-    churn c = {.bytes = bytes, .pairs = operations / 2 / THREADS / SLICES};
-    if (!run_apart(measure_churn, &c, sizeof c) || c.refused != 0) {
+    churn c = {.bytes = bytes, .pairs = operations / 2 / THREADS / SLICES, .released = NEW_EVERY};
+    static const task on = {churn_on, measure_new_map};
+    if (!run_apart(&on, &c, sizeof c) || c.refused != 0) {
         fprintf(stderr, "weft bench: churn, %s: %llu of %llu operations were refused\n", shape,
                 (unsigned long long)c.refused, (unsigned long long)operations);
         return; /* without the cells the gates are not reached */
     }
     double rates[SLICES];
-    for (int i = 0; i < SLICES; i++) {
-        rates[i] = churn_rate(&c, i);
+    double usual = 0; /* rate of a new map */
+    for (int i = 0; i < SLICES / NEW_EVERY; i++) {
+        usual += c.new_rate[i] * NEW_EVERY / SLICES;
     }
-    cell_text texts[] = {{bytes ? "churn-bytes/2" : "churn-u64/2",
-                          "always new keys, the last tenth of the run; a second of processor time",
-                          shape, "operations", "1/s", "more", THREADS * WINDOW},
-                         {bytes ? "churn-resident-bytes/2" : "churn-resident-u64/2",
-                          "resident bytes in the last tenth of a churn", shape, "memory", "bytes",
-                          "less", THREADS * WINDOW},
-                         {bytes ? "churn-table-bytes/2" : "churn-table-u64/2",
-                          "table bytes in the last tenth of a churn", shape, "memory", "bytes",
-                          "less", THREADS * WINDOW}};
+    for (int i = 0; i < SLICES; i++) {
+        rates[i] = churn_rate(&c, (uint64_t)i) * usual / c.new_rate[i / NEW_EVERY];
+    }
+    cell_text texts[] = {
+        {bytes ? "churn-bytes/2" : "churn-u64/2",
+         "always new keys, the last tenth of the run; a second of processor time, after what a new "
+         "map of that size makes just then",
+         shape, "operations", "1/s", "more", THREADS * WINDOW},
+        {bytes ? "churn-resident-bytes/2" : "churn-resident-u64/2",
+         "resident bytes in the last tenth of a churn", shape, "memory", "bytes", "less",
+         THREADS * WINDOW},
+        {bytes ? "churn-table-bytes/2" : "churn-table-u64/2",
+         "table bytes in the last tenth of a churn", shape, "memory", "bytes", "less",
+         THREADS * WINDOW}};
     add_tenths(how, &texts[0], rates);
     add_tenths(how, &texts[1], c.resident);
     add_tenths(how, &texts[2], c.table);
@@ -297,7 +356,8 @@ static void add_leaving(const weft_single *how, const cell_text *text, const dou
 static void leave_shape(const weft_single *how, bool bytes) {
     const char *shape = bytes ? "bytes" : "u64";
     leaving l = {.bytes = bytes, .entries = how->quick ? 200000 : 4000000};
-    if (!run_apart(measure_leaving, &l, sizeof l)) {
+    static const task apart = {measure_leaving, NULL};
+    if (!run_apart(&apart, &l, sizeof l)) {
         fprintf(stderr, "weft bench: leaving, %s: an operation failed\n", shape);
         return; /* without the cells the gates are not reached */
     }
