@@ -304,18 +304,26 @@ static WEFT_ALWAYS_INLINE bool quickly_guarded(weft_map_impl *impl, weft_core *c
     return true;
 }
 
+/* Shows the epoch, and mixes the key. NULL: that cannot be, and c->record is NULL. */
+static WEFT_ALWAYS_INLINE weft_core *quick_core(weft_map_impl *impl, uint64_t number,
+                                                plain_change *c) {
+    c->record = impl == NULL ? NULL : weft_map_show();
+    if (WEFT_UNLIKELY(c->record == NULL)) {
+        return NULL;
+    }
+    weft_core *core = weft_map_core(impl);
+    c->hash = weft_mix_with(&core->mixer, number);
+    WEFT_KNOWN(core != NULL);
+    return core;
+}
+
 /* False: nothing was done; another attempt goes on where the epoch is shown already, if c->record
  * is not NULL. */
 static WEFT_ALWAYS_INLINE bool quickly(weft_u64map *map, uint64_t number, weft_trace_op op,
                                        plain_change *c) {
     weft_map_impl *impl = existing(map);
-    c->record = impl == NULL ? NULL : weft_map_show();
-    if (WEFT_UNLIKELY(c->record == NULL)) {
-        return false;
-    }
-    weft_core *core = weft_map_core(impl);
-    c->hash = weft_mix_with(&core->mixer, number);
-    if (WEFT_UNLIKELY(!quickly_guarded(impl, core, op, c))) {
+    weft_core *core = quick_core(impl, number, c);
+    if (WEFT_UNLIKELY(core == NULL) || WEFT_UNLIKELY(!quickly_guarded(impl, core, op, c))) {
         return false;
     }
     weft_epoch_end_show(c->record);
@@ -533,13 +541,8 @@ static WEFT_NOINLINE int fetch_anyhow(weft_u64map *map, uint64_t key, const weft
 static WEFT_ALWAYS_INLINE bool fetch_quickly(weft_u64map *map, uint64_t key, weft_fetch fetch,
                                              plain_change *c) {
     weft_map_impl *impl = existing(map);
-    c->record = impl == NULL ? NULL : weft_map_show();
-    if (WEFT_UNLIKELY(c->record == NULL)) {
-        return false;
-    }
-    weft_core *core = weft_map_core(impl);
-    c->hash = weft_mix_with(&core->mixer, key);
-    weft_pair *pair = plain_present(core, c->hash);
+    weft_core *core = quick_core(impl, key, c);
+    weft_pair *pair = core == NULL ? NULL : plain_present(core, c->hash);
     if (WEFT_UNLIKELY(pair == NULL)) {
         return false;
     }
