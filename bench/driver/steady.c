@@ -122,22 +122,23 @@ enum { THREADS = 2, WINDOW = 1 << 16, SLICES = 100, TENTH = SLICES / 10 };
 
 /* Pairs before the first slice, until memory is as mixed as it stays: first entries lie side by
  * side. */
-enum { WARM = 4 * WINDOW };
+enum { WARM = 4 * WINDOW, WARM_QUICK = WINDOW / 16 };
 
-/* A new map beside the old one, now and then, in a process of its own: how fast that is at this
+/* A new map beside the old one, after each slice, in a process of its own: how fast that is at this
  * moment says what others do with the machine. */
-enum { NEW_EVERY = 5 /* slices */, NEW_PART = 4 /* of a slice's pairs */ };
+enum { NEW_PART = 4 /* of a slice's pairs */ };
 
 typedef struct churn {
     bool bytes;
     uint64_t pairs; /* of an insert and a removal, a thread and slice */
+    uint64_t warm;
     double seconds[THREADS][SLICES];
     double resident[SLICES];
     double table[SLICES];
-    double new_rate[SLICES / NEW_EVERY]; /* of the new maps */
-    uint64_t done;                       /* slices, of all threads together */
-    uint64_t released;                   /* slices that may be begun */
-    uint64_t refused; /* inserts of keys that were there, removals of keys that were not */
+    double new_rate[SLICES]; /* of the new maps */
+    uint64_t done;           /* slices, of all threads together */
+    uint64_t released;       /* slices that may be begun */
+    uint64_t refused;        /* inserts of keys that were there, removals of keys that were not */
 } churn;
 
 typedef struct churner {
@@ -182,8 +183,8 @@ static void *run_churner(void *ctx) {
     for (uint64_t i = first; i < first + WINDOW; i++) {
         refused += !either_insert(c->map, i);
     }
-    refused += churn_slice(c->map, first, WARM);
-    first += WARM;
+    refused += churn_slice(c->map, first, shared->warm);
+    first += shared->warm;
     for (uint64_t slice = 0; slice < c->slices && !weft_bench_stopped(); slice++) {
         await_release(shared, slice);
         double began = processor_seconds();
@@ -236,22 +237,25 @@ static double churn_rate(const churn *c, uint64_t slice) {
     return rate;
 }
 
-/* Where the old map's threads wait: they have done some slices. */
+/* Where the old map's threads wait: they have done a slice. */
 static void measure_new_map(void *ctx) {
     static const task once = {churn_once, NULL};
     churn *shared = ctx;
     /* Acquire: the slices' figures. Pairs with the addition in run_churner. */
     if (weft_load_acquire(&shared->done) != shared->released * THREADS ||
-        shared->released == SLICES + NEW_EVERY) {
+        shared->released > SLICES) {
         return;
     }
-    churn new = {.bytes = shared->bytes, .pairs = shared->pairs / NEW_PART, .released = 2};
+    churn new = {.bytes = shared->bytes,
+                 .pairs = shared->pairs / NEW_PART,
+                 .warm = shared->warm,
+                 .released = 2};
     bool right = run_apart(&once, &new, sizeof new) && new.refused == 0;
-    shared->new_rate[shared->released / NEW_EVERY - 1] = right ? churn_rate(&new, 0) : 0;
+    shared->new_rate[shared->released - 1] = right ? churn_rate(&new, 0) : 0;
     shared->refused += !right;
     weft_bench_progress("churn, %s: %llu %%", shared->bytes ? "bytes" : "u64",
                         (unsigned long long)shared->released * 100 / SLICES);
-    weft_store_release(&shared->released, shared->released + NEW_EVERY); /* with await_release */
+    weft_store_release(&shared->released, shared->released + 1); /* with await_release */
 }
 
 /* The last tenth of the slices against the first. */
@@ -273,7 +277,10 @@ static void add_tenths(const weft_single *how, const cell_text *text, const doub
 static void churn_shape(const weft_single *how, bool bytes) {
     const char *shape = bytes ? "bytes" : "u64";
     uint64_t operations = how->quick ? 2000000 : 1000000000;
-    churn c = {.bytes = bytes, .pairs = operations / 2 / THREADS / SLICES, .released = NEW_EVERY};
+    churn c = {.bytes = bytes,
+               .pairs = operations / 2 / THREADS / SLICES,
+               .warm = how->quick ? WARM_QUICK : WARM,
+               .released = 1};
     static const task on = {churn_on, measure_new_map};
     if (!run_apart(&on, &c, sizeof c) || c.refused != 0) {
         fprintf(stderr, "weft bench: churn, %s: %llu of %llu operations were refused\n", shape,
@@ -282,11 +289,11 @@ static void churn_shape(const weft_single *how, bool bytes) {
     }
     double rates[SLICES];
     double usual = 0; /* rate of a new map */
-    for (int i = 0; i < SLICES / NEW_EVERY; i++) {
-        usual += c.new_rate[i] * NEW_EVERY / SLICES;
+    for (int i = 0; i < SLICES; i++) {
+        usual += c.new_rate[i] / SLICES;
     }
     for (int i = 0; i < SLICES; i++) {
-        rates[i] = churn_rate(&c, (uint64_t)i) * usual / c.new_rate[i / NEW_EVERY];
+        rates[i] = churn_rate(&c, (uint64_t)i) * usual / c.new_rate[i];
     }
     cell_text texts[] = {
         {bytes ? "churn-bytes/2" : "churn-u64/2",
