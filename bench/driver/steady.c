@@ -252,7 +252,7 @@ static void measure_new_map(void *ctx) {
                  .released = 2};
     bool right = run_apart(&once, &new, sizeof new) && new.refused == 0;
     shared->new_rate[shared->released - 1] = right ? churn_rate(&new, 0) : 0;
-    shared->refused += !right;
+    weft_fetch_add_relaxed(&shared->refused, (uint64_t)!right);
     weft_bench_progress("churn, %s: %llu %%", shared->bytes ? "bytes" : "u64",
                         (unsigned long long)shared->released * 100 / SLICES);
     weft_store_release(&shared->released, shared->released + 1); /* with await_release */

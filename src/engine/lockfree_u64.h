@@ -132,9 +132,9 @@ static WEFT_ALWAYS_INLINE weft_pair *pair_found(bucket *at, uint64_t found) {
     return (weft_pair *)at + found;
 }
 
-/* Looks into the overflow block for a key that is not in the line, if the filter does not exclude
- * it. *pair: where it is; NULL: nowhere, if the state is the same later still. False where more has
- * to be looked at. */
+/* Looks into the overflow block for a key that is not in the line. *pair: where it is; NULL:
+ * nowhere, if the state is the same later still. False without a block, or where more has to be
+ * looked at. */
 static WEFT_NOINLINE bool look_into_block(bucket *at, uint64_t state, uint64_t wanted,
                                           weft_pair **pair) {
     uint64_t link = weft_load_acquire(&at->head.second); /* pairs with the CAS of head: the block */

@@ -249,7 +249,7 @@ typedef struct aside {
 } aside;
 
 /* A write is recorded after it is done: if a recording that begins meanwhile does not get it, its
- * walk sees it. */
+ * walk sees it. (Not cold: gcc would put the end of every plain write into the cold section.) */
 static WEFT_NOINLINE void attend(weft_map_impl *impl, const aside *a) {
     bool shown = a->record->nest == 0; /* no guard: what is called here enters some */
     a->record->nest += shown;
