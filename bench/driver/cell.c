@@ -95,6 +95,11 @@ typedef struct lead {
     bool quiet; /* enough undisturbed rounds, which are all that it stands on */
 } lead;
 
+static bool is_precise(const lead *it, double half_width) {
+    const weft_bench_samples samples = {it->quotients, it->count};
+    return it->quiet && weft_bench_median_half_width(samples) <= half_width * it->median;
+}
+
 static void find_lead(lead *into, const weft_cell *cell, const weft_cell_row *peer,
                       const weft_noise *noise) {
     const weft_cell_row *rows[2] = {own_row(cell), peer};
@@ -152,6 +157,11 @@ bool weft_cell_is_behind(const weft_cell *cell, const weft_session *session, dou
     return false;
 }
 
+bool weft_cell_is_precise(const weft_cell *cell, const weft_noise *noise, double half_width) {
+    lead best;
+    return find_best(&best, cell, noise) && is_precise(&best, half_width);
+}
+
 static json_t *positive(double value) {
     return value > 0 ? json_real(value) : json_null();
 }
@@ -197,7 +207,8 @@ static json_t *row_json(weft_cell_row *row, const weft_noise *noise) {
 }
 
 /* False: the ratio, or weft's figure if it is alone, stands on too few undisturbed rounds. */
-static bool judge(const weft_cell *cell, json_t *into, const weft_noise *noise) {
+static bool judge(const weft_cell *cell, json_t *into, const weft_cell_context *context) {
+    const weft_noise *noise = context->noise;
     static const char *const keys[] = {"ratio", "ratio_low", "ratio_high"};
     lead best;
     bool found = find_best(&best, cell, noise);
@@ -215,7 +226,8 @@ static bool judge(const weft_cell *cell, json_t *into, const weft_noise *noise) 
     json_object_set_new(into, "quiet_rounds",
                         json_integer(found && best.quiet ? (json_int_t)best.count : 0));
     const weft_cell_row *own = own_row(cell);
-    return found ? best.quiet : own == NULL || is_enough(quiet_count(own, noise), own->count);
+    return found ? is_precise(&best, context->half_width)
+                 : own == NULL || is_enough(quiet_count(own, noise), own->count);
 }
 
 /* A table of 32 bytes an entry, and for byte keys what the entries themselves take. */
@@ -257,7 +269,7 @@ bool weft_cell_finish(weft_cell *cell, json_t *cells, const weft_cell_context *c
         (int)cell->threads, "entries",
         (json_int_t)(workload->once ? workload->keys : workload->prefill), "measure", "operations",
         "unit", "1/s", "better", "more", "results", results);
-    bool quiet = judge(cell, into, context->noise);
+    bool quiet = judge(cell, into, context);
     compare_with_ceiling(cell, into, context->ceilings);
     if (json_array_size(results) != 0) {
         json_array_append(cells, into);

@@ -39,14 +39,19 @@ void weft_cell_add(weft_cell *cell, const weft_session *session, const weft_samp
  * best peer, and where time is short what follows is for those who can. */
 bool weft_cell_is_behind(const weft_cell *cell, const weft_session *session, double times);
 
+/* Is the ratio to the best peer known this well by the undisturbed rounds so far? `half_width` is
+ * that of the interval which holds the median with 95 %, over the median. */
+bool weft_cell_is_precise(const weft_cell *cell, const weft_noise *noise, double half_width);
+
 /* What the cell's figures are compared with and judged by. */
 typedef struct weft_cell_context {
     const json_t *ceilings;
     const weft_noise *noise;
+    double half_width; /* a ratio that is known less well counts as disturbed */
 } weft_cell_context;
 
 /* Append the cell to an array of the result, and forget it. False: its ratio, or
- * weft's figure if that is alone, stands on too few undisturbed rounds. */
+ * weft's figure if that is alone, stands on too few undisturbed rounds, or these differ too much. */
 bool weft_cell_finish(weft_cell *cell, json_t *cells, const weft_cell_context *context);
 
 #endif

@@ -5,6 +5,7 @@
 #include "bench.h"
 #include "outcome.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define VERDICT_SECONDS 110.0 /* the promise is two minutes */
@@ -35,19 +36,24 @@ static void leave_out(weft_peers *peers) {
     peers->count = kept;
 }
 
-/* Workloads of the verdict to the front; of these, those first that take as long as they take:
- * the others share what time is left. */
+static int by_filling(const void *a, const void *b) {
+    double first = weft_workload_filling(a);
+    double second = weft_workload_filling(b);
+    return (first > second) - (first < second);
+}
+
+/* Workloads of the verdict to the front, small maps first: there it costs least to find out which
+ * peers have no chance, so that fewer large maps are filled. */
 static size_t keep_verdict(weft_workloads *all) {
     size_t kept = 0;
-    for (int once = 1; once >= 0; once--) {
-        for (size_t i = kept; i < all->count; i++) {
-            if (all->list[i].verdict && all->list[i].once == (once != 0)) {
-                weft_workload chosen = all->list[i];
-                all->list[i] = all->list[kept];
-                all->list[kept++] = chosen;
-            }
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->list[i].verdict) {
+            weft_workload chosen = all->list[i];
+            all->list[i] = all->list[kept];
+            all->list[kept++] = chosen;
         }
     }
+    qsort(all->list, kept, sizeof *all->list, by_filling);
     return kept;
 }
 
@@ -55,7 +61,9 @@ static int run_verdict(weft_run *run) {
     weft_workloads all;
     int code = weft_workloads_read(&all);
     size_t kept = code == 0 ? keep_verdict(&all) : 0;
-    run->cells_left = (uint32_t)kept;
+    for (size_t i = 0; i < kept; i++) {
+        weft_run_expect(run, &all.list[i]);
+    }
     run->options.threads[0] = 2;
     run->options.thread_counts = 1;
     code = code != 0 ? code : weft_run_open(run, "map");

@@ -230,8 +230,8 @@ int weft_outcome_deliver(const weft_run *run, json_t *result) {
     }
     print_result(result);
     if (run->disturbed_cells != 0) {
-        printf("NOISY: %u cells stand on too few undisturbed rounds; %s\n", run->disturbed_cells,
-               disturbed);
+        printf("NOISY: %u cells stand on too few undisturbed rounds, or rounds too far apart; %s\n",
+               run->disturbed_cells, disturbed);
     }
     if (run->partial) {
         printf("PARTIAL: stopped, or out of time, before the end\n");

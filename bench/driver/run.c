@@ -11,6 +11,7 @@
 #include "generate.h"
 #include "reference.h"
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,13 @@ enum { REPEATS = 3 };
 #define WAIT_SECONDS 1.0    /* for a quiet moment, before a sample */
 #define PROBE_SECONDS 0.007 /* after each sample, where neighbours are at work */
 
+/* How long it takes until the peers of a cell are started and filled, in shares of a cell's rounds:
+ * measured, and about the same on slower machines. */
+#define SETUP_SHARE 0.3
+#define SETUP_SHARE_OF_BYTE (1 / 30e6)
+
+/* Rounds are enough when the ratio is known so well; when their time is over, it is marked unless
+ * it is known well enough for a second run to be within a tenth of it. */
 /* A workload at work. */
 typedef struct stage {
     weft_run *run;
@@ -39,9 +47,18 @@ double weft_run_elapsed(const weft_run *run) {
 }
 
 bool weft_run_goes_on(weft_run *run) {
-    bool late = run->budget > 0 && weft_run_elapsed(run) > run->budget * 1.1;
+    bool late = run->budget > 0 && weft_run_elapsed(run) > run->budget * 1.06;
     run->partial |= weft_bench_stopped() || late;
     return !run->partial && !run->refused;
+}
+
+static double setup_share(const weft_workload *workload) {
+    return SETUP_SHARE + SETUP_SHARE_OF_BYTE * weft_workload_filling(workload);
+}
+
+void weft_run_expect(weft_run *run, const weft_workload *workload) {
+    run->cells_left++;
+    run->setups_left += setup_share(workload);
 }
 
 static int make_folder(weft_run *run) {
@@ -125,12 +142,20 @@ enum {
     ENOUGH = 2,          /* after so many cells of a shape */
 };
 
-#define ONCE_SHARE 1.3 /* a piece of work takes as long as it takes, and differs more */
+#define PRECISE 0.04
+#define PRECISE_ENOUGH 0.07
 
 /* How far behind the best, by the rounds so far, a peer is left at what it has shown: the verdict's
  * time is for those who can be the best. */
 static double hopeless(uint32_t round) {
-    return round >= 6 ? 1.15 : round >= 3 ? 1.3 : round >= 2 ? 2 : 3;
+    return round >= 12 ? 1.07 : round >= 6 ? 1.15 : round >= 3 ? 1.3 : round >= 2 ? 2 : 3;
+}
+
+/* Whether the verdict goes on without this peer. What it showed with numbers says little about its
+ * bytes; a control only has to show what there is to be gained. */
+static bool is_out(const weft_peer *peer, weft_trace_shape shape) {
+    int cells = peer->far_behind[shape] + (peer->control ? peer->far_behind[!shape] : 0);
+    return cells >= ENOUGH;
 }
 
 /* Every peer that is not out already, on a trace. */
@@ -143,7 +168,7 @@ static void start_all(stage *s, const char *trace) {
                                         .patience = s->run->options.patience,
                                         .expected = s->run->expected};
         bool wanted = !peer->set_aside && (!s->run->own_only || weft_peer_is_own(peer));
-        if (s->run->budget > 0 && peer->far_behind[s->workload.shape] >= ENOUGH) {
+        if (s->run->budget > 0 && is_out(peer, s->workload.shape)) {
             weft_peer_note(peer, WEFT_PEER_OK,
                            "left out after %d cells, %d times slower than the best", ENOUGH,
                            FAR_BEHIND);
@@ -292,12 +317,11 @@ static pace plan(const stage *s) {
     double reserve = run->budget * REPEAT_SHARE - run->repeat_seconds;
     reserve = reserve > 0 ? reserve * run->cells_left / (run->cells_left + 1) : 0;
     double left = run->budget - reserve - weft_run_elapsed(run);
-    double share = left / run->cells_left * (s->workload.once ? ONCE_SHARE : 1);
-    double setup = s->run->cells_left > 1 ? 0.35 : 0.05; /* of the cells that follow */
-    double most = share * (1 - setup) / (double)peers / ROUNDS_AT_LEAST - PROBE_SECONDS;
+    double share = left / (run->cells_left + run->setups_left);
+    double most = share / (double)peers / ROUNDS_AT_LEAST - PROBE_SECONDS;
     p.seconds = most > SHORT_SAMPLE ? SHORT_SAMPLE : most < 0.04 ? 0.04 : most;
     p.rounds = VERDICT_ROUNDS;
-    p.until = undisturbed_seconds(run) + share * (1 - setup);
+    p.until = undisturbed_seconds(run) + share;
     return p;
 }
 
@@ -306,7 +330,9 @@ static void take_rounds(stage *s, weft_cell *cell, const pace *p) {
     weft_run *run = s->run;
     for (uint32_t round = 0; round < p->rounds && weft_run_goes_on(run); round++) {
         bool tight = p->until > 0 && round >= 1;
-        if (tight && round >= ROUNDS_AT_LEAST && undisturbed_seconds(run) > p->until) {
+        if (tight && round >= ROUNDS_AT_LEAST &&
+            (undisturbed_seconds(run) > p->until ||
+             weft_cell_is_precise(cell, &run->noise, PRECISE))) {
             break;
         }
         for (size_t i = 0; i < s->count && weft_run_goes_on(run); i++) {
@@ -349,7 +375,9 @@ static void measure_cell(stage *s, uint32_t threads) {
             s->sessions[i].peer->far_behind[s->workload.shape]++;
         }
     }
-    weft_cell_context context = {s->run->ceilings, &s->run->noise};
+    bool has_time = s->run->budget > 0 && !s->run->options.quick;
+    weft_cell_context context = {s->run->ceilings, &s->run->noise,
+                                 has_time ? PRECISE_ENOUGH : INFINITY};
     s->run->disturbed_cells += !weft_cell_finish(&cell, s->run->cells, &context);
     s->run->cells_left -= s->run->cells_left > 0;
 }
@@ -360,6 +388,9 @@ static void measure_cells(stage *s) {
     uint32_t count = options->thread_counts ? options->thread_counts : s->workload.thread_counts;
     start_all(s, s->trace);
     prefill_all(s, weft_cpu_count());
+    if (s->run->setups_left > 0) {
+        s->run->setups_left -= setup_share(&s->workload);
+    }
     for (uint32_t i = 0; i < count && weft_run_goes_on(s->run); i++) {
         measure_cell(s, list[i]);
     }

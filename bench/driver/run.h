@@ -19,7 +19,8 @@ typedef struct weft_run {
     uint64_t began;
     double budget;         /* seconds for all, 0: no limit */
     double repeat_seconds; /* spent on samples that were disturbed */
-    uint32_t cells_left;
+    uint32_t cells_left;      /* of a budget: those that have no figure yet, */
+    double setups_left;       /* and how long it takes to fill their maps, in shares of a cell */
     uint32_t disturbed_cells; /* whose ratios stand on too few undisturbed rounds */
     uint32_t rounds;
     double seconds;
@@ -34,6 +35,9 @@ typedef struct weft_run {
 /* Find peers, make a folder, measure ceilings. `options` has been taken. 0, or the exit code. */
 int weft_run_open(weft_run *run, const char *kind);
 void weft_run_close(weft_run *run);
+
+/* Of a run with a budget, before it begins: a workload that will be a cell of it. */
+void weft_run_expect(weft_run *run, const weft_workload *workload);
 
 /* All cells of a workload. 0, or the exit code. An end that was asked for is no error. */
 int weft_run_workload(weft_run *run, const weft_workload *workload);

@@ -35,6 +35,29 @@ double weft_bench_median(weft_bench_samples samples) {
     return median;
 }
 
+/* How many of n samples lie outside on either side: the most that are below the median of their
+ * source with a chance of 2.5 % or less. */
+static size_t outside_median(size_t n) {
+    double chance = pow(0.5, (double)n); /* that exactly k are below */
+    double together = chance;
+    size_t k = 0;
+    while (together <= 0.025) {
+        k++;
+        chance *= (double)(n - k + 1) / (double)k;
+        together += chance;
+    }
+    return k;
+}
+
+double weft_bench_median_half_width(weft_bench_samples samples) {
+    size_t cut = outside_median(samples.count);
+    double *sorted = cut != 0 ? sorted_copy(samples.values, samples.count) : NULL;
+    double half =
+        sorted != NULL ? (sorted[samples.count - cut] - sorted[cut - 1]) / 2 : (double)INFINITY;
+    free(sorted);
+    return half;
+}
+
 /* Both sets as one, with twice the rank of each sample: ties share the mean of their ranks, and
  * twice a mean of ranks is a whole number. */
 typedef struct ranking {

@@ -28,6 +28,10 @@ typedef struct weft_bench_change {
 /* NaN without samples. */
 double weft_bench_median(weft_bench_samples samples);
 
+/* Half the width of the interval between two of the samples that holds the median of their source
+ * with 95 %; infinite if there are too few for one: up to five. */
+double weft_bench_median_half_width(weft_bench_samples samples);
+
 /* Mann and Whitney's test of ranks. Exact, ties included, up to 64 samples in all; above that the
  * normal approximation. Both chances are 1 if a set is empty or memory runs out. */
 weft_bench_rank_test weft_bench_rank(weft_bench_samples first, weft_bench_samples second);

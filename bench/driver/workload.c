@@ -222,3 +222,11 @@ weft_workload weft_workload_reduced(const weft_workload *workload) {
 bool weft_workload_writes(const weft_workload *workload) {
     return workload->mix[WEFT_TRACE_GET] < 100;
 }
+
+double weft_workload_filling(const weft_workload *workload) {
+    double entries = (double)(workload->once ? workload->keys : workload->prefill);
+    double entry = workload->shape == WEFT_TRACE_U64
+                       ? 2.0 * sizeof(uint64_t)
+                       : (double)workload->key_bytes + (double)workload->value_bytes;
+    return entries * entry;
+}

@@ -70,4 +70,7 @@ static inline bool weft_workload_has(const weft_workload *workload, weft_trace_o
 /* Whether anything but gets occurs in it. */
 bool weft_workload_writes(const weft_workload *workload);
 
+/* Bytes of the keys and values that a map holds when it is full, or the piece of work done. */
+double weft_workload_filling(const weft_workload *workload);
+
 #endif

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "bench/driver/cell.h"
+#include <math.h>
 #include <stdio.h>
 
 enum { ROUNDS = 6 };
@@ -37,17 +38,22 @@ static void add_disturbed(weft_cell *cell, int peer, uint32_t round, double rate
     weft_cell_add(cell, &sessions[peer], &sample, round);
 }
 
-/* The cell as the result holds it; the caller frees it. */
-static json_t *finish(weft_cell *cell, bool quiet) {
-    static const weft_noise noise;
+static const weft_noise noise;
+
+/* The cell as the result holds it, if a ratio is to be known so well; the caller frees it. */
+static json_t *finish_precisely(weft_cell *cell, double half_width, bool quiet) {
     json_t *cells = json_array();
     json_t *ceilings = json_array();
-    weft_cell_context context = {ceilings, &noise};
+    weft_cell_context context = {ceilings, &noise, half_width};
     assert_int_equal(weft_cell_finish(cell, cells, &context), quiet);
     json_t *result = json_incref(json_array_get(cells, 0));
     json_decref(cells);
     json_decref(ceilings);
     return result;
+}
+
+static json_t *finish(weft_cell *cell, bool quiet) {
+    return finish_precisely(cell, INFINITY, quiet);
 }
 
 static double number(const json_t *cell, const char *key) {
@@ -129,12 +135,30 @@ static void best_peer_is_found_by_rounds(void **state) {
     json_decref(result);
 }
 
+/* Six rounds whose ratios go from 1.9 to 2.1: with 95 % the median is known to a twentieth. */
+static void precision_is_that_of_the_rounds(void **state) {
+    (void)state;
+    for (int wanted = 0; wanted < 2; wanted++) {
+        weft_cell cell;
+        weft_cell_begin(&cell, &workload, 2, 3);
+        for (uint32_t round = 0; round < ROUNDS; round++) {
+            assert_false(weft_cell_is_precise(&cell, &noise, 1));
+            add(&cell, 0, round, round == 0 ? 19 : round == 1 ? 21 : 20);
+            add(&cell, 1, round, 10);
+        }
+        assert_true(weft_cell_is_precise(&cell, &noise, 0.051));
+        assert_false(weft_cell_is_precise(&cell, &noise, 0.049));
+        json_decref(finish_precisely(&cell, wanted ? 0.051 : 0.049, wanted));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ratio_is_of_quiet_rounds),
         cmocka_unit_test(too_few_quiet_rounds_are_said),
         cmocka_unit_test(best_peer_was_there_throughout),
         cmocka_unit_test(best_peer_is_found_by_rounds),
+        cmocka_unit_test(precision_is_that_of_the_rounds),
     };
     return cmocka_run_group_tests_name("cell", tests, setup, NULL);
 }

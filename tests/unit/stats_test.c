@@ -35,6 +35,24 @@ static void medians(void **state) {
     assert_true(isnan(weft_bench_median(set(values, 0))));
 }
 
+/* The intervals of the sign test, as tables have them: of 10 samples the second and the ninth, of 20
+ * the sixth and the fifteenth. */
+static void median_intervals(void **state) {
+    (void)state;
+    double values[20];
+    for (int i = 0; i < 20; i++) {
+        values[i] = 1 + (i * 7) % 20;
+    }
+    assert_near(weft_bench_median_half_width(set(values, 20)), (15 - 6) / 2.0);
+    for (int i = 0; i < 10; i++) {
+        values[i] = 1 + (i * 7) % 10;
+    }
+    assert_near(weft_bench_median_half_width(set(values, 10)), (9 - 2) / 2.0);
+    assert_near(weft_bench_median_half_width(set((const double[]){6, 2, 4, 1, 3, 5}, 6)), 2.5);
+    assert_true(isinf(weft_bench_median_half_width(set(values, 5))));
+    assert_true(isinf(weft_bench_median_half_width(set(values, 0))));
+}
+
 static void known_chances(void **state) {
     (void)state;
     const double low[] = {1, 2, 3, 4, 5};
@@ -174,6 +192,7 @@ static void cut_of_many(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(medians),
+        cmocka_unit_test(median_intervals),
         cmocka_unit_test(known_chances),
         cmocka_unit_test(equal_samples_tell_nothing),
         cmocka_unit_test(every_order_counted),
