@@ -51,7 +51,7 @@ typedef struct weft_cell_context {
 } weft_cell_context;
 
 /* Append the cell to an array of the result, and forget it. False: its ratio, or
- * weft's figure if that is alone, stands on too few undisturbed rounds, or these differ too much. */
+ * weft's figure if that is alone, stands on too few undisturbed rounds, or these differ. */
 bool weft_cell_finish(weft_cell *cell, json_t *cells, const weft_cell_context *context);
 
 #endif

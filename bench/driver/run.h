@@ -17,8 +17,8 @@ typedef struct weft_run {
     weft_noise noise;
     char folder[64]; /* of the traces */
     uint64_t began;
-    double budget;         /* seconds for all, 0: no limit */
-    double repeat_seconds; /* spent on samples that were disturbed */
+    double budget;            /* seconds for all, 0: no limit */
+    double repeat_seconds;    /* spent on samples that were disturbed */
     uint32_t cells_left;      /* of a budget: those that have no figure yet, */
     double setups_left;       /* and how long it takes to fill their maps, in shares of a cell */
     uint32_t disturbed_cells; /* whose ratios stand on too few undisturbed rounds */

@@ -35,8 +35,8 @@ static void medians(void **state) {
     assert_true(isnan(weft_bench_median(set(values, 0))));
 }
 
-/* The intervals of the sign test, as tables have them: of 10 samples the second and the ninth, of 20
- * the sixth and the fifteenth. */
+/* The intervals of the sign test, as tables have them: of 10 samples the second and the ninth, of
+  * 20 the sixth and the fifteenth. */
 static void median_intervals(void **state) {
     (void)state;
     double values[20];
