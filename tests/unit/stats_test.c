@@ -36,7 +36,7 @@ static void medians(void **state) {
 }
 
 /* The intervals of the sign test, as tables have them: of 10 samples the second and the ninth, of
-  * 20 the sixth and the fifteenth. */
+ * 20 the sixth and the fifteenth. */
 static void median_intervals(void **state) {
     (void)state;
     double values[20];
