@@ -47,7 +47,7 @@ double weft_run_elapsed(const weft_run *run) {
 }
 
 bool weft_run_goes_on(weft_run *run) {
-    bool late = run->budget > 0 && weft_run_elapsed(run) > run->budget * 1.06;
+    bool late = run->budget > 0 && weft_run_elapsed(run) > run->budget * 1.04;
     run->partial |= weft_bench_stopped() || late;
     return !run->partial && !run->refused;
 }
@@ -137,12 +137,12 @@ static int make_reference(stage *s, uint64_t *checksum, uint64_t *entries) {
 
 enum {
     ROUNDS_AT_LEAST = 5,
-    VERDICT_ROUNDS = 40, /* at most */
+    VERDICT_ROUNDS = 60, /* at most */
     FAR_BEHIND = 3,      /* times slower than the best: what the verdict leaves out, */
     ENOUGH = 2,          /* after so many cells of a shape */
 };
 
-#define PRECISE 0.04
+#define PRECISE 0.05
 #define PRECISE_ENOUGH 0.07
 
 /* How far behind the best, by the rounds so far, a peer is left at what it has shown: the verdict's
