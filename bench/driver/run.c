@@ -29,6 +29,9 @@ enum { REPEATS = 3 };
 #define SETUP_SHARE 0.3
 #define SETUP_SHARE_OF_BYTE (1 / 30e6)
 
+/* A cell may take so many shares: most need less than one. */
+#define STRETCH 1.5
+
 /* Rounds are enough when the ratio is known so well; when their time is over, it is marked unless
  * it is known well enough for a second run to be within a tenth of it. */
 /* A workload at work. */
@@ -321,7 +324,8 @@ static pace plan(const stage *s) {
     double most = share / (double)peers / ROUNDS_AT_LEAST - PROBE_SECONDS;
     p.seconds = most > SHORT_SAMPLE ? SHORT_SAMPLE : most < 0.04 ? 0.04 : most;
     p.rounds = VERDICT_ROUNDS;
-    p.until = undisturbed_seconds(run) + share;
+    bool is_last = run->cells_left == 1;
+    p.until = undisturbed_seconds(run) + share * (is_last ? 1 : STRETCH);
     return p;
 }
 

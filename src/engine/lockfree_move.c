@@ -148,17 +148,22 @@ static bucket *group_source(const group *g, uint64_t i) {
 }
 
 static uint64_t group_sources(const group *g) {
-    return (g->from->mask + 1) / g->groups;
+    return g->from->mask < g->groups ? 1 : MOVE_FACTOR;
 }
 
 static uint64_t group_targets(const group *g) {
-    return (g->to->mask + 1) / g->groups;
+    return g->to->mask < g->groups ? 1 : MOVE_FACTOR;
+}
+
+/* Does this hash, belong to the second target? */
+static bool is_upper(const group *g, uint64_t hash) {
+    return (hash & g->groups & g->to->mask) != 0;
 }
 
 /* A word as it is frozen: with the half of the next generation to which its entry belongs. */
 static uint64_t frozen_word(const weft_core *core, const group *g, uint64_t word) {
     cell what = {0, word};
-    bool upper = group_targets(g) > 1 && (cell_hash(core, &what) & g->groups) != 0;
+    bool upper = is_upper(g, cell_hash(core, &what));
     return (word & ~WORD_FLAGS) | WORD_FROZEN | (upper ? WORD_UPPER : 0);
 }
 
@@ -363,6 +368,9 @@ static void fill_target(weft_core *core, const group *g, uint64_t t, overflow **
  * late and misses them builds a shorter image, none of which can take effect. */
 static void group_retire_overflow(weft_core *core, const group *g) {
     WEFT_ASSERT(weft_load_relaxed(&g->to->buckets[g->index].head.first) != 0);
+    if (g->to->image != NULL) {
+        return; /* the blocks are the image's */
+    }
     for (uint64_t i = 0; i < group_sources(g); i++) {
         bucket *at = group_source(g, i);
         uint64_t link = weft_load_acquire(&at->head.second); /* pairs with the CAS of head */
@@ -373,35 +381,95 @@ static void group_retire_overflow(weft_core *core, const group *g) {
     }
 }
 
-/* Nearly all moves of the u64 shape: one source, not frozen yet, without overflow. The image is
- * that of fill_target. False: for the general way, which goes on from whatever was done. */
-static bool move_pairs(const group *g) {
+/* A source of pairs, and how many of its keys go to each target. */
+typedef struct pairs_move {
+    const group *g;
+    bucket_view in;
+    uint64_t keys[MOVE_FACTOR];
+} pairs_move;
+
+/* Calls `visit` for each valid slot, in their order. */
+static inline void each_pair(const weft_core *core, pairs_move *m,
+                             void (*visit)(pairs_move *m, weft_pair *pair, uint64_t i)) {
+    uint64_t line = valid_slots(m->in.head.first) & (((uint64_t)1 << PAIRS) - 1);
+    for (; line != 0; line &= line - 1) {
+        uint64_t i = (uint64_t)__builtin_ctzll(line);
+        visit(m, &m->in.at->pairs[i], i);
+    }
+    if (overflow_of(m->in.head.second) == NULL) {
+        return;
+    }
+    uint64_t end = all_slots(core, m->in.head.second);
+    for (uint64_t i = PAIRS; i < end; i++) {
+        if (any_is_valid(core, m->in.head, i)) {
+            visit(m, pair_at(m->in.at, m->in.head.second, i), i);
+        }
+    }
+}
+
+/* One that holds no key may still be filled, with one of either half. */
+static inline void count_pair(pairs_move *m, weft_pair *pair, uint64_t i) {
+    (void)i;
+    uint64_t first = weft_load_relaxed(&pair->first);
+    bool known = (first & (PAIR_USED | PAIR_GONE | PAIR_CLAIMED)) == PAIR_USED;
+    bool upper = is_upper(m->g, first);
+    m->keys[0] += !known || !upper;
+    m->keys[1] += !known || upper;
+}
+
+/* Can no target get more than its line holds? */
+static bool fits_in_lines(const weft_core *core, const group *g, const bucket_view *in) {
+    WEFT_ASSERT(!is_frozen(in->head.first) && group_sources(g) == 1);
+    if (overflow_of(in->head.second) == NULL) {
+        return true;
+    }
+    pairs_move most = {.g = g, .in = *in};
+    each_pair(core, &most, count_pair);
+    return most.keys[0] <= PAIRS && most.keys[1] <= PAIRS;
+}
+
+static inline void move_pair(pairs_move *m, weft_pair *from, uint64_t i) {
+    weft_pair pair = freeze_pair(from, m->in.head.first, i);
+    if ((pair.first & (PAIR_USED | PAIR_GONE | PAIR_CLAIMED)) == PAIR_USED) {
+        bool upper = is_upper(m->g, pair.first);
+        bucket *to = &m->g->to->buckets[m->g->index + (upper ? m->g->groups : 0)];
+        weft_pair filled = {(pair.first & PAIR_HASH) | PAIR_USED, pair.second};
+        WEFT_ASSERT(m->keys[upper] < PAIRS);
+        weft_cas_pair_seq_cst(&to->pairs[m->keys[upper]++], (weft_pair){0, 0}, filled);
+    }
+}
+
+/* Publish the targets, and count with the first what the source's block held. */
+static void publish_lines(weft_core *core, const pairs_move *m) {
+    uint64_t version = max_u64(version_of(m->in.head.first), 1);
+    for (uint64_t t = 0; t < group_targets(m->g); t++) {
+        bucket *to = &m->g->to->buckets[m->g->index + t * m->g->groups];
+        weft_pair head = {image_head(m->keys[t], version), 0};
+        bool done = weft_cas_pair_seq_cst(&to->head, (weft_pair){0, 0}, head);
+        if (done && t == 0 && overflow_of(m->in.head.second) != NULL) {
+            weft_core_count_overflow(core, -overflow_live(core, m->in.at, m->in.head),
+                                     -overflow_block_bytes(m->in.head.second));
+        }
+    }
+}
+
+/* Nearly all moves of the u64 shape: one source, not frozen yet, whose targets need no block. The
+ * image is that of fill_target. False: for the general way, which goes on from whatever was done.
+ */
+static bool move_pairs(weft_core *core, const group *g) {
     WEFT_ASSERT(group_sources(g) == 1 && group_targets(g) <= MOVE_FACTOR);
-    bucket *at = group_source(g, 0);
-    uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
-    /* Acquire, release: as in group_freeze. */
-    if (weft_load_acquire(&at->head.second) != 0 || is_frozen(state) ||
-        !weft_cas_acq_rel(&at->head.first, &state, state | FROZEN)) { /* pairs with find */
+    bucket *from = group_source(g, 0);
+    pairs_move m = {.g = g, .in = {from, load_head(from)}};
+    uint64_t state = m.in.head.first;
+    /* Acquire, release: as in group_freeze. The link is that of the state. */
+    if (is_frozen(state) || !fits_in_lines(core, g, &m.in) ||
+        !weft_cas_acq_rel(&from->head.first, &state, state | FROZEN)) { /* pairs with find */
         return false;
     }
-    uint64_t targets = group_targets(g);
-    bucket *to = &g->to->buckets[g->index];
-    unsigned used[MOVE_FACTOR] = {0};
-    for (unsigned i = 0; i < PAIRS; i++) {
-        if (!slot_is_valid(state, i)) {
-            continue;
-        }
-        weft_pair pair = freeze_pair(&at->pairs[i], state, i);
-        if ((pair.first & (PAIR_USED | PAIR_GONE | PAIR_CLAIMED)) == PAIR_USED) {
-            bool upper = targets > 1 && (pair.first & g->groups) != 0;
-            weft_pair filled = {(pair.first & PAIR_HASH) | PAIR_USED, pair.second};
-            weft_cas_pair_seq_cst(&to[upper ? g->groups : 0].pairs[used[upper]++],
-                                  (weft_pair){0, 0}, filled);
-        }
-    }
-    for (uint64_t t = 0; t < targets; t++) {
-        weft_pair head = {image_head(used[t], max_u64(version_of(state), 1)), 0};
-        weft_cas_pair_seq_cst(&to[t * g->groups].head, (weft_pair){0, 0}, head);
+    each_pair(core, &m, move_pair);
+    publish_lines(core, &m);
+    if (overflow_of(m.in.head.second) != NULL) {
+        group_retire_overflow(core, g);
     }
     return true;
 }
@@ -409,7 +477,7 @@ static bool move_pairs(const group *g) {
 /* Move one group, or make sure that it has moved. False only without memory. */
 static bool move_group(weft_core *core, const group *g) {
     WEFT_ASSERT(g->groups == g->to->groups);
-    if (core->shape == WEFT_SHAPE_U64 && group_sources(g) == 1 && move_pairs(g)) {
+    if (core->shape == WEFT_SHAPE_U64 && group_sources(g) == 1 && move_pairs(core, g)) {
         return true;
     }
     overflow *spare[MOVE_FACTOR] = {NULL};
@@ -421,25 +489,29 @@ static bool move_group(weft_core *core, const group *g) {
         }
         overflow_drop(core, spare[t]);
     }
-    if (frozen && g->to->image == NULL) { /* else the blocks are the image's */
+    if (frozen) {
         group_retire_overflow(core, g);
     }
     return frozen;
 }
 
-/* Begin to bring a chunk's lines into the cache: the next writer that comes by moves it. */
+/* Begin to bring what a chunk's move touches into the cache: its lines at once, since each compare
+ * and swap waits for its own, and then the blocks that they name. */
 static void fetch_chunk(const generation *from, const generation *to, uint64_t chunk) {
     uint64_t first = chunk * GROUPS_PER_CHUNK;
-    for (uint64_t i = first; i < first + GROUPS_PER_CHUNK && i < to->groups; i++) {
+    for (uint64_t i = first; i < first + GROUPS_PER_CHUNK; i++) {
         __builtin_prefetch(&from->buckets[i], 1);
         __builtin_prefetch(&to->buckets[i], 1);
         __builtin_prefetch(&to->buckets[(i + to->groups) & to->mask], 1);
+    }
+    for (uint64_t i = first; i < first + GROUPS_PER_CHUNK; i++) {
+        overflow_prefetch(&from->buckets[i]);
     }
 }
 
 static bool move_chunk(weft_core *core, generation *from, generation *to, uint64_t chunk) {
     WEFT_ASSERT(chunk < to->chunks && to == weft_load_relaxed(&from->next));
-    fetch_chunk(from, to, chunk + 1);
+    fetch_chunk(from, to, chunk);
     for (uint64_t i = 0; i < GROUPS_PER_CHUNK; i++) {
         group g = {from, to, chunk * GROUPS_PER_CHUNK + i, to->groups};
         if (!move_group(core, &g)) {
