@@ -24,13 +24,13 @@ enum { REPEATS = 3 };
 #define WAIT_SECONDS 1.0    /* for a quiet moment, before a sample */
 #define PROBE_SECONDS 0.007 /* after each sample, where neighbours are at work */
 
-/* How long it takes until the peers of a cell are started and filled, in shares of a cell's rounds:
- * measured, and about the same on slower machines. */
-#define SETUP_SHARE 0.3
-#define SETUP_SHARE_OF_BYTE (1 / 30e6)
+/* How long it takes until all peers of a cell are started and filled: of the machine of the
+ * committed results; the run finds out how far it is from that. */
+#define SETUP_SECONDS 3.5
+#define SETUP_SECONDS_OF_BYTE 0.24e-6
 
-/* A cell may take so many shares: most need less than one. */
-#define STRETCH 1.5
+/* A cell may take so much of its share: some need less. */
+#define STRETCH 1.2
 
 /* Rounds are enough when the ratio is known so well; when their time is over, it is marked unless
  * it is known well enough for a second run to be within a tenth of it. */
@@ -41,6 +41,7 @@ typedef struct stage {
     char trace[4096];
     char reduced[4096]; /* the one that is checked */
     uint64_t chunks;    /* of operations */
+    double began;       /* seconds of the run */
     weft_session sessions[WEFT_PEERS_MAX];
     size_t count; /* of sessions; the peers that fail leave a hole */
 } stage;
@@ -55,13 +56,22 @@ bool weft_run_goes_on(weft_run *run) {
     return !run->partial && !run->refused;
 }
 
-static double setup_share(const weft_workload *workload) {
-    return SETUP_SHARE + SETUP_SHARE_OF_BYTE * weft_workload_filling(workload);
+static double setup_seconds(const weft_workload *workload) {
+    double filling = workload->once ? 0 : weft_workload_filling(workload);
+    return SETUP_SECONDS + SETUP_SECONDS_OF_BYTE * filling;
 }
 
 void weft_run_expect(weft_run *run, const weft_workload *workload) {
     run->cells_left++;
-    run->setups_left += setup_share(workload);
+    run->setups_left += setup_seconds(workload);
+}
+
+/* The peers of a workload are ready, for which the run has waited since it had taken `began`
+ * seconds. */
+static void note_setup(weft_run *run, const weft_workload *workload, double began) {
+    run->setups_left -= setup_seconds(workload);
+    run->setups_expected += setup_seconds(workload);
+    run->setups_taken += weft_run_elapsed(run) - began;
 }
 
 static int make_folder(weft_run *run) {
@@ -319,8 +329,9 @@ static pace plan(const stage *s) {
     }
     double reserve = run->budget * REPEAT_SHARE - run->repeat_seconds;
     reserve = reserve > 0 ? reserve * run->cells_left / (run->cells_left + 1) : 0;
-    double left = run->budget - reserve - weft_run_elapsed(run);
-    double share = left / (run->cells_left + run->setups_left);
+    double setups = run->setups_left * run->setups_taken / run->setups_expected;
+    double left = run->budget - reserve - setups - weft_run_elapsed(run);
+    double share = left > 0 ? left / run->cells_left : 0;
     double most = share / (double)peers / ROUNDS_AT_LEAST - PROBE_SECONDS;
     p.seconds = most > SHORT_SAMPLE ? SHORT_SAMPLE : most < 0.04 ? 0.04 : most;
     p.rounds = VERDICT_ROUNDS;
@@ -392,9 +403,7 @@ static void measure_cells(stage *s) {
     uint32_t count = options->thread_counts ? options->thread_counts : s->workload.thread_counts;
     start_all(s, s->trace);
     prefill_all(s, weft_cpu_count());
-    if (s->run->setups_left > 0) {
-        s->run->setups_left -= setup_share(&s->workload);
-    }
+    note_setup(s->run, &s->workload, s->began);
     for (uint32_t i = 0; i < count && weft_run_goes_on(s->run); i++) {
         measure_cell(s, list[i]);
     }
@@ -438,6 +447,7 @@ static stage *make_stage(weft_run *run) {
         return NULL;
     }
     s->run = run;
+    s->began = weft_run_elapsed(run);
     return s;
 }
 

@@ -20,7 +20,9 @@ typedef struct weft_run {
     double budget;            /* seconds for all, 0: no limit */
     double repeat_seconds;    /* spent on samples that were disturbed */
     uint32_t cells_left;      /* of a budget: those that have no figure yet, */
-    double setups_left;       /* and how long it takes to fill their maps, in shares of a cell */
+    double setups_left;       /* and seconds until their maps are filled, if it goes as expected; */
+    double setups_expected;   /* so many were expected for those that are, */
+    double setups_taken;      /* and so many it took */
     uint32_t disturbed_cells; /* whose ratios stand on too few undisturbed rounds */
     uint32_t rounds;
     double seconds;
