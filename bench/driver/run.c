@@ -32,8 +32,6 @@ enum { REPEATS = 3 };
 /* A cell may take so much of its share: some need less. */
 #define STRETCH 1.2
 
-/* Rounds are enough when the ratio is known so well; when their time is over, it is marked unless
- * it is known well enough for a second run to be within a tenth of it. */
 /* A workload at work. */
 typedef struct stage {
     weft_run *run;
@@ -155,6 +153,8 @@ enum {
     ENOUGH = 2,          /* after so many cells of a shape */
 };
 
+/* Rounds are enough when the ratio is known so well; when their time is over, it is marked unless
+ * it is known well enough for a second run to be within a tenth of it. */
 #define PRECISE 0.05
 #define PRECISE_ENOUGH 0.07
 

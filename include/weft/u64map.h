@@ -365,7 +365,8 @@ WEFT_API int weft_u64map_compute(weft_u64map *map, uint64_t key, const weft_u64c
  * Threads  any
  * Progress as weft_u64map_put; needs no memory [E]
  * Order    as weft_u64map_put and weft_u64map_get
- * Cost     expected O(1): two compare-and-swaps; the slot is free at once
+ * Cost     expected O(1): one compare-and-swap of 16 bytes in the line of its bucket, two beyond;
+ *          the slot is free at once
  */
 WEFT_API int weft_u64map_remove(weft_u64map *map, uint64_t key);
 
