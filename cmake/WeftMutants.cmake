@@ -48,6 +48,7 @@ weft_mutant(7 src/engine/lockfree_move.c LOCKFREE u64)   # announced inserts sli
 weft_mutant(8 src/map/u64map.c LOCKFREE u64)        # inserts beside one that was announced
 weft_mutant(9 src/map/u64map.c LOCKFREE u64)        # tells the value of another key
 weft_mutant(63 src/map/u64map.c LOCKFREE u64)       # does not look into the overflow block
+weft_mutant(65 src/map/u64map.c LOCKFREE u64)       # does not look into a full line again
 weft_mutant(64 src/map/u64map.c LOCKFREE u64)       # believes a lookup that was disturbed
 weft_mutant(10 src/engine/lockfree_snapshot.c LOCKFREE u64) # believes what may change late
 weft_mutant(11 src/engine/lockfree_snapshot.c LOCKFREE u64) # opens the door without waiting

@@ -50,16 +50,16 @@
  *   bytes with its key and value, which may lie on two lines; the allocator's.
  *     u64    hit                74      0.0     0.9  guard, hash, one look at three pairs
  *     u64    miss               73      0.0     0.9  the same
- *     u64    update            124      1.0     0.9  CAS pair
+ *     u64    update            127      1.0     0.9  CAS pair
  *     u64    fetch add         132      1.0     0.4  CAS pair
- *     u64    insert            311      1.9     1.1  CAS state (announce), CAS pair (fill)
- *     u64    insert there      191      2.0     0.4  the same two, on a line of the thread's own
- *     u64    remove            249      1.2     0.8  CAS pair
+ *     u64    insert            289      1.9     1.1  CAS state (announce), CAS pair (fill)
+ *     u64    insert there      194      2.0     0.4  the same two, on a line of the thread's own
+ *     u64    remove            203      1.2     0.8  CAS pair
  *     bytes  hit               199      0.0     2.2  guard, hash, six tags, the key, a copy
  *     bytes  miss              145      0.0     0.9  guard, hash, six tags
  *     bytes  update            590      2.2     2.9  CAS word; retire: CAS bag; a kept block
  *     bytes  insert            752      2.0     2.3  a block, CAS word (reserve), CAS state (valid)
- *     bytes  remove            824      3.2     2.7  CAS word, CAS state (sweep); retire
+ *     bytes  remove            823      3.2     2.7  CAS word, CAS state (sweep); retire
  *
  * Rejected
  *   Reserving slots through the head (two CASes on one word and plain stores between): the same
@@ -467,6 +467,12 @@ static void sweep_slots(weft_core *core, bucket *at) {
     }
 }
 
+/* A key has been removed from the block. */
+void weft_lockfree_removed_beyond(weft_core *core, bucket *at) {
+    weft_core_count_overflow(core, -1, 0);
+    sweep_slots(core, at);
+}
+
 /* ---- overflow blocks: docs/design/overflow.md ---- */
 
 /* What the block's slots hold stays as it is from here on, until the bucket has another block. */
@@ -605,9 +611,8 @@ static int slot_swing(weft_core *core, const weft_key *key, weft_position *posit
     }
     bool beyond = i >= slots_of(core->shape);
     if (done && !keep && beyond) {
-        weft_core_count_overflow(core, -1, 0);
-    }
-    if (done && !keep && (beyond || core->shape == WEFT_SHAPE_BYTES)) {
+        weft_lockfree_removed_beyond(core, in.at);
+    } else if (done && !keep && core->shape == WEFT_SHAPE_BYTES) {
         sweep_slots(core, in.at); /* a pair in the line is filled again as it is */
     }
     return done ? WEFT_OK : WEFT_MISMATCH;
@@ -765,6 +770,20 @@ static int insert_with_block(weft_core *core, const weft_key *key, const bucket_
         count_beyond(core, in);
     }
     return status;
+}
+
+/* Insert a key that is absent, as all slots of the line hold others and there is no block. False:
+ * no memory, or the bucket is not as it was when it had this state. */
+bool weft_lockfree_insert_first_beyond(weft_core *core, bucket *at, uint64_t state, cell added) {
+    WEFT_ASSERT(weft_epoch_inside() && core->shape == WEFT_SHAPE_U64);
+    const bucket_view in = {at, {state, 0}};
+    /* relaxed: a guess, which the CAS of head confirms */
+    if (is_frozen(state) || weft_load_relaxed(&at->head.second) != 0 ||
+        replace_block(core, &in, &added) != WEFT_OK) {
+        return false;
+    }
+    count_beyond(core, &in);
+    return true;
 }
 
 /* Insert a key that the find did not see; valid only while the head is what it saw. */

@@ -391,6 +391,10 @@ static inline void lockfree_removed(weft_core *core) {
     }
 }
 
+/* lockfree.c, u64 shape: of plain writes, what concerns overflow blocks. Both inside a guard. */
+bool weft_lockfree_insert_first_beyond(weft_core *core, bucket *at, uint64_t state, cell added);
+void weft_lockfree_removed_beyond(weft_core *core, bucket *at);
+
 /* lockfree_snapshot.c */
 void weft_lockfree_doors_make(weft_core *core, lockfree_table *table);
 bool weft_lockfree_doors_open(weft_core *core, lockfree_table *table);

@@ -292,8 +292,10 @@ static WEFT_ALWAYS_INLINE uint64_t gone_first(weft_record *record, uint64_t togg
 
 /* A write of this thread. */
 typedef struct plain_change {
+    weft_core *core;
     weft_record *record;
     uint64_t hash;
+    bool replace;   /* a key that is there gets the value */
     uint64_t value; /* to be stored; out: of insert and remove, what the key has, or had */
     uint64_t done;  /* out, all bits: there is one key more, or fewer; none: as many */
 } plain_change;
@@ -303,6 +305,50 @@ typedef struct plain_change {
  * branch that is predicted wrongly costs more than two locked instructions in cache, and out of
  * cache all of the miss: locked instructions overlap with the misses of later operations, but
  * nothing overlaps with a wrong path. */
+
+/* Who is inside a guard may retire and free, who only shows the epoch says so for a while. */
+static WEFT_ALWAYS_INLINE bool begin_inside(weft_record *record) {
+    bool shown = record->nest == 0;
+    record->nest += shown;
+    return shown;
+}
+
+static WEFT_ALWAYS_INLINE void end_inside(weft_record *record, bool shown) {
+    record->nest -= shown;
+}
+
+/* The key is not in the line, and that is full, or something about it is not plain: is it in the
+ * block, and if not, does it need the bucket's first one? False: as plain_insert_at. */
+static WEFT_NOINLINE bool plain_insert_beyond(bucket *at, uint64_t state, plain_change *c) {
+    uint64_t wanted = wanted_pair(c->hash);
+    weft_pair *pair = NULL;
+    if ((state & filter_bit(c->hash)) != 0 && !look_into_block(at, state, wanted, &pair)) {
+        return false;
+    }
+    if (pair == NULL) {
+        /* What was announced when the caller looked may have been filled since. */
+        slot_sets sets = look_at_slots(at, wanted);
+#if WEFT_MUTANT == 65 /* takes a line that it has seen without the key for one that is still */
+        sets.match = 0;
+#endif
+        if ((open_slots(sets) | sets.match) != 0) {
+            return false;
+        }
+        bool shown = begin_inside(c->record);
+        bool done =
+            weft_lockfree_insert_first_beyond(c->core, at, state, (cell){c->hash, c->value});
+        end_inside(c->record, shown);
+        c->done = done ? UINT64_MAX : 0;
+        return done;
+    }
+    weft_pair was = {wanted, weft_load_acquire(&pair->second)}; /* pairs with its writer */
+    c->done = 0;
+    if (c->replace) {
+        return weft_cas_pair_seq_cst(pair, was, (weft_pair){wanted, c->value});
+    }
+    c->value = was.second;
+    return weft_load_acquire(&at->head.first) == state; /* pairs with the CAS of head */
+}
 
 /* Announce, then fill: two compare and swaps. docs/design/update.md has the argument; in short: the
  * announcement fails if any other insert was announced or made since the look, a fill fails if
@@ -327,7 +373,10 @@ static WEFT_ALWAYS_INLINE bool plain_insert_at(bucket *at, uint64_t state, slot_
         WEFT_HIDE(refused); /* what follows is decided here, not before */
         if (refused != 0 ||
             (sets.match == 0 && !is_absent_beyond(at, state, wanted_pair(c->hash)))) {
-            return false;
+            plain_change beyond = *c; /* so that *c may stay in registers */
+            bool done = sets.match == 0 && plain_insert_beyond(at, state, &beyond);
+            *c = beyond;
+            return done;
         }
     }
     bucket *into = bucket_or_scratch(absent, at, c->record);
@@ -342,25 +391,27 @@ static WEFT_ALWAYS_INLINE bool plain_insert_at(bucket *at, uint64_t state, slot_
     return !failed(weft_cas_pair_seq_cst(&into->pairs[i], was, filled), absent);
 }
 
-static WEFT_ALWAYS_INLINE bool plain_insert(weft_core *core, plain_change *c) {
-    bucket *at = plain_bucket(core, c->hash);
+static WEFT_ALWAYS_INLINE bool plain_insert(plain_change *c) {
+    bucket *at = plain_bucket(c->core, c->hash);
     if (WEFT_UNLIKELY(at == NULL)) {
         return false;
     }
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
+    c->replace = false;
     return plain_insert_at(at, state, look_at_slots(at, wanted_pair(c->hash)), c);
 }
 
 /* Where the key is there, the state does not matter: a pair without flags but USED is in a valid
  * slot, and the key is there as long as it stands. False: as above. */
-static WEFT_ALWAYS_INLINE bool plain_store(weft_core *core, plain_change *c) {
-    bucket *at = plain_bucket(core, c->hash);
+static WEFT_ALWAYS_INLINE bool plain_store(plain_change *c) {
+    bucket *at = plain_bucket(c->core, c->hash);
     if (WEFT_UNLIKELY(at == NULL)) {
         return false;
     }
     uint64_t state = weft_load_acquire(&at->head.first); /* pairs with the CAS of head */
     slot_sets sets = look_at_slots(at, wanted_pair(c->hash));
     if (sets.match == 0) {
+        c->replace = true;
         return plain_insert_at(at, state, sets, c);
     }
     weft_pair *pair = &at->pairs[sets.match >> 1];
@@ -407,9 +458,33 @@ static WEFT_ALWAYS_INLINE bool plain_get(weft_core *core, uint64_t hash, uint64_
     return weft_load_acquire(&at->head.first) == state; /* pairs with the CAS of head */
 }
 
+/* The key is not in the line, but perhaps in the block. False: as plain_remove. */
+static WEFT_NOINLINE bool plain_remove_beyond(bucket *at, uint64_t state, plain_change *c) {
+    uint64_t wanted = wanted_pair(c->hash);
+    weft_pair *pair;
+    if (!look_into_block(at, state, wanted, &pair)) {
+        return false;
+    }
+    if (pair == NULL) {
+        c->done = 0;
+        return weft_load_acquire(&at->head.first) == state; /* pairs with the CAS of head */
+    }
+    weft_pair was = {wanted, weft_load_acquire(&pair->second)}; /* pairs with its writer */
+    weft_pair gone = {gone_first(c->record, 0), was.second};
+    if (!weft_cas_pair_seq_cst(pair, was, gone)) {
+        return false;
+    }
+    bool shown = begin_inside(c->record);
+    weft_lockfree_removed_beyond(c->core, at);
+    end_inside(c->record, shown);
+    c->value = was.second;
+    c->done = UINT64_MAX;
+    return true;
+}
+
 /* The slot stays valid: an insert takes it as it is. False: as above. */
-static WEFT_ALWAYS_INLINE bool plain_remove(weft_core *core, plain_change *c) {
-    bucket *at = plain_bucket(core, c->hash);
+static WEFT_ALWAYS_INLINE bool plain_remove(plain_change *c) {
+    bucket *at = plain_bucket(c->core, c->hash);
     if (WEFT_UNLIKELY(at == NULL)) {
         return false;
     }
@@ -418,9 +493,11 @@ static WEFT_ALWAYS_INLINE bool plain_remove(weft_core *core, plain_change *c) {
     uint64_t present = ~mask_if_empty(found);
     weft_pair was = {wanted_pair(c->hash),
                      weft_load_acquire(&pair_found(at, found)->second)}; /* pairs with its writer */
-    if (WEFT_UNLIKELY((state & filter_bit(c->hash)) != 0) && found == 0 &&
-        !is_absent_beyond(at, state, wanted_pair(c->hash))) {
-        return false;
+    if (WEFT_UNLIKELY((state & filter_bit(c->hash)) != 0) && found == 0) {
+        plain_change beyond = *c; /* so that *c may stay in registers */
+        bool done = plain_remove_beyond(at, state, &beyond);
+        *c = beyond;
+        return done;
     }
     /* pairs with the CAS of head */
     if (WEFT_UNLIKELY(weft_load_acquire(&at->head.first) != state)) {

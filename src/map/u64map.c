@@ -267,13 +267,13 @@ static WEFT_NOINLINE void attend(weft_map_impl *impl, const aside *a) {
 }
 
 /* After a write, while the epoch is shown or inside a guard. */
-static WEFT_ALWAYS_INLINE void written(weft_map_impl *impl, weft_core *core, const plain_change *c,
+static WEFT_ALWAYS_INLINE void written(weft_map_impl *impl, const plain_change *c,
                                        weft_trace_op op) {
     bool shrink = false;
     if (op != WEFT_TRACE_ADD && op != WEFT_TRACE_RMW) {
         int64_t more = op == WEFT_TRACE_REMOVE ? (int64_t)c->done : -(int64_t)c->done;
         bool own;
-        weft_core_stripe *stripe = weft_core_stripe_of(core, c->record->number, &own);
+        weft_core_stripe *stripe = weft_core_stripe_of(c->core, c->record->number, &own);
         int64_t before = weft_load_relaxed(&stripe->entries);
         if (WEFT_LIKELY(own)) {
             weft_store_relaxed(&stripe->entries, before + more);
@@ -285,36 +285,35 @@ static WEFT_ALWAYS_INLINE void written(weft_map_impl *impl, weft_core *core, con
     }
     bool waiting = weft_load_relaxed(&impl->waiting) != 0;
     if (WEFT_UNLIKELY(shrink || waiting || weft_recording_may_want(impl, c->hash))) {
-        aside a = {core, c->record, c->hash, op, shrink};
+        aside a = {c->core, c->record, c->hash, op, shrink};
         attend(impl, &a);
     }
 }
 
 /* Insert, remove or put: which one is known to the compiler. While the epoch is shown, or inside a
  * guard. False: nothing was done, and another attempt must not announce an insert. */
-static WEFT_ALWAYS_INLINE bool quickly_guarded(weft_map_impl *impl, weft_core *core,
-                                               weft_trace_op op, plain_change *c) {
-    bool done = op == WEFT_TRACE_INSERT   ? plain_insert(core, c)
-                : op == WEFT_TRACE_REMOVE ? plain_remove(core, c)
-                                          : plain_store(core, c);
+static WEFT_ALWAYS_INLINE bool quickly_guarded(weft_map_impl *impl, weft_trace_op op,
+                                               plain_change *c) {
+    bool done = op == WEFT_TRACE_INSERT   ? plain_insert(c)
+                : op == WEFT_TRACE_REMOVE ? plain_remove(c)
+                                          : plain_store(c);
     if (WEFT_UNLIKELY(!done)) {
         return false;
     }
-    written(impl, core, c, op);
+    written(impl, c, op);
     return true;
 }
 
-/* Shows the epoch, and mixes the key. NULL: that cannot be, and c->record is NULL. */
-static WEFT_ALWAYS_INLINE weft_core *quick_core(weft_map_impl *impl, uint64_t number,
-                                                plain_change *c) {
+/* Shows the epoch, and mixes the key. False: that cannot be, and c->record is NULL. */
+static WEFT_ALWAYS_INLINE bool begin_quickly(weft_map_impl *impl, uint64_t number,
+                                             plain_change *c) {
     c->record = impl == NULL ? NULL : weft_map_show();
     if (WEFT_UNLIKELY(c->record == NULL)) {
-        return NULL;
+        return false;
     }
-    weft_core *core = weft_map_core(impl);
-    c->hash = weft_mix_with(&core->mixer, number);
-    WEFT_KNOWN(core != NULL);
-    return core;
+    c->core = weft_map_core(impl);
+    c->hash = weft_mix_with(&c->core->mixer, number);
+    return true;
 }
 
 /* False: nothing was done; another attempt goes on where the epoch is shown already, if c->record
@@ -322,8 +321,8 @@ static WEFT_ALWAYS_INLINE weft_core *quick_core(weft_map_impl *impl, uint64_t nu
 static WEFT_ALWAYS_INLINE bool quickly(weft_u64map *map, uint64_t number, weft_trace_op op,
                                        plain_change *c) {
     weft_map_impl *impl = existing(map);
-    weft_core *core = quick_core(impl, number, c);
-    if (WEFT_UNLIKELY(core == NULL) || WEFT_UNLIKELY(!quickly_guarded(impl, core, op, c))) {
+    if (WEFT_UNLIKELY(!begin_quickly(impl, number, c)) ||
+        WEFT_UNLIKELY(!quickly_guarded(impl, op, c))) {
         return false;
     }
     weft_epoch_end_show(c->record);
@@ -541,8 +540,7 @@ static WEFT_NOINLINE int fetch_anyhow(weft_u64map *map, uint64_t key, const weft
 static WEFT_ALWAYS_INLINE bool fetch_quickly(weft_u64map *map, uint64_t key, weft_fetch fetch,
                                              plain_change *c) {
     weft_map_impl *impl = existing(map);
-    weft_core *core = quick_core(impl, key, c);
-    weft_pair *pair = core == NULL ? NULL : plain_present(core, c->hash);
+    weft_pair *pair = begin_quickly(impl, key, c) ? plain_present(c->core, c->hash) : NULL;
     if (WEFT_UNLIKELY(pair == NULL)) {
         return false;
     }
@@ -553,7 +551,7 @@ static WEFT_ALWAYS_INLINE bool fetch_quickly(weft_u64map *map, uint64_t key, wef
         return false;
     }
     c->value = was.second;
-    written(impl, core, c, fetch.op == WEFT_FETCH_ADD ? WEFT_TRACE_ADD : WEFT_TRACE_RMW);
+    written(impl, c, fetch.op == WEFT_FETCH_ADD ? WEFT_TRACE_ADD : WEFT_TRACE_RMW);
     weft_epoch_end_show(c->record);
     return true;
 }
@@ -695,7 +693,7 @@ int weft_u64map_get_or_build(weft_u64map *map, uint64_t key, const weft_u64build
 
 /* As long as there is memory. Inside a guard. */
 static int put_guarded(weft_map_impl *impl, weft_core *core, ahead *a, const uint64_t *values) {
-    plain_change quick = {.record = weft_map_plain_record()};
+    plain_change quick = {.core = core, .record = weft_map_plain_record()};
     int status = WEFT_OK;
     while (a->done < a->count && status == WEFT_OK) {
         size_t to = ahead_go(a);
@@ -703,7 +701,7 @@ static int put_guarded(weft_map_impl *impl, weft_core *core, ahead *a, const uin
             quick.hash = a->hashes[a->done];
             quick.value = values[a->done];
             if (WEFT_LIKELY(quick.record != NULL) &&
-                WEFT_LIKELY(quickly_guarded(impl, core, WEFT_TRACE_PUT, &quick))) {
+                WEFT_LIKELY(quickly_guarded(impl, WEFT_TRACE_PUT, &quick))) {
                 continue;
             }
             given g = {.value = values[a->done]};
@@ -739,15 +737,14 @@ static size_t remove_some(weft_u64map *map, const uint64_t *keys, size_t count, 
     weft_guard guard;
     weft_map_impl *impl = existing(map);
     weft_epoch_enter(&guard);
-    plain_change c = {.record = weft_map_plain_record()};
-    weft_core *core = weft_map_core(impl);
-    ahead_begin(&a, core, keys, count);
+    plain_change c = {.core = weft_map_core(impl), .record = weft_map_plain_record()};
+    ahead_begin(&a, c.core, keys, count);
     while (a.done < a.count) {
         size_t to = ahead_go(&a);
         for (; a.done < to; a.done++) {
             c.hash = a.hashes[a.done];
             if (WEFT_LIKELY(c.record != NULL) &&
-                WEFT_LIKELY(quickly_guarded(impl, core, WEFT_TRACE_REMOVE, &c))) {
+                WEFT_LIKELY(quickly_guarded(impl, WEFT_TRACE_REMOVE, &c))) {
                 *gone += c.done & 1;
                 continue;
             }
