@@ -17,8 +17,8 @@
  *   Overlap is noticed: by a word that each write sets and clears. It is misuse for certain, so the
  *   process is aborted at once, with a report on stderr that names both threads, what each was at,
  *   and where: going on would damage the table. Not noticed: a lookup that was there before the
- *   write that it meets, unless in the debug build; what happens to a map beside its clear or
- *   close.
+ *   write that it meets, unless in the debug build, and which may crash with an entry of bytes that
+ *   the write has freed; what happens to a map beside its clear or close.
  * Rejected
  *   A check who the owner is, with a call to hand it over: a map that a lock guards, and one that
  *   is filled in one thread and used in another, are right programs, and would abort; and a

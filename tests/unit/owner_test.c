@@ -83,8 +83,12 @@ static void require_text(const char *text) {
     }
 }
 
+static bool was_aborted(void) {
+    return WIFSIGNALED(report.status) && WTERMSIG(report.status) == SIGABRT;
+}
+
 static void require_abort(void) {
-    if (!WIFSIGNALED(report.status) || WTERMSIG(report.status) != SIGABRT) {
+    if (!was_aborted()) {
         fprintf(stderr, "status %x, report:\n%s\n", (unsigned)report.status, report.text);
         fail();
     }
@@ -93,16 +97,20 @@ static void require_abort(void) {
 }
 
 /* Until the report has the text: where the other operation ends while the report is made, it can't
- * say whose it was. */
-static void run_until_told(void (*scene)(void), const char *text) {
+ * say whose it was. With `may_crash`, a child may also end before anybody has noticed. */
+static void run_until_told(void (*scene)(void), const char *text, bool may_crash) {
     enum { RUNS_MAX = 20 };
     for (int i = 0; i < RUNS_MAX; i++) {
         run_in_child(scene);
+        if (may_crash && !was_aborted()) {
+            continue;
+        }
         require_abort();
         if (strstr(report.text, text) != NULL) {
             return;
         }
     }
+    require_abort();
     require_text(text);
 }
 
@@ -237,11 +245,13 @@ static void a_writer_and_a_reader(void) {
     (void)pthread_join(start(reader, "looking"), NULL);
 }
 
+/* A lookup of bytes that is stopped in the middle goes on with an entry that the writer has freed,
+ * and may crash with it: lookups leave no mark that a writer could notice. */
 static void a_reader_beside_a_writer_is_caught(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
         by_number = i != 0;
-        run_until_told(a_writer_and_a_reader, "thread 'first' (task ");
+        run_until_told(a_writer_and_a_reader, "thread 'first' (task ", !by_number);
         require_text("thread 'looking' (task ");
     }
 }
@@ -264,7 +274,7 @@ static void a_thread_that_does_not_answer_is_not_waited_for(void **state) {
     (void)state;
     for (int i = 0; i < 4; i++) {
         by_number = i % 2 != 0;
-        run_until_told(two_writers_one_deaf, "thread 'deaf' (task ");
+        run_until_told(two_writers_one_deaf, "thread 'deaf' (task ", false);
         if (strstr(report.text, "stack of thread 'deaf'") == NULL) {
             require_text("did not answer within 500 ms");
         }
