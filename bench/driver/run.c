@@ -29,6 +29,8 @@ enum { REPEATS = 3 };
 #define SETUP_SECONDS 3.5
 #define SETUP_SECONDS_OF_BYTE 0.24e-6
 
+#define SMALL_FILLING 1e6 /* bytes: filled in no time */
+
 /* A cell may take so much of its share: some need less. */
 #define STRETCH 1.2
 
@@ -268,7 +270,18 @@ static bool may_repeat(const weft_run *run, int repeats) {
     bool late =
         run->budget > 0 && (run->options.noisy || run->repeat_seconds > REPEAT_SHARE * run->budget);
     bool quick = run->self && run->options.quick;
+    late |= run->budget > 0 && weft_run_elapsed(run) > run->budget;
     return repeats < REPEATS && !run->once && !quick && !weft_bench_stopped() && !late;
+}
+
+/* A piece of work begins with a fresh map. So does each sample of a small one: which keys share a
+ * line is luck, and made 5 % from map to map of 10 000 entries, zipf .99. */
+static bool begin_anew(const stage *s, weft_session *session) {
+    if (s->workload.once) {
+        return weft_session_prefill(session, 1);
+    }
+    return weft_workload_filling(&s->workload) > SMALL_FILLING ||
+           weft_session_prefill(session, weft_cpu_count());
 }
 
 /* One sample, taken in a quiet moment, and repeated while others disturb it. */
@@ -277,8 +290,8 @@ static bool take_sample(stage *s, weft_session *session, const weft_stint *stint
     weft_run *run = s->run;
     for (int repeat = 0;; repeat++) {
         double began = weft_run_elapsed(run);
-        if (stint->seconds == 0 && !weft_session_prefill(session, 1)) {
-            return false; /* a piece of work begins with a fresh map */
+        if (!begin_anew(s, session)) {
+            return false;
         }
         double waits = weft_run_elapsed(run);
         bool patient = may_repeat(run, repeat) && !run->options.noisy;
@@ -346,7 +359,7 @@ static void take_rounds(stage *s, weft_cell *cell, const pace *p) {
     for (uint32_t round = 0; round < p->rounds && weft_run_goes_on(run); round++) {
         bool tight = p->until > 0 && round >= 1;
         if (tight && round >= ROUNDS_AT_LEAST &&
-            (undisturbed_seconds(run) > p->until ||
+            (undisturbed_seconds(run) > p->until || weft_run_elapsed(run) > run->budget ||
              weft_cell_is_precise(cell, &run->noise, PRECISE))) {
             break;
         }

@@ -220,10 +220,11 @@ static bool take_prefill(weft_session *session, const json_t *answer) {
         return false;
     }
     session->fill = found.seconds > 0 ? (double)found.ops / found.seconds : 0;
-    session->bytes_per_entry =
-        found.entries > 0 && found.rss_after > found.rss_before
-            ? (double)(found.rss_after - found.rss_before) / (double)found.entries
-            : 0;
+    /* Of the first filling: later ones get memory that the process has already. */
+    if (session->bytes_per_entry == 0 && found.entries > 0 && found.rss_after > found.rss_before) {
+        session->bytes_per_entry =
+            (double)(found.rss_after - found.rss_before) / (double)found.entries;
+    }
     if (found.entries > found.ops ||
         (found.entries < session->workload->prefill && !session->peer->control)) {
         return fail(session, WEFT_PEER_WRONG, "%" PRIu64 " entries after a prefill of %" PRIu64,
