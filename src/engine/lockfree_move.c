@@ -155,7 +155,7 @@ static uint64_t group_targets(const group *g) {
     return g->to->mask < g->groups ? 1 : MOVE_FACTOR;
 }
 
-/* Does this hash, belong to the second target? */
+/* Does this hash belong to the second target? */
 static bool is_upper(const group *g, uint64_t hash) {
     return (hash & g->groups & g->to->mask) != 0;
 }
