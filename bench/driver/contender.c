@@ -19,7 +19,7 @@ static text text_of(uint64_t number) {
 
 static uint64_t hash_known(uint64_t key) {
     static weft_mixer mixer;
-    if (WEFT_UNLIKELY(mixer.round[0] == 0)) {
+    if (WEFT_UNLIKELY(mixer.secret[0] == 0)) {
         mixer = weft_mixer_of(CONTENDER_SEED);
     }
     return weft_draw_mix(weft_mix_with(&mixer, key) & CONTENDER_HASH_MASK);

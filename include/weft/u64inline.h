@@ -110,12 +110,11 @@ struct weft_inline_generation {
 struct weft_inline_plain {
     const struct weft_inline_pair *lines;
     uint64_t mask;
-    const void *moving; /* not NULL: to another table */
 };
 
 struct weft_inline_era {
     const struct weft_inline_generation *root;
-    const struct weft_inline_plain *plain;
+    struct weft_inline_plain plain;
     const unsigned char *open; /* of plain */
     uint64_t mix[3];
 };
@@ -140,9 +139,19 @@ WEFT_END_DECLS
 
 /* As weft_mix_with in the library. */
 WEFT_INLINE uint64_t weft_inline_mix(uint64_t x, const uint64_t mix[3]) {
-    x = (x ^ mix[0]) * mix[1];
-    x = (x ^ x >> 32) * mix[2];
-    return x ^ x >> 32;
+    x = (__builtin_bswap64(x * mix[0]) ^ mix[1]) * mix[2];
+    return x << 24 | x >> 40;
+}
+
+/* Is this 0? In one comparison with memory, which compilers make two instructions of. */
+WEFT_INLINE bool weft_inline_is_zero(const uint64_t *word) {
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
+    bool zero;
+    __asm__ __volatile__("cmpq $0, %[word]" : "=@cce"(zero) : [word] "m"(*word));
+    return zero;
+#else
+    return __atomic_load_n(word, __ATOMIC_RELAXED) == 0;
+#endif
 }
 
 /* Which of the last three pairs of a line of four has this first half: 1, 2, 3, or 0. Without a
@@ -193,15 +202,16 @@ WEFT_INLINE uint64_t weft_inline_match(const struct weft_inline_pair *line, uint
 }
 
 /* Into *value `here`, or 0 if nothing was found, and which one it was. Hidden: compilers make a
- * branch of it, or two more instructions. */
+ * branch of it, or three more instructions. */
 WEFT_INLINE int weft_inline_choose(uint64_t match, uint64_t here, uint64_t *value) {
-#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
-    bool absent;
-    __asm__("testq %[match], %[match]\n\tcmoveq %[match], %[here]"
-            : [here] "+r"(here), "=@ccz"(absent)
-            : [match] "r"(match));
-    *value = here;
     _Static_assert(WEFT_OK == 0 && WEFT_NOT_FOUND == 1, "what a comparison gives");
+#if defined(__x86_64__)
+    int absent = 0;
+    __asm__("testq %[match], %[match]\n\tcmoveq %[match], %[here]\n\tsete %b[absent]"
+            : [here] "+&r"(here), [absent] "+&q"(absent)
+            : [match] "r"(match)
+            : "cc");
+    *value = here;
     return absent;
 #else
     *value = here & ((uint64_t)(match == 0) - 1);
@@ -210,27 +220,30 @@ WEFT_INLINE int weft_inline_choose(uint64_t match, uint64_t here, uint64_t *valu
 }
 
 /* Did the state change since it was loaded, or may the key of this hash be where the slots don't
- * tell? All loads before are acquires, or x86's own, so the one in here comes after them. */
+ * tell? All loads before are acquires, or x86's own, so the one in here comes after them. By one
+ * subtraction, with the filter's bit as the borrow: a bucket's state only grows, so the difference
+ * is 0 if it is the same and the bit is not set, and in no other case. */
 WEFT_INLINE bool weft_inline_unsure(const struct weft_inline_bucket *at, uint64_t state,
                                     uint64_t hash) {
     uint64_t eighth = hash >> 61;
-    bool moved, elsewhere;
 #if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
-    __asm__ __volatile__("cmpq %[state], %[now]"
-                         : "=@ccne"(moved)
-                         : [state] "r"(state), [now] "m"(at->state));
-    if (__builtin_expect(moved, 0)) {
-        return true;
-    }
-    __asm__("btq %[eighth], %[state]"
-            : "=@ccc"(elsewhere)
-            : [eighth] "r"(eighth), [state] "r"(state));
+    bool unsure;
+    __asm__ __volatile__("btq %[eighth], %[state]\n\tsbbq %[now], %[state]"
+                         : "=@ccne"(unsure), [state] "+&r"(state)
+                         : [eighth] "r"(eighth), [now] "m"(at->state));
+    return unsure;
 #else
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    moved = __atomic_load_n(&at->state, __ATOMIC_RELAXED) != state;
-    elsewhere = moved || (state >> eighth & 1) != 0;
+    return __atomic_load_n(&at->state, __ATOMIC_RELAXED) != state || (state >> eighth & 1) != 0;
 #endif
-    return elsewhere;
+}
+
+/* The first half of a pair of this hash, in two instructions and no copy: what is left of the hash
+ * has its eighth. */
+WEFT_INLINE uint64_t weft_inline_wanted(uint64_t *hash) {
+    *hash |= ~WEFT_INLINE_HASH;
+    __asm__("" : "+r"(*hash)); /* compilers go back to three */
+    return *hash - (~WEFT_INLINE_HASH - WEFT_INLINE_USED);
 }
 
 /* Looks into a bucket, inside a guard. False: not the plain case. */
@@ -238,7 +251,7 @@ WEFT_INLINE bool weft_inline_look_into(const struct weft_inline_bucket *at, uint
                                        uint64_t *value, int *status) {
     uint64_t state = __atomic_load_n(&at->state, __ATOMIC_ACQUIRE); /* pairs with the CAS of head */
     const struct weft_inline_pair *line = (const struct weft_inline_pair *)at;
-    uint64_t match = weft_inline_match(line, (hash & WEFT_INLINE_HASH) | WEFT_INLINE_USED);
+    uint64_t match = weft_inline_match(line, weft_inline_wanted(&hash));
     /* Of state and link if there is no match. The value is read after its key: pairs with the CAS
      * of its writer. */
     uint64_t here = __atomic_load_n(&line[match].second, __ATOMIC_ACQUIRE);
@@ -248,8 +261,15 @@ WEFT_INLINE bool weft_inline_look_into(const struct weft_inline_bucket *at, uint
 
 /* As weft_recording_may_want in the library; a lookup needs no order. */
 WEFT_INLINE bool weft_inline_may_be_recorded(const struct weft_inline_map *map, uint64_t hash) {
-    uint64_t unrecorded = __atomic_load_n(&map->unrecorded, __ATOMIC_RELAXED);
-    return __builtin_expect((hash & unrecorded) == 0, 0);
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
+    bool may;
+    __asm__ __volatile__("testq %[hash], %[unrecorded]"
+                         : "=@cce"(may)
+                         : [hash] "r"(hash), [unrecorded] "m"(map->unrecorded));
+#else
+    bool may = (hash & __atomic_load_n(&map->unrecorded, __ATOMIC_RELAXED)) == 0;
+#endif
+    return __builtin_expect(may, 0);
 }
 
 /* Looks up inside a guard, where the era has a root. False: not the plain case. */
@@ -270,20 +290,43 @@ WEFT_INLINE bool weft_inline_is_open(const unsigned char *open) {
 #endif
 }
 
+/* Looks into a line of a plain table. False: the key may be in a line that this one links: a
+ * subtraction's borrow, as the last pair's lowest bit is the borrow before. */
+WEFT_INLINE bool weft_inline_look_into_line(const struct weft_inline_pair *line, uint64_t wanted,
+                                            uint64_t *value, int *status) {
+    uint64_t match = weft_inline_match(line, wanted);
+    uint64_t here = line[match].second;
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
+    uint64_t first = 0;
+    int absent = 0;
+    bool linked;
+    __asm__("cmpq %[wanted], %[word]\n\tsete %b[first]\n\t"
+            "orq %[first], %[match]\n\tcmoveq %[first], %[here]\n\tsete %b[absent]"
+            : [here] "+&r"(here), [match] "+&r"(match), [absent] "+&q"(absent), [first] "+&q"(first)
+            : [wanted] "r"(wanted), [word] "m"(line[0].first)
+            : "cc");
+    __asm__("btq $0, %[last]\n\tsbbq $0, %[match]"
+            : "=@ccc"(linked), [match] "+r"(match)
+            : [last] "m"(line[3].first));
+    *value = here;
+    *status = absent;
+    return !linked;
+#else
+    uint64_t first = line[0].first == wanted;
+    __asm__("" : "+r"(first)); /* no branch */
+    match |= first;
+    *status = weft_inline_choose(match, here, value);
+    return (line[3].first & WEFT_INLINE_PLAIN_LINK) <= match;
+#endif
+}
+
 /* As weft_plain_glance in the library. Nobody writes while the table is open, and nothing is called
  * in here that could end that. */
 WEFT_INLINE bool weft_inline_look_plain(const struct weft_inline_plain *table, uint64_t hash,
                                         uint64_t *value, int *status) {
     const struct weft_inline_pair *line = &table->lines[(hash & table->mask) * 4];
-    uint64_t wanted = (hash & ~(uint64_t)3) | WEFT_INLINE_PLAIN_USED;
-    uint64_t match = weft_inline_match(line, wanted);
-    uint64_t here = line[match].second;
-    uint64_t first = line[0].first == wanted;
-    __asm__("" : "+r"(first)); /* no branch */
-    match |= first;
-    *status = weft_inline_choose(match, here, value);
-    bool linked = (line[3].first & WEFT_INLINE_PLAIN_LINK) > match; /* and it may be there */
-    return __builtin_expect(!linked, 1) && __builtin_expect(table->moving == NULL, 1);
+    uint64_t wanted = (hash | 3) - (3 - WEFT_INLINE_PLAIN_USED);
+    return __builtin_expect(weft_inline_look_into_line(line, wanted, value, status), 1);
 }
 
 WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t *value) {
@@ -293,7 +336,7 @@ WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t 
     int status = WEFT_OK;
     uint64_t here = 0;
     if (__builtin_expect(impl == NULL, 0) ||
-        __builtin_expect(__atomic_load_n(&record->pinned, __ATOMIC_RELAXED) != 0, 0)) {
+        __builtin_expect(!weft_inline_is_zero(&record->pinned), 0)) {
         return weft_u64map_get_slow(map, key, value);
     }
     /* The guard: the epoch is shown while the bucket is looked at. (A caller inside of one shows an
@@ -308,7 +351,7 @@ WEFT_INLINE int weft_inline_u64map_get(weft_u64map *map, uint64_t key, uint64_t 
         uint64_t number = weft_inline_mix(key, era->mix);
         if (__builtin_expect(!weft_inline_is_open(era->open), 0) ||
             weft_inline_may_be_recorded(impl, number) ||
-            !weft_inline_look_plain(era->plain, number, &here, &status)) {
+            !weft_inline_look_plain(&era->plain, number, &here, &status)) {
             return weft_u64map_get_shown(map, key, value, record);
         }
         __atomic_store_n(&record->pinned, (uint64_t)0, __ATOMIC_RELEASE); /* as below */

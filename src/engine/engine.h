@@ -33,6 +33,13 @@ typedef struct weft_core_stripe {
     uint64_t passed; /* writes while something waited to be freed in pieces */
 } WEFT_LINE_ALIGNED weft_core_stripe;
 
+/* Of a plain table (plain.h): its buckets, and their number - 1. */
+typedef struct weft_plain_line weft_plain_line;
+typedef struct weft_plain_side {
+    weft_plain_line *lines;
+    uint64_t mask;
+} weft_plain_side;
+
 enum { WEFT_IMAGES_MAX = 16 }; /* snapshots of one era that live at a time */
 
 struct weft_image;
@@ -43,7 +50,7 @@ typedef struct weft_core {
      * NULL; without a root, a plain table that may be searched as long as *open is 1; and what goes
      * into the mixing of numbers. */
     void *root;
-    const void *plain;
+    weft_plain_side plain;
     const unsigned char *open;
     weft_mixer mixer;
     const struct weft_engine *engine;

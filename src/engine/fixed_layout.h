@@ -6,7 +6,7 @@
 
 #include "engine/lockfree_layout.h"
 
-#define FIXED_MAGIC UINT64_C(0x5745465446495831) /* "WEFTFIX1" */
+#define FIXED_MAGIC UINT64_C(0x5745465446495832) /* "WEFTFIX2" */
 enum { FIXED_FORMAT_BITS = 8 };                  /* of the magic number: the format's, as a digit */
 
 /* All of it is 0 at first, and each word is set once, by a CAS: several processes may do it. */

@@ -48,17 +48,17 @@
  *   random order: instructions, locked instructions (there are no fences), lines that come from
  *   memory. tests/cost counts them. The lines: the bucket's; in the bytes shape the entry's, of 64
  *   bytes with its key and value, which may lie on two lines; the allocator's.
- *     u64    hit                74      0.0     0.9  guard, hash, one look at three pairs
- *     u64    miss               73      0.0     0.9  the same
- *     u64    update            127      1.0     0.9  CAS pair
- *     u64    fetch add         132      1.0     0.4  CAS pair
- *     u64    insert            289      1.9     1.1  CAS state (announce), CAS pair (fill)
- *     u64    insert there      194      2.0     0.4  the same two, on a line of the thread's own
- *     u64    remove            203      1.2     0.8  CAS pair
+ *     u64    hit                65      0.0     0.9  guard, hash, one look at three pairs
+ *     u64    miss               65      0.0     0.9  the same
+ *     u64    update            123      1.0     0.9  CAS pair
+ *     u64    fetch add         128      1.0     0.3  CAS pair
+ *     u64    insert            292      1.9     1.1  CAS state (announce), CAS pair (fill)
+ *     u64    insert there      190      2.0     0.3  the same two, on a line of the thread's own
+ *     u64    remove            202      1.2     0.8  CAS pair
  *     bytes  hit               199      0.0     2.2  guard, hash, six tags, the key, a copy
  *     bytes  miss              145      0.0     0.9  guard, hash, six tags
- *     bytes  update            590      2.2     2.9  CAS word; retire: CAS bag; a kept block
- *     bytes  insert            752      2.0     2.3  a block, CAS word (reserve), CAS state (valid)
+ *     bytes  update            591      2.2     2.9  CAS word; retire: CAS bag; a kept block
+ *     bytes  insert            750      2.0     2.3  a block, CAS word (reserve), CAS state (valid)
  *     bytes  remove            823      3.2     2.7  CAS word, CAS state (sweep); retire
  *
  * Rejected

@@ -185,7 +185,7 @@ static int owner_open(weft_core *core) {
     table->use.state = weft_owner_state(0, WEFT_OWNER_NOTHING);
     core->table = table;
     if (WEFT_DEBUG == 0) { /* else a lookup looks once more at its end */
-        core->plain = &table->plain;
+        weft_plain_show(&table->plain, &core->plain);
         core->open = &table->use.op;
     }
     return WEFT_OK;

@@ -37,6 +37,9 @@ static void free_chunk(weft_core *core, weft_block *block) {
 /* What a table without memory looks at: never written. */
 static const weft_plain_line nothing;
 
+/* What inlined lookups see of a table that moves: never written, and the link is never followed. */
+static const weft_plain_line elsewhere = {.slots[WEFT_PLAIN_SLOTS - 1].word = WEFT_PLAIN_LINK};
+
 static bool is_empty(const weft_plain *table) {
     return table->now.lines == &nothing;
 }
@@ -238,16 +241,31 @@ static void remains_end(weft_core *core, weft_block *block) {
                    sizeof(void *));
 }
 
+static void update_face(const weft_plain *table) {
+    if (table->face != NULL) {
+        bool moving = weft_plain_is_moving(table);
+        *table->face =
+            moving ? (weft_plain_side){(weft_plain_line *)(uintptr_t)&elsewhere, 0} : table->now;
+    }
+}
+
+void weft_plain_show(weft_plain *table, weft_plain_side *face) {
+    table->face = face;
+    update_face(table);
+}
+
 static void set_now(weft_plain *table, weft_plain_side side) {
     /* Releases: the side's lines. Each pairs with an acquire in weft_plain_peek_home. */
     weft_store_release(&table->now.lines, side.lines);
     weft_store_release(&table->now.mask, side.mask);
+    update_face(table);
 }
 
 static void set_old(weft_plain *table, weft_plain_side side) {
     /* Releases: what is in `now`. Each pairs with an acquire in weft_plain_peek_home. */
     weft_store_release(&table->old_lines, side.lines);
     weft_store_release(&table->old_mask, side.mask);
+    update_face(table);
 }
 
 static void set_moved(weft_plain *table, uint64_t buckets) {
@@ -257,7 +275,7 @@ static void set_moved(weft_plain *table, uint64_t buckets) {
 
 void weft_plain_leave(weft_plain *table) {
     WEFT_ASSERT(is_empty(table) && !weft_plain_is_moving(table));
-    set_old(table, table->now); /* not the plain case of a glance, either */
+    set_old(table, table->now);
     set_now(table, (weft_plain_side){NULL, 0});
 }
 
@@ -488,6 +506,7 @@ int weft_plain_shrink_at_once(weft_core *core, weft_plain *table) {
 /* ---- begin and end --------------------------------------------------------------------------- */
 
 void weft_plain_open(weft_plain *table, uint64_t expected_entries) {
+    table->face = NULL;
     set_now(table, (weft_plain_side){(weft_plain_line *)(uintptr_t)&nothing, 0});
     set_old(table, (weft_plain_side){NULL, 0});
     set_moved(table, 0);
@@ -534,10 +553,12 @@ bool weft_plain_close(weft_core *core, weft_plain *table, size_t *budget,
             free_old(core, table);
         } else {
             weft_block **outcast = table->outcast;
+            weft_plain_side *face = table->face;
             weft_remains *remains = table->remains;
             trim_chunks(core, table, 0);
             weft_plain_open(table, 0);
             table->outcast = outcast;
+            weft_plain_show(table, face);
             free_side(core, table, side, remains);
         }
     }

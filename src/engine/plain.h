@@ -41,16 +41,11 @@ typedef struct weft_plain_slot {
     uint64_t cell;
 } weft_plain_slot;
 
-typedef struct weft_plain_line {
+struct weft_plain_line {
     weft_plain_slot slots[WEFT_PLAIN_SLOTS];
-} WEFT_LINE_ALIGNED weft_plain_line;
+} WEFT_LINE_ALIGNED;
 
 _Static_assert(sizeof(weft_plain_line) == WEFT_CACHE_LINE, "a bucket is a line");
-
-typedef struct weft_plain_side {
-    weft_plain_line *lines;
-    uint64_t mask; /* buckets - 1 */
-} weft_plain_side;
 
 struct weft_plain_chunk;
 
@@ -71,6 +66,7 @@ typedef struct weft_plain {
     weft_remains *remains;     /* of `now`; NULL: its lines are freed at once, in one piece */
     weft_remains *old_remains; /* of `old_lines` */
     weft_block **outcast;      /* the caller's: what weft_plain_retire takes; NULL: all is freed */
+    weft_plain_side *face;     /* the caller's: what inlined lookups see; NULL: there are none */
     struct weft_plain_chunk *first_chunk; /* with free lines; the empty ones come last */
     struct weft_plain_chunk *last_chunk;
     uint64_t empty_chunks;
@@ -85,9 +81,8 @@ typedef struct weft_plain {
 } weft_plain;
 
 #ifndef WEFT_CALLS_ONLY
-_Static_assert(offsetof(weft_plain, now.lines) == offsetof(struct weft_inline_plain, lines) &&
-                   offsetof(weft_plain, now.mask) == offsetof(struct weft_inline_plain, mask) &&
-                   offsetof(weft_plain, old_lines) == offsetof(struct weft_inline_plain, moving) &&
+_Static_assert(offsetof(weft_plain_side, lines) == offsetof(struct weft_inline_plain, lines) &&
+                   offsetof(weft_plain_side, mask) == offsetof(struct weft_inline_plain, mask) &&
                    sizeof(weft_plain_slot) == sizeof(struct weft_inline_pair) &&
                    WEFT_PLAIN_SLOTS == WEFT_INLINE_SLOTS + 1 &&
                    WEFT_PLAIN_LINK == WEFT_INLINE_PLAIN_LINK &&
@@ -111,6 +106,9 @@ void weft_plain_open(weft_plain *table, uint64_t expected_entries);
  * true when all is freed, and the table is as after open. */
 bool weft_plain_close(weft_core *core, weft_plain *table, size_t *budget,
                       void (*drop)(weft_core *core, uint64_t cell));
+/* From now on *face is what inlined lookups may see: the table, or, while it moves, a line that
+ * sends them to the engine. */
+void weft_plain_show(weft_plain *table, weft_plain_side *face);
 /* Room for so many, also later; the caller asks for it, so it may take O(entries). */
 int weft_plain_reserve(weft_core *core, weft_plain *table, uint64_t entries);
 /* Begin to halve, if the entries fit: WEFT_OK · WEFT_UNCHANGED · WEFT_E_NOMEM. Forgets what was

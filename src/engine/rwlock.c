@@ -317,7 +317,7 @@ static int rwlock_open(weft_core *core) {
     }
     core->table = table;
     if (table->to_one_thread && weft_thread_single_flag() != NULL) {
-        core->plain = &table->plain;
+        weft_plain_show(&table->plain, &core->plain);
         core->open = weft_thread_single_flag();
     }
     return WEFT_OK;

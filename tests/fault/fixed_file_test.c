@@ -169,9 +169,9 @@ static void files_that_are_no_table_are_refused(void **state) {
     assert_int_equal(truncate(path, 60), 0);
     require_refusal(WEFT_E_CORRUPT, "less than the beginning");
     make_table();
-    write_at(0, "2", 1); /* where the lowest byte of the magic number is */
-    require_refusal(WEFT_E_UNSUPPORTED, "format 2");
-    write_at(0, "WEFTFIX1", 8);
+    write_at(0, "9", 1); /* where the lowest byte of the magic number is */
+    require_refusal(WEFT_E_UNSUPPORTED, "format 9");
+    write_at(0, "WEFTFIX2", 8);
     require_refusal(WEFT_E_UNSUPPORTED, "order of bytes");
     make_table();
     numbers[0] = 12345;
