@@ -69,8 +69,12 @@ weft_plain_find(const weft_plain *plain, const weft_plain_kind *kind, uint64_t k
     return &plain->places[at];
 }
 
+/* Begins where a line of the instructions' cache does: what it takes must not depend on what is
+ * before it in the program. */
+#define WEFT_CODE_ALIGNED __attribute__((aligned(64), noinline))
+
 /* The value of a key, or 0; not inlined. */
-bool weft_plain_look(const weft_plain *plain, uint64_t key, uint64_t *value);
+WEFT_CODE_ALIGNED bool weft_plain_look(const weft_plain *plain, uint64_t key, uint64_t *value);
 
 static WEFT_ALWAYS_INLINE void weft_plain_double(weft_plain *plain, const weft_plain_kind *kind) {
     weft_plain old = *plain;
