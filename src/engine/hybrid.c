@@ -363,7 +363,7 @@ static WEFT_ALWAYS_INLINE bool is_sample(weft_core *core, hybrid_table *table) {
 static unsigned warm(hybrid_table *table, uint64_t hash, uint64_t sample) {
     uint8_t *fades = &table->warmth[sample & table->warmth_mask];
     weft_store_relaxed(fades, (uint8_t)(weft_load_relaxed(fades) / 2));
-    uint8_t *at = &table->warmth[hash >> 32 & table->warmth_mask];
+    uint8_t *at = &table->warmth[hash >> 40 & table->warmth_mask];
     unsigned warmth = weft_load_relaxed(at) + 1u;
     if (warmth <= WARM_ENOUGH) {
         weft_store_relaxed(at, (uint8_t)warmth);

@@ -22,10 +22,11 @@
 
 enum {
     BATCH_ITEMS = 1024, /* taken from the ring before their room is released */
-    /* Of a hash: above the index of any table that fits into memory, and below the tags. */
-    FIRST_THAT_TELLS = 32,
-    BITS_THAT_TELL = 16,
-    BITS_THAT_TELL_MOST = 12 /* so that seeds make a difference */
+    /* Of a hash: above the index of any table that fits into memory, and those of a number that know
+     * least of it; and below the tags. */
+    FIRST_THAT_TELLS = 36,
+    BITS_THAT_TELL = 12,
+    BITS_THAT_TELL_MOST = 9 /* so that seeds make a difference */
 };
 
 struct weft_recording {
