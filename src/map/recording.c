@@ -22,8 +22,8 @@
 
 enum {
     BATCH_ITEMS = 1024, /* taken from the ring before their room is released */
-    /* Of a hash: above the index of any table that fits into memory, and those of a number that know
-     * least of it; and below the tags. */
+    /* Of a hash: above the index of any table that fits into memory, and those that know least of a
+     * number; and below the tags. */
     FIRST_THAT_TELLS = 36,
     BITS_THAT_TELL = 12,
     BITS_THAT_TELL_MOST = 9 /* so that seeds make a difference */

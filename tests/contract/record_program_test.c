@@ -380,8 +380,8 @@ static void sample_of_several_keys_at_once_is_in_their_order(void **state) {
     contract_close_u64(&map);
 }
 
-/* Keys in a row are a sample's worst case, as their hashes are products: for a thousand secrets, the
- * smallest and the largest sample. */
+/* Keys in a row are a sample's worst case, as their hashes are products: each of a thousand secrets
+ * gives about as many as it should. */
 static void samples_of_keys_in_a_row_are_fair(void **state) {
     enum { SAMPLE = 8, MANY_KEYS = 4000, SECRETS = 1000 };
     (void)state;
