@@ -99,6 +99,9 @@ static bool compare_entry(void *ctx, const weft_view *view) {
 
 /* ---- replies ---- */
 
+/* A subcommand's way of finding its keys, in COMMAND's reply, in EXEC's. */
+enum { DEPTH_MAX = 9 };
+
 static const char *reply_end(const char *at, const char *end, unsigned depth);
 
 static const char *items_end(const char *at, const char *end, long count, unsigned depth) {
@@ -121,7 +124,7 @@ static long header_number(const char *at, const char *end) {
 /* Behind the reply that begins at `at`; NULL if it is not well-formed. */
 static const char *reply_end(const char *at, const char *end, unsigned depth) {
     const char *line = at == end ? NULL : memchr(at, '\n', (size_t)(end - at));
-    if (line == NULL || line[-1] != '\r' || depth > 8) {
+    if (line == NULL || line[-1] != '\r' || depth > DEPTH_MAX) {
         return NULL;
     }
     long number = header_number(at + 1, line - 1);
