@@ -122,7 +122,8 @@ foreach(file IN LISTS files)
         endif()
         # A finding's exit code is 77 else, which is that of a test to be skipped.
         weft_register(fuzz ${name} fuzz_${name} -max_total_time=${WEFT_FUZZ_SECONDS}
-                      -error_exitcode=1 -print_final_stats=1 -artifact_prefix=${CMAKE_BINARY_DIR}/found/${unit}-
+                      -error_exitcode=1 -print_final_stats=1
+                      -artifact_prefix=${CMAKE_BINARY_DIR}/found/${unit}-
                       "found/${unit}" ${seeds})
         set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT 0)
     else()
