@@ -290,33 +290,36 @@ WEFT_INLINE bool weft_inline_is_open(const unsigned char *open) {
 #endif
 }
 
-/* Looks into a line of a plain table. False: the key may be in a line that this one links: a
- * subtraction's borrow, as the last pair's lowest bit is the borrow before. */
+/* Looks into a line of a plain table, perhaps beside a writer, which the caller finds out
+ * afterwards. False: the key may be in a line that this one links: a subtraction's borrow, as the
+ * last pair's lowest bit is the borrow before. */
 WEFT_INLINE bool weft_inline_look_into_line(const struct weft_inline_pair *line, uint64_t wanted,
                                             uint64_t *value, int *status) {
     uint64_t match = weft_inline_match(line, wanted);
-    uint64_t here = line[match].second;
+    uint64_t here = __atomic_load_n(&line[match].second, __ATOMIC_ACQUIRE);
 #if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__)
     uint64_t first = 0;
     int absent = 0;
     bool linked;
-    __asm__("cmpq %[wanted], %[word]\n\tsete %b[first]\n\t"
-            "orq %[first], %[match]\n\tcmoveq %[first], %[here]\n\tsete %b[absent]"
-            : [here] "+&r"(here), [match] "+&r"(match), [absent] "+&q"(absent), [first] "+&q"(first)
-            : [wanted] "r"(wanted), [word] "m"(line[0].first)
-            : "cc");
-    __asm__("btq $0, %[last]\n\tsbbq $0, %[match]"
-            : "=@ccc"(linked), [match] "+r"(match)
-            : [last] "m"(line[3].first));
+    __asm__ __volatile__(
+        "cmpq %[wanted], %[word]\n\tsete %b[first]\n\t"
+        "orq %[first], %[match]\n\tcmoveq %[first], %[here]\n\tsete %b[absent]"
+        : [here] "+&r"(here), [match] "+&r"(match), [absent] "+&q"(absent), [first] "+&q"(first)
+        : [wanted] "r"(wanted), [word] "m"(line[0].first)
+        : "cc");
+    __asm__ __volatile__("btq $0, %[last]\n\tsbbq $0, %[match]"
+                         : "=@ccc"(linked), [match] "+r"(match)
+                         : [last] "m"(line[3].first));
     *value = here;
     *status = absent;
     return !linked;
 #else
-    uint64_t first = line[0].first == wanted;
+    uint64_t first = __atomic_load_n(&line[0].first, __ATOMIC_ACQUIRE) == wanted;
     __asm__("" : "+r"(first)); /* no branch */
     match |= first;
     *status = weft_inline_choose(match, here, value);
-    return (line[3].first & WEFT_INLINE_PLAIN_LINK) <= match;
+    uint64_t last = __atomic_load_n(&line[3].first, __ATOMIC_ACQUIRE);
+    return (last & WEFT_INLINE_PLAIN_LINK) <= match;
 #endif
 }
 

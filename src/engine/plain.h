@@ -324,10 +324,22 @@ static WEFT_ALWAYS_INLINE int weft_plain_peek(const weft_plain *table, const wef
 static WEFT_ALWAYS_INLINE int weft_plain_peek_glance(const weft_plain *table, uint64_t hash,
                                                      weft_plain_watch watch, uint64_t *cell) {
     const weft_plain_line *line = weft_plain_peek_home(table, hash, watch);
+    uint64_t word = weft_plain_word(hash);
     if (WEFT_UNLIKELY(line == NULL)) {
         return WEFT_E_BUSY;
     }
-    uint64_t word = weft_plain_word(hash);
+#ifndef WEFT_CALLS_ONLY
+    int status;
+    uint64_t here;
+    const struct weft_inline_pair *pairs = (const struct weft_inline_pair *)line;
+    bool sure = weft_inline_look_into_line(pairs, word, &here, &status);
+    weft_compiler_barrier(); /* the line before the latch, as the processor loads them, too */
+    if (WEFT_UNLIKELY(!sure) || !weft_plain_holds(watch)) {
+        return WEFT_E_BUSY;
+    }
+    *cell = here;
+    return status;
+#else
     unsigned at = weft_plain_peek_slots(line, word, true);
     uint64_t absent = (uint64_t)0 - (uint64_t)(weft_plain_peek_word(&line->slots[at].word) != word);
     WEFT_HIDE(absent);
@@ -338,6 +350,7 @@ static WEFT_ALWAYS_INLINE int weft_plain_peek_glance(const weft_plain *table, ui
     }
     *cell = seen & ~absent;
     return (int)(absent & WEFT_NOT_FOUND);
+#endif
 }
 
 /* ---- change ---------------------------------------------------------------------------------- */
