@@ -173,9 +173,9 @@ static bool is_uneven(uint64_t stride, uint64_t seed) {
     return chi_square(low) > 391 || chi_square(high) > 391;
 }
 
-/* Keys in a row fill the places of a table as chance would, for all but a few secrets: one in fifty
- * where their low halves differ. Where only high bits do, multiplying is not more than a universal
- * hash function, and one secret in six is unlucky. */
+/* Keys in a row fill the places of a table as chance would, for all but a few secrets: one in
+ * twenty where their low bits differ. Where only high ones do, multiplying is not more than a
+ * universal hash function, and one secret in five is unlucky. */
 static void keys_in_a_row_are_spread(void **state) {
     (void)state;
     enum { SECRETS = 512 };
