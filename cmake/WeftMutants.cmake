@@ -35,7 +35,25 @@ function(weft_mutant_of_unit number file test)
     set_tests_properties(unit/${name} PROPERTIES WILL_FAIL TRUE)
 endfunction()
 
+# weft_mutant_of_stops(number file engine shape operation): a fault that shows where a thread is
+# stopped after each instruction of the operation; the test must fail.
+function(weft_mutant_of_stops number file engine shape operation)
+    get_filename_component(unit "${file}" NAME_WE)
+    string(REPLACE "-" "_" name "mutant_${number}_${unit}_${operation}")
+    weft_test_program(progress ${name} "${CMAKE_SOURCE_DIR}/tests/progress/progress_test.c"
+                      weft-harness weft_static)
+    weft_stepped(progress_${name})
+    target_sources(progress_${name} PRIVATE "${CMAKE_SOURCE_DIR}/${file}")
+    target_compile_definitions(progress_${name} PRIVATE WEFT_MUTANT=${number})
+    weft_register(progress ${name} progress_${name} --engine ${engine} --shape ${shape}
+                  --op ${operation} --every 1)
+    set_tests_properties(progress/${name} PROPERTIES WILL_FAIL TRUE)
+endfunction()
+
+weft_mutant_of_stops(58 src/engine/sharded.c sharded u64 get-narrow)  # as below, by vectors
+weft_mutant_of_stops(58 src/engine/sharded.c sharded u64 get-crowded) # and through links
 weft_mutant_of_unit(62 src/engine/plain.c plain_test) # shrinks what has just grown
+weft_mutant_of_unit(66 src/engine/plain.c plain_test) # looks only where a table moves to
 weft_mutant(1 src/engine/lockfree.c LOCKFREE bytes) # loses updates
 weft_mutant(1 src/map/write.c LOCKFREE bytes)       # loses updates
 weft_mutant(1 src/engine/rwlock.c RWLOCK u64)       # loses updates

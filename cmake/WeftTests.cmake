@@ -94,7 +94,8 @@ endforeach()
 if(TARGET progress_progress_test)
     weft_register(progress cleared progress_progress_test --together --clear --every 16
                   --seconds 15)
-    set_tests_properties(progress/cleared PROPERTIES RUN_SERIAL TRUE)
+    weft_register(progress sharded progress_progress_test --engine sharded --every 4 --seconds 20)
+    set_tests_properties(progress/cleared progress/sharded PROPERTIES RUN_SERIAL TRUE)
 endif()
 
 if(TARGET weft-sched AND NOT WEFT_MUTANT AND NOT WEFT_SANITIZE)

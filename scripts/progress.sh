@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 # Stops a thread after every machine instruction of every operation (tests/progress), and prints the
 # tables: engine lockfree, again with the others at work at once, again with a map that they clear;
-# trie and list; and rwlock, which waits by design.
+# trie and list; and sharded and rwlock, which wait by design, but for lookups of sharded.
 #   scripts/progress.sh [OPTION...]     options for all runs: --help of the program says which
-# The exit code is 1 if one of the others was blocked by a thread of lockfree, trie or list, or an
-# answer of any was wrong. It takes a quarter of an hour, most of it rwlock.
+# The exit code is 1 if one of the others was blocked by a thread of lockfree, trie or list, or by
+# a lookup of sharded, or an answer of any was wrong. It takes half an hour, most of it rwlock and
+# sharded.
 set -u
 cd "$(dirname "$0")/.." || exit 3
 
@@ -31,5 +32,6 @@ run --engine lockfree --together "$@"
 run --engine lockfree --together --clear "$@"
 run --engine trie "$@"
 run --engine list "$@"
+run --engine sharded "$@"
 run --engine rwlock "$@"
 exit $worst

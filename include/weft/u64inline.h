@@ -195,7 +195,7 @@ WEFT_INLINE uint64_t weft_inline_match(const struct weft_inline_pair *line, uint
     uint64_t match = 0;
     for (unsigned i = 1; i <= WEFT_INLINE_SLOTS; i++) {
         uint64_t first = __atomic_load_n(&line[i].first, __ATOMIC_ACQUIRE);
-        match += i * (uint64_t)(first == wanted); /* one at the most */
+        match |= i * (uint64_t)(first == wanted); /* one, but beside writers */
     }
     return match;
 #endif

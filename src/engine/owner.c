@@ -104,9 +104,10 @@ static bool look_u64(weft_core *core, const weft_key *key, uint64_t *cell) {
 static int owner_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_record *record) {
     owner_table *table = table_of(core);
     weft_owner_look(core, &table->use, WEFT_OWNER_LOOK);
-    int status = weft_plain_glance(&table->plain, hash, cell);
+    int status;
+    bool sure = weft_plain_glance(&table->plain, hash, cell, &status);
     weft_owner_looked(core, &table->use, WEFT_OWNER_LOOK);
-    if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
+    if (WEFT_UNLIKELY(!sure)) {
         return weft_plain_glance_anyhow(core, hash, cell, record);
     }
     weft_epoch_end_show(record);
@@ -255,7 +256,7 @@ static void owner_dump(weft_core *core, void (*print)(void *ctx, const char *lin
     const owner_table *table = table_of(core);
     char line[160];
     snprintf(line, sizeof line, "%llu buckets, %llu entries; %llu changes of hands",
-             (unsigned long long)table->plain.now.mask + 1,
+             (unsigned long long)weft_plain_now(&table->plain).mask + 1,
              (unsigned long long)table->plain.entries,
              (unsigned long long)table->use.changes_of_hands);
     print(ctx, line);

@@ -10,10 +10,9 @@ enum {
     TINY = 32,   /* up to so many buckets at a quarter of that: hardly a table has one outside */
     SMALL = 128, /* and up to so many at half */
     SHRINK_DIVISOR = 2, /* halve below half an entry a bucket */
-    STEP = 2,           /* buckets that an insert or removal moves */
     HALVING_LINES = 2,  /* two buckets made one need so many lines more at the most */
     CHUNK_LINES = 15,
-    SPARE_FROM = 63, /* the mask of 64 buckets */
+    SPARE_FROM = 64, /* buckets of a table that keeps a chunk to spare */
 };
 
 typedef struct weft_plain_chunk {
@@ -37,11 +36,20 @@ static void free_chunk(weft_core *core, weft_block *block) {
 /* What a table without memory looks at: never written. */
 static const weft_plain_line nothing;
 
-/* What inlined lookups see of a table that moves: never written, and the link is never followed. */
-static const weft_plain_line elsewhere = {.slots[WEFT_PLAIN_SLOTS - 1].word = WEFT_PLAIN_LINK};
+/* Also what inlined lookups see of a table that moves: never written. */
+const weft_plain_line weft_plain_nowhere = {.slots[WEFT_PLAIN_SLOTS - 1].word = WEFT_PLAIN_LINK};
+
+/* A side of one bucket that nobody writes to. */
+static weft_plain_side side_of(const weft_plain_line *line) {
+    return (weft_plain_side){(weft_plain_line *)(uintptr_t)line, 0};
+}
 
 static bool is_empty(const weft_plain *table) {
-    return table->now.lines == &nothing;
+    return table->now == weft_plain_pack(side_of(&nothing));
+}
+
+static uint64_t buckets_of(const weft_plain *table) {
+    return weft_plain_now(table).mask + 1;
 }
 
 static uint64_t max_u64(uint64_t a, uint64_t b) {
@@ -76,7 +84,9 @@ static void cast_out(const weft_plain *table, weft_block *block) {
 
 void weft_plain_retire(weft_core *core, weft_block **outcast) {
     WEFT_ASSERT(weft_epoch_inside());
-    weft_block *block = weft_exchange_acq_rel(outcast, NULL); /* pairs with the CAS in cast_out */
+    /* Pairs with the CAS in cast_out. Sequentially consistent: what took the blocks out of the
+     * table is seen before the epoch is loaded for them. */
+    weft_block *block = weft_exchange_seq_cst(outcast, NULL);
     while (block != NULL) {
         weft_block *next = (weft_block *)(uintptr_t)block->link;
         if (block->destroy == free_chunk) {
@@ -142,7 +152,7 @@ static void trim_chunks(weft_core *core, weft_plain *table, uint64_t keep) {
 /* One is kept, so that a line that comes and goes costs no call; not beside a table that is hardly
  * larger. */
 static uint64_t spare_chunks(const weft_plain *table) {
-    return table->now.mask >= SPARE_FROM;
+    return buckets_of(table) >= SPARE_FROM;
 }
 
 /* A zeroed line, or NULL. */
@@ -244,8 +254,7 @@ static void remains_end(weft_core *core, weft_block *block) {
 static void update_face(const weft_plain *table) {
     if (table->face != NULL) {
         bool moving = weft_plain_is_moving(table);
-        *table->face =
-            moving ? (weft_plain_side){(weft_plain_line *)(uintptr_t)&elsewhere, 0} : table->now;
+        *table->face = moving ? side_of(&weft_plain_nowhere) : weft_plain_now(table);
     }
 }
 
@@ -254,17 +263,12 @@ void weft_plain_show(weft_plain *table, weft_plain_side *face) {
     update_face(table);
 }
 
-static void set_now(weft_plain *table, weft_plain_side side) {
-    /* Releases: the side's lines. Each pairs with an acquire in weft_plain_peek_home. */
-    weft_store_release(&table->now.lines, side.lines);
-    weft_store_release(&table->now.mask, side.mask);
-    update_face(table);
-}
-
-static void set_old(weft_plain *table, weft_plain_side side) {
-    /* Releases: what is in `now`. Each pairs with an acquire in weft_plain_peek_home. */
-    weft_store_release(&table->old_lines, side.lines);
-    weft_store_release(&table->old_mask, side.mask);
+/* The side with all buckets, or with those that have been moved from the other. */
+static void set_sides(weft_plain *table, weft_plain_packed now, weft_plain_packed old) {
+    /* Releases: the lines, and what is in them. Each pairs with an acquire in
+     * weft_plain_peek_home. */
+    weft_store_release(&table->now, now);
+    weft_store_release(&table->old, old);
     update_face(table);
 }
 
@@ -275,11 +279,11 @@ static void set_moved(weft_plain *table, uint64_t buckets) {
 
 void weft_plain_leave(weft_plain *table) {
     WEFT_ASSERT(is_empty(table) && !weft_plain_is_moving(table));
-    set_old(table, table->now);
-    set_now(table, (weft_plain_side){NULL, 0});
+    weft_plain_packed nobodys = weft_plain_pack(side_of(&weft_plain_nowhere));
+    set_sides(table, nobodys, nobodys);
 }
 
-/* The side before becomes `old_lines`, and `now` a fresh side with so many buckets. False: nothing
+/* The side before becomes `old`, and `now` a fresh side with so many buckets. False: nothing
  * changed. */
 static bool push_side(weft_core *core, weft_plain *table, uint64_t buckets) {
     WEFT_ASSERT(buckets <= (uint64_t)1 << BUCKET_BITS_MAX && !weft_plain_is_moving(table));
@@ -298,13 +302,11 @@ static bool push_side(weft_core *core, weft_plain *table, uint64_t buckets) {
         *remains = (weft_remains){.tables = {{lines, size}}};
         weft_remains_set(core, remains, remains_end);
     }
-    if (lines != NULL && !is_empty(table)) {
-        set_old(table, table->now);
-        table->old_remains = table->remains;
-        set_moved(table, 0);
-    }
     if (lines != NULL) {
-        set_now(table, (weft_plain_side){lines, buckets - 1});
+        weft_plain_packed fresh = weft_plain_pack((weft_plain_side){lines, buckets - 1});
+        set_moved(table, 0);
+        set_sides(table, fresh, is_empty(table) ? fresh : table->now);
+        table->old_remains = table->remains;
         table->remains = remains;
     }
     return lines != NULL;
@@ -322,12 +324,12 @@ static void free_side(weft_core *core, const weft_plain *table, weft_plain_side 
 }
 
 static weft_plain_side old_side(const weft_plain *table) {
-    return (weft_plain_side){table->old_lines, table->old_mask};
+    return weft_plain_unpack(table->old);
 }
 
 static void free_old(weft_core *core, weft_plain *table) {
     weft_plain_side old = old_side(table);
-    set_old(table, (weft_plain_side){NULL, 0});
+    set_sides(table, table->now, table->now);
     free_side(core, table, old, table->old_remains);
 }
 
@@ -349,7 +351,7 @@ static uint64_t buckets_for(uint64_t entries) {
 
 /* While the table moves every insert and removal comes to the rare parts. */
 static void set_limits(weft_plain *table) {
-    uint64_t buckets = table->now.mask + 1;
+    uint64_t buckets = buckets_of(table);
     bool moving = weft_plain_is_moving(table);
     bool shrinks = !table->grow_only && buckets > max_u64(BUCKETS_MIN, table->floor);
     table->grow_at = moving || is_empty(table) ? 0 : fits(buckets);
@@ -364,8 +366,9 @@ static void set_limits(weft_plain *table) {
 }
 
 static void move_bucket(weft_core *core, weft_plain *table, uint64_t index) {
-    WEFT_ASSERT(weft_plain_is_moving(table) && index <= table->old_mask);
-    weft_plain_line *linked = &table->old_lines[index];
+    weft_plain_side now = weft_plain_now(table);
+    WEFT_ASSERT(weft_plain_is_moving(table) && index <= old_side(table).mask);
+    weft_plain_line *linked = &old_side(table).lines[index];
     for (bool first = true; linked != NULL; first = false) {
         weft_plain_line line = *linked;
         if (!first) {
@@ -375,7 +378,7 @@ static void move_bucket(weft_core *core, weft_plain *table, uint64_t index) {
         for (unsigned i = 0; i < WEFT_PLAIN_SLOTS; i++) {
             if (weft_plain_is_used(line.slots[i].word)) {
                 uint64_t number = weft_plain_hash(line.slots[i].word, index);
-                weft_plain_line *to = &table->now.lines[number & table->now.mask];
+                weft_plain_line *to = &now.lines[number & now.mask];
                 unsigned empty = weft_plain_match(to, 0);
                 if (WEFT_LIKELY(empty != 0)) {
                     weft_plain_set(&to->slots[__builtin_ctz(empty)], line.slots[i]);
@@ -394,15 +397,16 @@ static void move_bucket(weft_core *core, weft_plain *table, uint64_t index) {
 /* Moves what becomes, or was, one bucket of the smaller side. */
 static bool move_next(weft_core *core, weft_plain *table) {
     WEFT_ASSERT(weft_plain_is_moving(table));
-    if (table->now.mask < table->old_mask) {
+    uint64_t old_mask = old_side(table).mask;
+    uint64_t smaller = old_mask & weft_plain_now(table).mask;
+    if (smaller < old_mask) {
         while (table->free_lines < HALVING_LINES) {
             if (!add_chunk(core, table)) {
                 return false;
             }
         }
     }
-    uint64_t smaller = table->old_mask & table->now.mask;
-    for (uint64_t i = table->moved; i <= table->old_mask; i += smaller + 1) {
+    for (uint64_t i = table->moved; i <= old_mask; i += smaller + 1) {
         move_bucket(core, table, i);
     }
     trim_chunks(core, table, spare_chunks(table));
@@ -427,7 +431,7 @@ bool weft_plain_step(weft_core *core, weft_plain *table, uint64_t buckets) {
 static bool resize(weft_core *core, weft_plain *table, uint64_t buckets) {
     WEFT_ASSERT(!weft_plain_is_moving(table));
     WEFT_ASSERT(buckets >= BUCKETS_MIN && (buckets & (buckets - 1)) == 0);
-    uint64_t before = is_empty(table) ? 0 : table->now.mask + 1;
+    uint64_t before = is_empty(table) ? 0 : buckets_of(table);
     if (!push_side(core, table, buckets)) {
         table->failures++;
         return false;
@@ -444,9 +448,9 @@ static bool resize(weft_core *core, weft_plain *table, uint64_t buckets) {
 bool weft_plain_make_room(weft_core *core, weft_plain *table) {
     WEFT_ASSERT(table->entries >= table->grow_at);
     if (weft_plain_is_moving(table)) {
-        weft_plain_step(core, table, table->at_once ? UINT64_MAX : STEP);
+        weft_plain_step(core, table, table->at_once ? UINT64_MAX : WEFT_PLAIN_STEP);
     } else if (!is_empty(table)) {
-        resize(core, table, (table->now.mask + 1) * 2);
+        resize(core, table, buckets_of(table) * 2);
     } else if (!resize(core, table, max_u64(BUCKETS_MIN, table->floor))) {
         /* The expected number of entries is a hint: without memory for so many, begin small. */
         return resize(core, table, BUCKETS_MIN);
@@ -456,19 +460,19 @@ bool weft_plain_make_room(weft_core *core, weft_plain *table) {
 
 void weft_plain_after_removal(weft_core *core, weft_plain *table) {
     if (weft_plain_is_moving(table)) {
-        weft_plain_step(core, table, table->at_once ? UINT64_MAX : STEP);
+        weft_plain_step(core, table, table->at_once ? UINT64_MAX : WEFT_PLAIN_STEP);
     } else {
-        resize(core, table, (table->now.mask + 1) / 2);
+        resize(core, table, buckets_of(table) / 2);
     }
 }
 
 int weft_plain_reserve(weft_core *core, weft_plain *table, uint64_t entries) {
-    WEFT_ASSERT(table->now.lines != NULL);
+    WEFT_ASSERT(!weft_plain_has_left(table));
     uint64_t wanted = buckets_for(entries);
     if (!weft_plain_step(core, table, UINT64_MAX)) {
         return WEFT_E_NOMEM;
     }
-    if ((is_empty(table) || table->now.mask + 1 < wanted) && !resize(core, table, wanted)) {
+    if ((is_empty(table) || buckets_of(table) < wanted) && !resize(core, table, wanted)) {
         return WEFT_E_NOMEM;
     }
     table->floor = wanted;
@@ -477,21 +481,21 @@ int weft_plain_reserve(weft_core *core, weft_plain *table, uint64_t entries) {
 }
 
 int weft_plain_shrink(weft_core *core, weft_plain *table) {
-    WEFT_ASSERT(table->now.lines != NULL);
+    WEFT_ASSERT(!weft_plain_has_left(table));
     uint64_t wanted = buckets_for(table->entries);
     table->floor = 0;
     set_limits(table);
     if (weft_plain_is_moving(table)) {
         return WEFT_OK;
     }
-    if (is_empty(table) || wanted > table->now.mask) {
+    if (is_empty(table) || wanted >= buckets_of(table)) {
         return WEFT_UNCHANGED;
     }
-    return resize(core, table, (table->now.mask + 1) / 2) ? WEFT_OK : WEFT_E_NOMEM;
+    return resize(core, table, buckets_of(table) / 2) ? WEFT_OK : WEFT_E_NOMEM;
 }
 
 int weft_plain_shrink_at_once(weft_core *core, weft_plain *table) {
-    WEFT_ASSERT(table->now.lines != NULL);
+    WEFT_ASSERT(!weft_plain_has_left(table));
     int status = WEFT_UNCHANGED;
     int last;
     while ((last = weft_plain_shrink(core, table)) == WEFT_OK) {
@@ -507,8 +511,8 @@ int weft_plain_shrink_at_once(weft_core *core, weft_plain *table) {
 
 void weft_plain_open(weft_plain *table, uint64_t expected_entries) {
     table->face = NULL;
-    set_now(table, (weft_plain_side){(weft_plain_line *)(uintptr_t)&nothing, 0});
-    set_old(table, (weft_plain_side){NULL, 0});
+    weft_plain_packed empty = weft_plain_pack(side_of(&nothing));
+    set_sides(table, empty, empty);
     set_moved(table, 0);
     table->entries = table->grow_at = table->shrink_at = 0;
     size_t seen = offsetof(weft_plain, floor); /* what is behind nobody sees who only peeks */
@@ -536,15 +540,16 @@ static void close_bucket(weft_core *core, weft_plain *table, weft_plain_line *li
 
 bool weft_plain_close(weft_core *core, weft_plain *table, size_t *budget,
                       void (*drop)(weft_core *core, uint64_t cell)) {
-    WEFT_ASSERT(table->now.lines != NULL && budget != NULL);
+    WEFT_ASSERT(!weft_plain_has_left(table) && budget != NULL);
     while (weft_plain_is_moving(table) || !is_empty(table)) {
         bool old = weft_plain_is_moving(table);
-        weft_plain_side side = old ? old_side(table) : table->now;
+        weft_plain_side now = weft_plain_now(table);
+        weft_plain_side side = old ? old_side(table) : now;
         for (; table->closing <= side.mask; table->closing++, --*budget) {
             if (*budget == 0) {
                 return false;
             }
-            if (!old || (table->closing & table->now.mask & side.mask) >= table->moved) {
+            if (!old || weft_plain_is_old(now, side, table->moved, table->closing)) {
                 close_bucket(core, table, &side.lines[table->closing], drop);
             }
         }
@@ -568,9 +573,9 @@ bool weft_plain_close(weft_core *core, weft_plain *table, size_t *budget,
 /* ---- inspection ------------------------------------------------------------------------------ */
 
 void weft_plain_stats(const weft_plain *table, weft_map_stats *stats) {
-    WEFT_ASSERT(table->now.lines != NULL);
-    uint64_t buckets = is_empty(table) ? 0 : table->now.mask + 1;
-    uint64_t old = weft_plain_is_moving(table) ? table->old_mask + 1 : 0;
+    WEFT_ASSERT(!weft_plain_has_left(table));
+    uint64_t buckets = is_empty(table) ? 0 : buckets_of(table);
+    uint64_t old = weft_plain_is_moving(table) ? old_side(table).mask + 1 : 0;
     stats->buckets += buckets;
     stats->table_bytes += (buckets + old) * sizeof(weft_plain_line) + table->chunks * sizeof(chunk);
     stats->overflow_entries += table->overflow_entries;
@@ -579,7 +584,7 @@ void weft_plain_stats(const weft_plain *table, weft_map_stats *stats) {
     stats->growth_failures += table->failures;
     stats->moved_buckets += table->moved_buckets;
     if (old != 0) {
-        uint64_t smaller = table->old_mask & table->now.mask;
+        uint64_t smaller = (old < buckets ? old : buckets) - 1;
         stats->remaining_buckets += (smaller + 1 - table->moved) * (old / (smaller + 1));
     }
 }
@@ -658,13 +663,13 @@ const char *weft_plain_check(const weft_plain *table, weft_plain_same_fn same,
     rules r = {same, key_of};
     counted sum = {0, 0, 0};
     const char *broken = NULL;
+    weft_plain_side now = weft_plain_now(table);
     weft_plain_side old = old_side(table);
-    for (uint64_t i = 0; i <= table->now.mask && broken == NULL; i++) {
-        broken = check_bucket(&table->now, i, &r, &sum);
+    for (uint64_t i = 0; i <= now.mask && broken == NULL; i++) {
+        broken = check_bucket(&now, i, &r, &sum);
     }
-    for (uint64_t i = 0; weft_plain_is_moving(table) && i <= table->old_mask && broken == NULL;
-         i++) {
-        if ((i & table->now.mask & table->old_mask) >= table->moved) {
+    for (uint64_t i = 0; weft_plain_is_moving(table) && i <= old.mask && broken == NULL; i++) {
+        if (weft_plain_is_old(now, old, table->moved, i)) {
             broken = check_bucket(&old, i, &r, &sum);
         }
     }

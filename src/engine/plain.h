@@ -17,7 +17,7 @@
  *
  * A bucket is chosen by the low bits of the hash, so it is an interval of the reversed hash, as
  * walks need it. The table doubles and halves in steps, but for small ones: while it moves,
- * `old_lines` has the buckets from `moved` on, counted in the smaller of the two; each insert and
+ * `old` has the buckets from `moved` on, counted in the smaller of the two; each insert and
  * removal moves a few. Growing moves
  * without memory; halving asks for what it needs before it begins a bucket. A table that could not
  * be made leaves all as it was, and is asked for again by the next insert.
@@ -34,7 +34,10 @@
 
 enum { WEFT_PLAIN_SLOTS = 4, WEFT_PLAIN_LINK = 1, WEFT_PLAIN_USED = 2, WEFT_PLAIN_KIND = 3 };
 
-enum { WEFT_PLAIN_AT_ONCE = 64 }; /* a side of so many buckets is moved in one go */
+enum {
+    WEFT_PLAIN_AT_ONCE = 128, /* a side of so many buckets is moved in one go, in a microsecond */
+    WEFT_PLAIN_STEP = 8,      /* of others an insert or removal moves so many */
+};
 
 typedef struct weft_plain_slot {
     uint64_t word;
@@ -49,22 +52,26 @@ _Static_assert(sizeof(weft_plain_line) == WEFT_CACHE_LINE, "a bucket is a line")
 
 struct weft_plain_chunk;
 
+/* A side in one word, so that who looks beside a writer has the lines of so many buckets, and not
+ * the lines of one side and the number of another: the address, and in its lowest bits, which are
+ * zero as lines are aligned, the number of buckets as a power of two. */
+typedef uint64_t weft_plain_packed;
+
 /* What each operation looks at comes first: a line, together with a latch before it. */
 typedef struct weft_plain {
-    weft_plain_side now;
-    weft_plain_line *old_lines; /* NULL: nothing is on the move */
+    weft_plain_packed now;
+    weft_plain_packed old; /* the side that `now` replaces; `now`: nothing is on the move */
+    uint64_t moved;        /* buckets of the smaller side that are in `now` */
     uint64_t entries;
     uint64_t grow_at;         /* an insert into so many entries makes room first */
     uint64_t shrink_at;       /* a removal that leaves fewer begins to shrink */
-    uint64_t old_mask;        /* of the side that `now` replaces */
-    uint64_t moved;           /* buckets of the smaller side that are in `now` */
     uint64_t floor;           /* fewest buckets wanted */
     uint64_t removed_version; /* bytes shape: no removed key had a greater one */
     bool at_once;             /* the caller's: resize in one go */
     bool grow_only;
     uint8_t place;             /* the caller's: the memory node that lines come from, + 1; 0: any */
     weft_remains *remains;     /* of `now`; NULL: its lines are freed at once, in one piece */
-    weft_remains *old_remains; /* of `old_lines` */
+    weft_remains *old_remains; /* of `old` */
     weft_block **outcast;      /* the caller's: what weft_plain_retire takes; NULL: all is freed */
     weft_plain_side *face;     /* the caller's: what inlined lookups see; NULL: there are none */
     struct weft_plain_chunk *first_chunk; /* with free lines; the empty ones come last */
@@ -121,7 +128,7 @@ bool weft_plain_step(weft_core *core, weft_plain *table, uint64_t buckets);
 /* With `outcast`, without the latch, inside a guard: what the table does not use any more is to be
  * freed after the grace period. */
 void weft_plain_retire(weft_core *core, weft_block **outcast);
-/* The table is empty; who looks beside writers finds nobody's table from here on: has_left. */
+/* The table is empty; from here on it is nobody's, as who looks beside writers finds, too. */
 void weft_plain_leave(weft_plain *table);
 void weft_plain_stats(const weft_plain *table, weft_map_stats *stats);
 /* NULL, or what is wrong. */
@@ -159,16 +166,39 @@ static WEFT_ALWAYS_INLINE weft_plain_line *weft_plain_linked(uint64_t word) {
     return (weft_plain_line *)(uintptr_t)(word & ~(uint64_t)WEFT_PLAIN_KIND);
 }
 
+static WEFT_ALWAYS_INLINE weft_plain_packed weft_plain_pack(weft_plain_side side) {
+    return (uintptr_t)side.lines | (unsigned)__builtin_ctzll(side.mask + 1);
+}
+
+static WEFT_ALWAYS_INLINE weft_plain_side weft_plain_unpack(weft_plain_packed packed) {
+    uint64_t lines = packed & ~(uint64_t)(WEFT_CACHE_LINE - 1);
+    uint64_t buckets = (uint64_t)1 << (packed & (WEFT_CACHE_LINE - 1));
+    return (weft_plain_side){(weft_plain_line *)(uintptr_t)lines, buckets - 1};
+}
+
 static WEFT_ALWAYS_INLINE bool weft_plain_is_moving(const weft_plain *table) {
-    return WEFT_UNLIKELY(table->old_lines != NULL);
+    return WEFT_UNLIKELY(table->old != table->now);
+}
+
+static WEFT_ALWAYS_INLINE weft_plain_side weft_plain_now(const weft_plain *table) {
+    return weft_plain_unpack(table->now);
+}
+
+/* Is the hash's bucket on the side before, if the table moves? */
+static WEFT_ALWAYS_INLINE bool weft_plain_is_old(weft_plain_side now, weft_plain_side old,
+                                                 uint64_t moved, uint64_t hash) {
+    return (hash & old.mask & now.mask) >= moved;
 }
 
 /* The side with the hash's bucket. */
 static WEFT_ALWAYS_INLINE weft_plain_side weft_plain_side_of(const weft_plain *table,
                                                              uint64_t hash) {
-    bool old =
-        weft_plain_is_moving(table) && (hash & table->old_mask & table->now.mask) >= table->moved;
-    return old ? (weft_plain_side){table->old_lines, table->old_mask} : table->now;
+    weft_plain_side now = weft_plain_now(table);
+    if (weft_plain_is_moving(table)) {
+        weft_plain_side old = weft_plain_unpack(table->old);
+        return weft_plain_is_old(now, old, table->moved, hash) ? old : now;
+    }
+    return now;
 }
 
 static WEFT_ALWAYS_INLINE weft_plain_line *weft_plain_home(const weft_plain *table, uint64_t hash) {
@@ -190,18 +220,6 @@ static WEFT_ALWAYS_INLINE unsigned weft_plain_match(const weft_plain_line *line,
         set |= same << i;
     }
     return set;
-}
-
-/* The slot with this word, which no other has; 0 also if there is none. */
-static WEFT_ALWAYS_INLINE unsigned weft_plain_slot_of(const weft_plain_line *line, uint64_t word) {
-    unsigned at = 0;
-#pragma GCC unroll 4
-    for (unsigned i = 1; i < WEFT_PLAIN_SLOTS; i++) {
-        unsigned same = line->slots[i].word == word;
-        WEFT_HIDE(same);
-        at += i * same;
-    }
-    return at;
 }
 
 /* The key's slot, until the table changes; or NULL. */
@@ -252,50 +270,52 @@ static WEFT_ALWAYS_INLINE uint64_t weft_plain_peek_word(const uint64_t *word) {
     return weft_load_acquire(word); /* pairs with the releases of who changes the table */
 }
 
-static WEFT_ALWAYS_INLINE weft_plain_line *weft_plain_peek_lines(weft_plain_line *const *lines) {
-    return weft_load_acquire(lines); /* pairs with the releases of who changes the table */
+/* Nobody's table: a line without keys, whose link leads nowhere. */
+extern const weft_plain_line weft_plain_nowhere;
+
+static WEFT_ALWAYS_INLINE bool weft_plain_has_left(const weft_plain *table) {
+    return weft_plain_peek_word(&table->now) == (uintptr_t)&weft_plain_nowhere;
 }
 
-/* As weft_plain_match and weft_plain_slot_of: one bit, or number, for each slot with this word. */
-static WEFT_ALWAYS_INLINE unsigned weft_plain_peek_slots(const weft_plain_line *line, uint64_t word,
-                                                         bool numbers) {
+/* As weft_plain_match. */
+static WEFT_ALWAYS_INLINE unsigned weft_plain_peek_match(const weft_plain_line *line,
+                                                         uint64_t word) {
     unsigned set = 0;
 #pragma GCC unroll 4
-    for (unsigned i = numbers; i < WEFT_PLAIN_SLOTS; i++) {
+    for (unsigned i = 0; i < WEFT_PLAIN_SLOTS; i++) {
         unsigned same = weft_plain_peek_word(&line->slots[i].word) == word;
         WEFT_HIDE(same);
-        set += numbers ? i * same : same << i;
+        set |= same << i;
     }
     return set;
 }
 
-/* Where the hash's bucket is; NULL: somebody writes, or the table is nobody's any more. */
-static WEFT_ALWAYS_INLINE const weft_plain_line *
-weft_plain_peek_home(const weft_plain *table, uint64_t hash, weft_plain_watch watch) {
-    weft_plain_side side = {weft_plain_peek_lines(&table->now.lines),
-                            weft_plain_peek_word(&table->now.mask)};
-    weft_plain_line *old_lines = weft_plain_peek_lines(&table->old_lines);
-    if (WEFT_UNLIKELY(old_lines != NULL)) {
-        uint64_t old_mask = weft_plain_peek_word(&table->old_mask);
-        if (side.lines == NULL) {
-            return NULL;
-        }
-        if ((hash & old_mask & side.mask) >= weft_plain_peek_word(&table->moved)) {
-            side = (weft_plain_side){old_lines, old_mask};
-        }
+/* Where the hash's bucket is, or was: a line of this table, as the guard keeps it. */
+static WEFT_ALWAYS_INLINE const weft_plain_line *weft_plain_peek_home(const weft_plain *table,
+                                                                      uint64_t hash) {
+    weft_plain_packed now = weft_plain_peek_word(&table->now);
+    weft_plain_packed old = weft_plain_peek_word(&table->old);
+    weft_plain_side side = weft_plain_unpack(now);
+#if WEFT_MUTANT == 66 /* does not look where the keys of a table that moves still are */
+    old = now;
+#endif
+    if (WEFT_UNLIKELY(old != now)) {
+        uint64_t moved = weft_plain_peek_word(&table->moved);
+        weft_plain_side before = weft_plain_unpack(old);
+        side = weft_plain_is_old(side, before, moved, hash) ? before : side;
     }
-    return weft_plain_holds(watch) ? &side.lines[hash & side.mask] : NULL;
+    return &side.lines[hash & side.mask];
 }
 
 /* As weft_plain_find: WEFT_OK, and the key's slot and cell · WEFT_NOT_FOUND · WEFT_E_BUSY: somebody
  * writes. The linearization point is the last load of the latch. */
 static WEFT_ALWAYS_INLINE int weft_plain_peek(const weft_plain *table, const weft_key *key,
                                               weft_plain_same_fn same, weft_plain_seen *seen) {
-    const weft_plain_line *line = weft_plain_peek_home(table, key->hash, seen->watch);
+    const weft_plain_line *line = weft_plain_peek_home(table, key->hash);
     seen->slot = NULL;
     seen->cell = 0;
     while (WEFT_LIKELY(line != NULL)) {
-        unsigned set = weft_plain_peek_slots(line, weft_plain_word(key->hash), false);
+        unsigned set = weft_plain_peek_match(line, weft_plain_word(key->hash));
         for (; set != 0; set &= set - 1) {
             const weft_plain_slot *slot = &line->slots[__builtin_ctz(set)];
             uint64_t cell = weft_plain_peek_word(&slot->cell);
@@ -320,36 +340,32 @@ static WEFT_ALWAYS_INLINE int weft_plain_peek(const weft_plain *table, const wef
     return WEFT_E_BUSY;
 }
 
-/* As weft_plain_glance, and WEFT_E_BUSY also if somebody writes. */
-static WEFT_ALWAYS_INLINE int weft_plain_peek_glance(const weft_plain *table, uint64_t hash,
-                                                     weft_plain_watch watch, uint64_t *cell) {
-    const weft_plain_line *line = weft_plain_peek_home(table, hash, watch);
+/* What the line of a bucket says in the u64 shape, perhaps beside a writer, whom a look at the
+ * latch finds afterwards: WEFT_OK · WEFT_NOT_FOUND, *cell is 0 then. False: the key is not there,
+ * but there is a link. Nothing else is a branch: whether a key is there, and in which slot, nobody
+ * can predict. */
+static WEFT_ALWAYS_INLINE bool weft_plain_look_into_line(const weft_plain_line *line, uint64_t hash,
+                                                         uint64_t *cell, int *status) {
     uint64_t word = weft_plain_word(hash);
-    if (WEFT_UNLIKELY(line == NULL)) {
-        return WEFT_E_BUSY;
-    }
 #ifndef WEFT_CALLS_ONLY
-    int status;
-    uint64_t here;
     const struct weft_inline_pair *pairs = (const struct weft_inline_pair *)line;
-    bool sure = weft_inline_look_into_line(pairs, word, &here, &status);
+    bool sure = weft_inline_look_into_line(pairs, word, cell, status);
     weft_compiler_barrier(); /* the line before the latch, as the processor loads them, too */
-    if (WEFT_UNLIKELY(!sure) || !weft_plain_holds(watch)) {
-        return WEFT_E_BUSY;
-    }
-    *cell = here;
-    return status;
+    return sure;
 #else
-    unsigned at = weft_plain_peek_slots(line, word, true);
+    unsigned at = 0;
+#pragma GCC unroll 4
+    for (unsigned i = 1; i < WEFT_PLAIN_SLOTS; i++) {
+        unsigned same = weft_plain_peek_word(&line->slots[i].word) == word;
+        WEFT_HIDE(same);
+        at |= i * same; /* of this line, also if a writer makes it two that are the same */
+    }
     uint64_t absent = (uint64_t)0 - (uint64_t)(weft_plain_peek_word(&line->slots[at].word) != word);
     WEFT_HIDE(absent);
     uint64_t last = weft_plain_peek_word(&line->slots[WEFT_PLAIN_SLOTS - 1].word);
-    uint64_t seen = weft_plain_peek_word(&line->slots[at].cell);
-    if (WEFT_UNLIKELY(weft_plain_is_link(last & absent)) || !weft_plain_holds(watch)) {
-        return WEFT_E_BUSY;
-    }
-    *cell = seen & ~absent;
-    return (int)(absent & WEFT_NOT_FOUND);
+    *cell = weft_plain_peek_word(&line->slots[at].cell) & ~absent;
+    *status = (int)(absent & WEFT_NOT_FOUND);
+    return !weft_plain_is_link(last & absent);
 #endif
 }
 
@@ -438,22 +454,10 @@ weft_plain_find_in(weft_shape shape, const weft_plain *table, const weft_key *ke
     return weft_plain_find(table, key, shape == WEFT_SHAPE_U64 ? NULL : weft_plain_same_entry);
 }
 
-/* What the line of a bucket says in the u64 shape: WEFT_OK · WEFT_NOT_FOUND, *cell is 0 then ·
- * WEFT_E_BUSY: it is not there, but there is a link. Nothing else is a branch: whether a key is
- * there, and in which slot, nobody can predict. */
-static WEFT_ALWAYS_INLINE int weft_plain_glance(const weft_plain *table, uint64_t hash,
-                                                uint64_t *cell) {
-    const weft_plain_line *line = weft_plain_home(table, hash);
-    uint64_t word = weft_plain_word(hash);
-    unsigned at = weft_plain_slot_of(line, word);
-    uint64_t absent = (uint64_t)0 - (uint64_t)(line->slots[at].word != word);
-    WEFT_HIDE(absent);
-    uint64_t last = line->slots[WEFT_PLAIN_SLOTS - 1].word;
-    if (WEFT_UNLIKELY(weft_plain_is_link(last & absent))) {
-        return WEFT_E_BUSY;
-    }
-    *cell = line->slots[at].cell & ~absent;
-    return (int)(absent & WEFT_NOT_FOUND);
+/* The u64 shape, as far as the line of the bucket tells: weft_plain_look_into_line. */
+static WEFT_ALWAYS_INLINE bool weft_plain_glance(const weft_plain *table, uint64_t hash,
+                                                 uint64_t *cell, int *status) {
+    return WEFT_LIKELY(weft_plain_look_into_line(weft_plain_home(table, hash), hash, cell, status));
 }
 
 /* An engine's glance by its look (plain.c): what is seldom, in a function of its own, so that the
@@ -464,8 +468,8 @@ int weft_plain_glance_anyhow(weft_core *core, uint64_t hash, uint64_t *cell, wef
 static WEFT_ALWAYS_INLINE bool weft_plain_look(weft_shape shape, const weft_plain *table,
                                                const weft_key *key, uint64_t *cell) {
     if (shape == WEFT_SHAPE_U64) {
-        int status = weft_plain_glance(table, key->hash, cell);
-        if (WEFT_LIKELY(status != WEFT_E_BUSY)) {
+        int status;
+        if (weft_plain_glance(table, key->hash, cell, &status)) {
             return status == WEFT_OK;
         }
     }

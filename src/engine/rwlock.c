@@ -233,14 +233,15 @@ static int rwlock_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_re
     rwlock_table *table = table_of(core);
     bool alone = weft_thread_is_single() && WEFT_LIKELY(table->to_one_thread);
     uint32_t *inside = alone ? NULL : weft_bias_enter(&table->bias);
-    int status = WEFT_E_BUSY;
+    int status;
+    bool sure = false;
     if (WEFT_LIKELY(alone)) {
-        status = weft_plain_glance(&table->plain, hash, cell);
+        sure = weft_plain_glance(&table->plain, hash, cell, &status);
     } else if (WEFT_LIKELY(inside != NULL)) {
-        status = weft_plain_glance(&table->plain, hash, cell);
+        sure = weft_plain_glance(&table->plain, hash, cell, &status);
         weft_bias_leave(inside);
     }
-    if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
+    if (WEFT_UNLIKELY(!sure)) {
         return weft_plain_glance_anyhow(core, hash, cell, record);
     }
     weft_epoch_end_show(record);

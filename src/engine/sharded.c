@@ -79,7 +79,7 @@ typedef struct shard {
     uint32_t waits;
 } shard;
 
-_Static_assert(offsetof(shard, plain) + offsetof(weft_plain, old_mask) == WEFT_CACHE_LINE,
+_Static_assert(offsetof(shard, plain) + offsetof(weft_plain, floor) == WEFT_CACHE_LINE,
                "an operation sees one line of the shard");
 
 typedef struct directory {
@@ -131,7 +131,7 @@ static WEFT_ALWAYS_INLINE weft_latch *latch_at(const directory *all, uint64_t in
 }
 
 static WEFT_ALWAYS_INLINE bool has_moved(const shard *at) {
-    return at->plain.now.lines == NULL;
+    return weft_plain_has_left(&at->plain);
 }
 
 /* ---- directories ----------------------------------------------------------------------------- */
@@ -390,7 +390,7 @@ static WEFT_ALWAYS_INLINE int peek(weft_shape shape, weft_core *core, const weft
         weft_plain_same_fn same = shape == WEFT_SHAPE_U64 ? NULL : weft_plain_same_entry;
         int status = weft_plain_peek(plain, &inner, same, &g->seen);
         /* Acquire: what it has moved to. Pairs with the release in weft_plain_leave. */
-        if (WEFT_LIKELY(status != WEFT_E_BUSY) || weft_load_acquire(&plain->now.lines) != NULL) {
+        if (WEFT_LIKELY(status != WEFT_E_BUSY) || !weft_plain_has_left(plain)) {
             return status;
         }
         all = weft_load_acquire(&all->next); /* pairs with the release in begin_growth */
@@ -446,8 +446,11 @@ static int sharded_glance(weft_core *core, uint64_t hash, uint64_t *cell, weft_r
     const directory *all = weft_load_acquire(&table_of(core)->root); /* pairs with end_growth */
     spot here = spot_in(all, hash);
     weft_plain_watch watch = weft_plain_begin_watch(here.latch);
-    int status = weft_plain_peek_glance(&here.at->plain, turn(hash, here.bits), watch, cell);
-    if (WEFT_UNLIKELY(status == WEFT_E_BUSY)) {
+    uint64_t inner = turn(hash, here.bits);
+    const weft_plain_line *line = weft_plain_peek_home(&here.at->plain, inner);
+    int status;
+    bool sure = weft_plain_look_into_line(line, inner, cell, &status);
+    if (WEFT_UNLIKELY(!sure) || !weft_plain_holds(watch)) {
         return weft_plain_glance_anyhow(core, hash, cell, record);
     }
     weft_epoch_end_show(record);

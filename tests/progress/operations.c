@@ -8,6 +8,7 @@
 enum {
     START_VALUE = 1, /* of the key */
     FILLED = 90,
+    FEW = 3,
     CROWD = 10,
     MORE = 150,      /* keys that the others insert: enough for a growth */
     MORE_CROWD = 24, /* some of them replace the bucket's overflow block */
@@ -108,6 +109,7 @@ const progress_operation progress_operations[] = {
     EVENT("cas", PROGRESS_FILLED, WEFT_HISTORY_CAS, true),
     EVENT("fetch-add", PROGRESS_FILLED, WEFT_HISTORY_FETCH_ADD, true),
     EVENT("remove", PROGRESS_FILLED, WEFT_HISTORY_REMOVE, true),
+    EVENT("get-narrow", PROGRESS_NARROW, WEFT_HISTORY_GET, true),
     EVENT("get-crowded", PROGRESS_CROWDED, WEFT_HISTORY_GET, true),
     EVENT("insert-crowded", PROGRESS_CROWDED, WEFT_HISTORY_INSERT, false),
     EVENT("put-crowded", PROGRESS_CROWDED, WEFT_HISTORY_PUT, true),
@@ -175,6 +177,9 @@ bool progress_operation_fits(const progress_operation *operation, weft_engine_id
     bool resizes = operation->state == PROGRESS_BRIM || operation->state == PROGRESS_GROWING ||
                    operation->state == PROGRESS_SPARSE || operation->state == PROGRESS_SHRINKING;
     bool can = !resizes || (weft_engine_of(engine)->caps & WEFT_CAP_RESIZE) != 0;
+    if (engine == WEFT_ENGINE_SHARDED && operation->state == PROGRESS_SPARSE) {
+        return false; /* which shard is the first to shrink is the hash's */
+    }
     return can && !default_only && (!operation->bytes_only || shape == WEFT_SUBJECT_BYTES);
 }
 
@@ -231,7 +236,8 @@ static bool open_with(progress_fixture *f, weft_subject_shape shape, uint64_t se
                                     .shape = shape,
                                     .allocator = allocator_for(state),
                                     .hash_seed = seed,
-                                    .collide = state == PROGRESS_CROWDED};
+                                    .collide =
+                                        state == PROGRESS_CROWDED || state == PROGRESS_NARROW};
     progress_memory_divert(state == PROGRESS_UNUSED);
     return weft_subject_open(&f->subject, &options) == WEFT_OK;
 }
@@ -335,6 +341,10 @@ static bool fill(progress_fixture *f) {
         f->present = CROWD;
         f->absent = MORE_CROWD;
         return put_first(f, CROWD);
+    case PROGRESS_NARROW:
+        f->present = FEW;
+        f->absent = 1;
+        return put_first(f, FEW);
     case PROGRESS_EMPTY:
     case PROGRESS_UNUSED:
         f->present = 0;

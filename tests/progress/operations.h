@@ -15,6 +15,7 @@ enum { PROGRESS_KEY = 0, PROGRESS_FIRST = 8, PROGRESS_KEYS_MAX = 504 };
 typedef enum progress_state {
     PROGRESS_FILLED,    /* the key is in a slot; the inserts of the others make the table grow */
     PROGRESS_CROWDED,   /* all keys in one bucket, most of them in its overflow */
+    PROGRESS_NARROW,    /* all keys in one bucket, few enough to take each other's slots */
     PROGRESS_BRIM,      /* the next insert, of the key, begins a growth */
     PROGRESS_GROWING,   /* it has just begun */
     PROGRESS_SPARSE,    /* the next removal, of the key, begins to shrink */

@@ -102,11 +102,30 @@ static void subject_free(subject *s) {
     free(s);
 }
 
+/* Who looks beside writers finds the same where there are none. */
+static void require_seen(const subject *s, const weft_key *key, const weft_plain_slot *slot) {
+    weft_latch nobodys = {0};
+    uint64_t cell = slot == NULL ? 0 : slot->cell;
+    int wanted = slot == NULL ? WEFT_NOT_FOUND : WEFT_OK;
+    weft_plain_seen seen = {.watch = weft_plain_begin_watch(&nobodys)};
+    assert_int_equal(weft_plain_peek(&s->table, key, NULL, &seen), wanted);
+    assert_ptr_equal(seen.slot, slot);
+    assert_int_equal(seen.cell, cell);
+    const weft_plain_line *line = weft_plain_peek_home(&s->table, key->hash);
+    uint64_t here;
+    int status;
+    if (weft_plain_look_into_line(line, key->hash, &here, &status)) {
+        assert_int_equal(status, wanted);
+        assert_int_equal(here, cell);
+    }
+}
+
 /* Change a number; in a phase of growth an insert is more likely, else a removal. */
 static void change(subject *s, uint64_t number, bool growth, uint64_t cell) {
     weft_key key = {.hash = hash_of(s, number)};
     weft_plain_slot *slot = weft_plain_find(&s->table, &key, NULL);
     assert_int_equal(slot == NULL ? 0 : slot->cell, s->cells[number]);
+    require_seen(s, &key, slot);
     bool likely = weft_prng_below(&s->prng, 16) != 0;
     if (slot != NULL && likely != growth) {
         weft_plain_remove(&s->core, &s->table, key.hash, slot);
@@ -187,7 +206,9 @@ static void grows_in_steps(void **state) {
     uint64_t moved = 0;
     for (uint64_t i = 0; i < NUMBERS_MAX; i++) {
         fill(s, i, i + 1);
-        uint64_t most = s->table.now.mask >= 2 * WEFT_PLAIN_AT_ONCE ? 2 : WEFT_PLAIN_AT_ONCE;
+        uint64_t most = weft_plain_now(&s->table).mask >= 2 * WEFT_PLAIN_AT_ONCE
+                            ? WEFT_PLAIN_STEP
+                            : WEFT_PLAIN_AT_ONCE;
         assert_true(s->table.moved_buckets - moved <= most);
         moved = s->table.moved_buckets;
     }
@@ -200,18 +221,18 @@ static void reserves_and_shrinks(void **state) {
     (void)state;
     subject *s = subject_new(2);
     assert_int_equal(weft_plain_reserve(&s->core, &s->table, NUMBERS_MAX), WEFT_OK);
-    uint64_t buckets = s->table.now.mask + 1;
+    uint64_t buckets = weft_plain_now(&s->table).mask + 1;
     fill(s, 0, NUMBERS_MAX);
     assert_int_equal(s->table.growths, 0);
     empty(s, 100, NUMBERS_MAX);
-    assert_int_equal(s->table.now.mask + 1, buckets);
+    assert_int_equal(weft_plain_now(&s->table).mask + 1, buckets);
     int status;
     while ((status = weft_plain_shrink(&s->core, &s->table)) == WEFT_OK) {
         assert_true(weft_plain_step(&s->core, &s->table, UINT64_MAX));
         require_sound(s);
     }
     assert_int_equal(status, WEFT_UNCHANGED);
-    assert_true(s->table.now.mask + 1 <= 128);
+    assert_true(weft_plain_now(&s->table).mask + 1 <= 128);
     subject_free(s);
 }
 

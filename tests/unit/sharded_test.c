@@ -174,7 +174,7 @@ static int node_of_key(uint64_t number) {
     weft_guard guard;
     weft_guard_enter(&guard);
     weft_sharded_lock(core(), &spot, 1);
-    int node = weft_numa_preferred(spot.plain->now.lines);
+    int node = weft_numa_preferred(weft_plain_now(spot.plain).lines);
     weft_sharded_unlock(core(), &spot, 1);
     weft_guard_leave(&guard);
     return node;
