@@ -263,7 +263,7 @@ void weft_plain_show(weft_plain *table, weft_plain_side *face) {
     update_face(table);
 }
 
-/* The side with all buckets, or with those that have been moved from the other. */
+/* The two are the same, unless buckets are to be moved. */
 static void set_sides(weft_plain *table, weft_plain_packed now, weft_plain_packed old) {
     /* Releases: the lines, and what is in them. Each pairs with an acquire in
      * weft_plain_peek_home. */

@@ -17,10 +17,10 @@
  *
  * A bucket is chosen by the low bits of the hash, so it is an interval of the reversed hash, as
  * walks need it. The table doubles and halves in steps, but for small ones: while it moves,
- * `old` has the buckets from `moved` on, counted in the smaller of the two; each insert and
- * removal moves a few. Growing moves
- * without memory; halving asks for what it needs before it begins a bucket. A table that could not
- * be made leaves all as it was, and is asked for again by the next insert.
+ * `old` has the buckets from `moved` on, counted in the smaller of the two; each insert and removal
+ * moves a few. Growing moves without memory; halving asks for what it needs before it begins a
+ * bucket. A table that could not be made leaves all as it was, and is asked for again by the next
+ * insert.
  *
  * The hot functions are inlined into each user; so is how keys are compared, weft_plain_same_fn:
  * NULL where hashes that are equal are keys that are equal, as in the u64 shape. */
@@ -167,6 +167,7 @@ static WEFT_ALWAYS_INLINE weft_plain_line *weft_plain_linked(uint64_t word) {
 }
 
 static WEFT_ALWAYS_INLINE weft_plain_packed weft_plain_pack(weft_plain_side side) {
+    WEFT_ASSERT(((uintptr_t)side.lines & (WEFT_CACHE_LINE - 1)) == 0);
     return (uintptr_t)side.lines | (unsigned)__builtin_ctzll(side.mask + 1);
 }
 

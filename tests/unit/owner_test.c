@@ -200,10 +200,25 @@ static PLANTED void *reader(void *ctx) {
     return NULL;
 }
 
+typedef struct task {
+    void *(*run)(void *ctx);
+    const char *name;
+} task;
+
+/* By itself, before it does anything that a report may be about. */
+static void *run_named(void *ctx) {
+    task what = *(task *)ctx;
+    free(ctx);
+    (void)pthread_setname_np(pthread_self(), what.name);
+    return what.run(NULL);
+}
+
 static pthread_t start(void *(*run)(void *ctx), const char *name) {
     pthread_t thread;
-    REQUIRE(pthread_create(&thread, NULL, run, NULL) == 0);
-    (void)pthread_setname_np(thread, name);
+    task *what = malloc(sizeof *what);
+    REQUIRE(what != NULL);
+    *what = (task){run, name};
+    REQUIRE(pthread_create(&thread, NULL, run_named, what) == 0);
     return thread;
 }
 
