@@ -5,8 +5,8 @@
 # trie and list; and sharded and rwlock, which wait by design, but for lookups of sharded.
 #   scripts/progress.sh [OPTION...]     options for all runs: --help of the program says which
 # The exit code is 1 if one of the others was blocked by a thread of lockfree, trie or list, or by
-# a lookup of sharded, or an answer of any was wrong. It takes half an hour, most of it rwlock and
-# sharded.
+# a lookup of sharded, or an answer of any was wrong. Most of the time goes to rwlock and sharded,
+# as what is blocked is waited for.
 set -u
 cd "$(dirname "$0")/.." || exit 3
 

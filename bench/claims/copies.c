@@ -184,8 +184,8 @@ void weft_claim_batch_torn(weft_claim *claim) {
                    ours > 0           ? WEFT_CLAIM_NOT
                    : tearing == FAKES ? WEFT_CLAIM_HOLDS
                                       : WEFT_CLAIM_IN_PART,
-                   "Of reads, %.2g %% see a torn batch where keys are written one after another, "
-                   "%.2g %% beside a version key, %.2g %% under a flag; %.2g %% with "
+                   "Of reads, %.3g %% see a torn batch where keys are written one after another, "
+                   "%.3g %% beside a version key, %.3g %% under a flag; %.3g %% with "
                    "weft_u64map_write_batch of cow.",
                    share[0] * 100, share[1] * 100, share[2] * 100, ours * 100);
 }

@@ -23,10 +23,10 @@
  *   take the lock: so they are not starved, but wait for a writer that is stopped inside. What
  *   tables leave, and lookups may be in, is freed by reclamation. Growing: a directory of twice as
  *   many shards is linked behind the present one, then writes move a shard at a time, under its
- *   lock and those of the two that it becomes. A shard that has moved has no lines: who finds it so
- *   goes to the next directory. When all have moved, the next directory is the present one, and the
- *   old one is retired. Who needs several shards, as write_batch does (sharded_batch.c), locks
- *   `growing` first, then the shards, and lets `growing` go: a locked shard does not move.
+ *   lock and those of the two that it becomes. A shard that has moved is nobody's table: who finds
+ *   it so goes to the next directory. When all have moved, the next directory is the present one,
+ *   and the old one is retired. Who needs several shards, as write_batch does (sharded_batch.c),
+ *   locks `growing` first, then the shards, and lets `growing` go: a locked shard does not move.
  *   docs/design/locks.md.
  * Rejected
  *   A lock for lookups as well, which this was: two threads that only read wrote the same lines,
@@ -75,7 +75,7 @@ extern const weft_engine weft_engine_sharded;
 
 typedef struct shard {
     weft_latch latch; /* unused in a packed directory */
-    weft_plain plain; /* its hot words are in the latch's line; no lines: it has moved */
+    weft_plain plain; /* its hot words are in the latch's line; nobody's: it has moved */
     uint32_t waits;
 } shard;
 
